@@ -1,0 +1,1 @@
+"""The built-in checks, registered through the same hooks as everybody's."""

@@ -1,0 +1,70 @@
+"""What a check may know besides the event: everything was read before it runs, so a check needs no store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+from dataclasses import dataclass
+
+from paycordon.decisions import Outcome
+
+__all__ = ["Context", "IndicatorHit", "KnownIdentifier", "SharedIdentifier"]
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorHit:
+    """An identifier of the event that the coalition knows. `confidence` is between 0 and 100 as its source states it."""
+
+    kind: str
+    digest: str
+    source: str
+    confidence: int
+    status: str
+    reference: str
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownIdentifier:
+    """An identifier this merchant was seen with, and when; times are those of events, in UTC."""
+
+    kind: str
+    digest: str
+    first_seen: datetime
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SharedIdentifier:
+    """An identifier of the event that other merchants were seen with as well."""
+
+    kind: str
+    digest: str
+    others: int
+    blocked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A snapshot of what the store knows of an event's merchant, before the event itself.
+
+    Attributes:
+        now: when the screening began, UTC.
+        merchant: the merchant the event was resolved to; an unlinked account stands for itself.
+        indicators: identifiers of the event that the coalition knows.
+        known: identifiers this merchant was seen with before this event.
+        shared: identifiers of the event that other merchants were seen with.
+        aggregates: the values of the aggregates that the check itself declared, by their names.
+        standing: the most severe outcome of holds already in force on this merchant.
+    """
+
+    now: datetime
+    merchant: str
+    indicators: tuple[IndicatorHit, ...] = ()
+    known: tuple[KnownIdentifier, ...] = ()
+    shared: tuple[SharedIdentifier, ...] = ()
+    aggregates: Mapping[str, int] = MappingProxyType({})
+    standing: Outcome = Outcome.ALLOW

@@ -1,0 +1,151 @@
+"""What was concluded about an event: findings, check errors, matched rules, and the outcome."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, JsonValue
+
+from paycordon.events import EventType, Mode, OpaqueId, Record, Subject, Text, UtcTime
+
+SCHEMA_VERSION = 1
+
+
+class Outcome(StrEnum):
+    """`allow < review < hold < block`. Several combine by maximum, so order never matters."""
+
+    ALLOW = "allow"
+    REVIEW = "review"
+    HOLD = "hold"
+    BLOCK = "block"
+
+    @property
+    def rank(self) -> int:
+        """Severity, from 0 for `allow` to 3 for `block`."""
+        return _RANK[self]
+
+    def __or__(self, other: Outcome) -> Outcome:
+        return self if self.rank >= other.rank else other
+
+    @property
+    def stops(self) -> bool:
+        """Whether the activity does not go on by itself."""
+        return self.rank >= _RANK[Outcome.HOLD]
+
+    @classmethod
+    def most_severe(cls, *outcomes: Outcome) -> Outcome:
+        """Combine outcomes by maximum; without any it is `allow`."""
+        return max(outcomes, key=lambda o: o.rank, default=cls.ALLOW)
+
+
+_RANK = {Outcome.ALLOW: 0, Outcome.REVIEW: 1, Outcome.HOLD: 2, Outcome.BLOCK: 3}
+
+Scalar = str | int | float | bool | None
+
+
+class Finding(Record):
+    """What a check concluded.
+
+    `confidence` is between 0 and 1. `evidence` holds the values compared, so that a person can follow the conclusion;
+    identifiers appear there as digests only.
+    """
+
+    check: OpaqueId
+    code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$", max_length=96)]
+    confidence: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 1.0
+    evidence: dict[str, Scalar] = {}
+
+
+class ErrorKind(StrEnum):
+    """Why a check has no conclusion."""
+
+    RAISED = "raised"
+    LATE = "late"
+    INVALID = "invalid"
+
+
+class CheckError(Record):
+    """A check that failed, was late, or returned what is not a finding. The policy's `on_error` says what it means."""
+
+    check: OpaqueId
+    kind: ErrorKind
+    detail: Text = ""
+
+
+class RuleError(Record):
+    """A rule whose expression could not be evaluated for this event, for example for want of a value."""
+
+    policy: OpaqueId
+    rule: OpaqueId
+    detail: Text = ""
+
+
+class RuleMatch(Record):
+    """A rule that matched, or a pseudo-rule of the engine (`on_error`, `standing_hold`), and what it states."""
+
+    policy: OpaqueId
+    rule: OpaqueId
+    outcome: Outcome
+    internal_reason: Text = ""
+    merchant_reason: Text = ""
+
+
+class PolicyRef(Record):
+    """A policy in the exact wording that judged: its name, version and SHA-256 digest."""
+
+    name: OpaqueId
+    version: int
+    digest: str
+
+
+class Evaluation(Record):
+    """The pure part of a decision: what the policies say of recorded inputs."""
+
+    outcome: Outcome
+    matches: tuple[RuleMatch, ...] = ()
+    errors: tuple[RuleError, ...] = ()
+
+    @property
+    def merchant_reason(self) -> str:
+        """What may be said to the merchant: of the most severe matches, the first that has a reason."""
+        severe = (m for m in self.matches if m.outcome is self.outcome and m.merchant_reason)
+        return next((m.merchant_reason for m in severe), "")
+
+
+class Decision(Record):
+    """The immutable record of one screening: its inputs, what was concluded, under which policy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: OpaqueId
+    event_id: OpaqueId
+    event_type: EventType | str
+    instance: OpaqueId
+    mode: Mode
+    merchant: OpaqueId
+    subject: Subject
+    outcome: Outcome
+    merchant_reason: Text = ""
+    matches: tuple[RuleMatch, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    errors: tuple[CheckError, ...] = ()
+    rule_errors: tuple[RuleError, ...] = ()
+    aggregates: dict[str, Scalar] = {}
+    policies: tuple[PolicyRef, ...] = ()
+    decided_at: UtcTime
+    elapsed_us: Annotated[int, Field(ge=0, description="from receiving the event to the decision, in microseconds")] = 0
+
+    @property
+    def rule(self) -> str:
+        """The rule that set the outcome, as `policy/rule`; empty when nothing matched."""
+        return next((f"{m.policy}/{m.rule}" for m in self.matches if m.outcome is self.outcome), "")
+
+    def outward(self) -> dict[str, JsonValue]:
+        """All that may leave the facilitator's risk team: id, outcome and the merchant reason."""
+        return {"decision_id": self.id, "outcome": self.outcome.value, "merchant_reason": self.merchant_reason}
+
+    def without_timing(self) -> Self:
+        """The same decision with what differs between two runs on the same inputs set to zero."""
+        return self.model_copy(update={"elapsed_us": 0})

@@ -1,0 +1,71 @@
+"""The hooks: empty functions whose docstrings are the contract.
+
+A plugin is a module named in the entry point group `paycordon`. It registers checks and gateways; each check is an
+object of its own and implements one to three of the `screen_…` hooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import pluggy
+
+if TYPE_CHECKING:
+    from paycordon.checks.base import Check
+    from paycordon.context import Context
+    from paycordon.decisions import Finding
+    from paycordon.events import Event
+    from paycordon.gateways import Gateway
+
+PROJECT = "paycordon"
+_F = TypeVar("_F", bound=Callable[..., Any])
+_spec = pluggy.HookspecMarker(PROJECT)
+_impl = pluggy.HookimplMarker(PROJECT)
+
+
+def hookimpl(function: _F) -> _F:
+    """Mark a function or method as the implementation of the hook of the same name."""
+    return cast(_F, _impl(function))
+
+
+def hookspec(function: _F) -> _F:
+    """Mark a function as a hook's specification."""
+    return cast(_F, _spec(function))
+
+
+@hookspec
+def register_checks() -> Iterable[type[Check]]:  # type: ignore[empty-body]  # a specification has no body
+    """Return the check classes this plugin brings.
+
+    Called once at the start. Each class is instantiated with its settings from the configuration and registered under
+    its `id`; two checks of one id stop the start.
+    """
+
+
+@hookspec
+def register_gateways() -> Iterable[type[Gateway]]:  # type: ignore[empty-body]  # a specification has no body
+    """Return the gateway adapter classes this plugin brings.
+
+    Called once at the start. The configuration refers to an adapter by its `name`.
+    """
+
+
+@hookspec
+def screen_merchant(event: Event, context: Context) -> Iterable[Finding]:  # type: ignore[empty-body]  # see above
+    """Conclude something about a merchant's onboarding or change (`merchant.*`).
+
+    Return findings whose `code` the check declares in `emits`, or nothing. Must not do input or output: all there is
+    to know is in `event` and `context`. An exception, a late answer or anything that is not a finding becomes a
+    `CheckError` on the decision; other checks go on.
+    """
+
+
+@hookspec
+def screen_payout(event: Event, context: Context) -> Iterable[Finding]:  # type: ignore[empty-body]  # see above
+    """Conclude something about a payout (`payout.*`); otherwise as `screen_merchant`."""
+
+
+@hookspec
+def screen_dispute(event: Event, context: Context) -> Iterable[Finding]:  # type: ignore[empty-body]  # see above
+    """Conclude something about a dispute (`dispute.*`); otherwise as `screen_merchant`."""
