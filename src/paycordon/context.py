@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
-
-from dataclasses import dataclass
 
 from paycordon.decisions import Outcome
 
@@ -15,7 +13,7 @@ __all__ = ["Context", "IndicatorHit", "KnownIdentifier", "SharedIdentifier"]
 
 @dataclass(frozen=True, slots=True)
 class IndicatorHit:
-    """An identifier of the event that the coalition knows. `confidence` is between 0 and 100 as its source states it."""
+    """An identifier of the event that the coalition knows. `confidence` lies between 0 and 100, as its source says."""
 
     kind: str
     digest: str
@@ -66,5 +64,5 @@ class Context:
     indicators: tuple[IndicatorHit, ...] = ()
     known: tuple[KnownIdentifier, ...] = ()
     shared: tuple[SharedIdentifier, ...] = ()
-    aggregates: Mapping[str, int] = MappingProxyType({})
+    aggregates: Mapping[str, int] = field(default_factory=dict)
     standing: Outcome = Outcome.ALLOW

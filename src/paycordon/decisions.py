@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, JsonValue
 
 from paycordon.events import EventType, Mode, OpaqueId, Record, Subject, Text, UtcTime
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 
 class Outcome(StrEnum):

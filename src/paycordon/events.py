@@ -17,7 +17,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from paycordon.cardnumbers import looks_like_card_number, paths_of_card_numbers
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 MAX_EXTRA_DEPTH = 24
 
 
@@ -243,7 +243,11 @@ class Event(Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        part = {Stage.PAYOUT: self.payout, Stage.DISPUTE: self.dispute, Stage.PAYMENT: self.payment}
+        part: dict[str, Record | None] = {
+            Stage.PAYOUT: self.payout,
+            Stage.DISPUTE: self.dispute,
+            Stage.PAYMENT: self.payment,
+        }
         stage = self.stage
         if stage in part and part[stage] is None:
             raise ValueError(f"an event of type `{self.type}` needs `{stage}`")

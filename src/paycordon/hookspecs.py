@@ -7,7 +7,7 @@ object of its own and implements one to three of the `screen_…` hooks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
 
@@ -26,16 +26,16 @@ _impl = pluggy.HookimplMarker(PROJECT)
 
 def hookimpl(function: _F) -> _F:
     """Mark a function or method as the implementation of the hook of the same name."""
-    return cast(_F, _impl(function))
+    return _impl(function)
 
 
 def hookspec(function: _F) -> _F:
     """Mark a function as a hook's specification."""
-    return cast(_F, _spec(function))
+    return _spec(function)
 
 
 @hookspec
-def register_checks() -> Iterable[type[Check]]:  # type: ignore[empty-body]  # a specification has no body
+def register_checks() -> Iterable[type[Check[Any]]]:  # type: ignore[empty-body]  # a specification has no body
     """Return the check classes this plugin brings.
 
     Called once at the start. Each class is instantiated with its settings from the configuration and registered under
@@ -44,7 +44,7 @@ def register_checks() -> Iterable[type[Check]]:  # type: ignore[empty-body]  # a
 
 
 @hookspec
-def register_gateways() -> Iterable[type[Gateway]]:  # type: ignore[empty-body]  # a specification has no body
+def register_gateways() -> Iterable[type[Gateway[Any]]]:  # type: ignore[empty-body]  # a specification has no body
     """Return the gateway adapter classes this plugin brings.
 
     Called once at the start. The configuration refers to an adapter by its `name`.

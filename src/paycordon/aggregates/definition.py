@@ -57,7 +57,7 @@ def parse_window(text: str) -> timedelta:
     """Read `10m`, `24h` or `30d`.
 
     Raises:
-        ValueError: when the text is not of that form, or the window is shorter than ten minutes or longer than 180 days.
+        ValueError: when the text is not of that form, or the window lies outside ten minutes to 180 days.
     """
     found = re.fullmatch(r"(\d{1,5})([mhd])", text.strip())
     if not found:
