@@ -1,1 +1,1 @@
-"""."""
+"""Shared knowledge of the financial coalition: identifiers and indicators."""

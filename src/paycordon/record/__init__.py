@@ -1,1 +1,1 @@
-"""."""
+"""The decision log: append-only, hash-chained, signed at checkpoints."""

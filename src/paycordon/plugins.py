@@ -1,0 +1,211 @@
+"""Find, load and validate plugins. Whatever is wrong stops the start, with the culprit's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from paycordon import hookspecs
+from paycordon.checks.base import Check, CheckSettings
+from paycordon.config import Config
+from paycordon.errors import ConfigError, PluginError
+from paycordon.gateways import Gateway, GatewaySettings
+from paycordon.hookspecs import PROJECT
+from paycordon.isolation import CheckCall
+
+SCREEN_HOOKS = {"merchant": "screen_merchant", "payout": "screen_payout", "dispute": "screen_dispute"}
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledPlugin:
+    """A plugin as it is installed: entry point name, distribution and version."""
+
+    name: str
+    distribution: str
+    version: str
+
+
+class Plugins:
+    """All that plugins bring: checks, instantiated with their settings, and gateway adapters, as classes.
+
+    Args:
+        modules: plugin modules (or objects with hook implementations) by name.
+        check_settings: for each check id, its settings; a check that is not named gets its defaults.
+
+    Raises:
+        PluginError: a hook is misspelt, takes an unknown argument, or two checks or adapters share a name.
+        ConfigError: settings are given for a check that does not exist.
+    """
+
+    def __init__(
+        self,
+        modules: Mapping[str, object],
+        check_settings: Mapping[str, CheckSettings] | None = None,
+        installed: Sequence[InstalledPlugin] = (),
+    ) -> None:
+        self.installed = tuple(installed)
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        for name in sorted(modules):
+            self._register(modules[name], name)
+        given = dict(check_settings or {})
+        self.checks: dict[str, Check[Any]] = {}
+        for kind in self.check_types().values():
+            self._add_check(kind, given.pop(kind.id, None))
+        if given:
+            known = ", ".join(f"`{check}`" for check in self.checks)
+            raise ConfigError(f"there is no check `{min(given)}`", hint=f"installed checks: {known}")
+        self.gateways = self._gateway_types()
+        self._require_known_hooks()
+        self._calls = {stage: self._calls_of(hook) for stage, hook in SCREEN_HOOKS.items()}
+
+    def calls(self, stage: str) -> Sequence[CheckCall]:
+        """Return the checks that screen events of a stage, in the order of their ids."""
+        return self._calls.get(stage, ())
+
+    def check_types(self) -> dict[str, type[Check[Any]]]:
+        """Return the check classes by id, in order; two of one id are an error."""
+        found: dict[str, type[Check[Any]]] = {}
+        for plugin, kind in self._registered("register_checks"):
+            if not (isinstance(kind, type) and issubclass(kind, Check)):
+                raise PluginError(f"plugin `{plugin}` registers `{kind!r}`, which is not a check class")
+            if kind.id in found:
+                raise PluginError(f"plugin `{plugin}` registers a second check `{kind.id}`")
+            found[kind.id] = kind
+        return dict(sorted(found.items()))
+
+    def _registered(self, hook: str) -> Iterable[tuple[str, Any]]:
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            try:
+                yield from ((implementation.plugin_name, item) for item in implementation.function())
+            except PluginError:
+                raise
+            except Exception as error:
+                message = f"plugin `{implementation.plugin_name}` failed in `{hook}`: {type(error).__name__}: {error}"
+                raise PluginError(message) from error
+
+    def _add_check(self, kind: type[Check[Any]], settings: CheckSettings | None) -> None:
+        check = kind(settings if settings is not None else kind.settings_type())
+        self._register(check, kind.id)
+        self.checks[kind.id] = check
+
+    def _register(self, plugin: object, name: str) -> None:
+        try:
+            self._manager.register(plugin, name)
+            self._require_known_hooks()
+        except (pluggy.PluginValidationError, ValueError) as error:
+            raise PluginError(f"plugin `{name}` cannot be used: {_one_line(error)}") from error
+
+    def _require_known_hooks(self) -> None:
+        self._manager.check_pending()
+
+    def _gateway_types(self) -> dict[str, type[Gateway[Any]]]:
+        found: dict[str, type[Gateway[Any]]] = {}
+        for plugin, kind in self._registered("register_gateways"):
+            if kind.name in found:
+                raise PluginError(f"plugin `{plugin}` registers a second adapter `{kind.name}`")
+            found[kind.name] = kind
+        return dict(sorted(found.items()))
+
+    def _calls_of(self, hook: str) -> tuple[CheckCall, ...]:
+        implementations = getattr(self._manager.hook, hook).get_hookimpls()
+        calls = [
+            CheckCall(self.checks[i.plugin_name], i.function, tuple(i.argnames))
+            for i in implementations
+            if i.plugin_name in self.checks
+        ]
+        strangers = [i.plugin_name for i in implementations if i.plugin_name not in self.checks]
+        if strangers:
+            raise PluginError(
+                f"plugin `{strangers[0]}` implements `{hook}` itself", hint="register a check with `register_checks`"
+            )
+        return tuple(sorted(calls, key=lambda call: call.check.id))
+
+
+def load(config: Config) -> Plugins:
+    """Load every installed plugin and give each check its settings from the configuration.
+
+    Raises:
+        PluginError: a plugin cannot be imported, is misspelt, or one of `required:` is not installed.
+        ConfigError: settings of a check do not fit it.
+    """
+    points = _entry_points()
+    for name in config.required:
+        if name not in points:
+            raise PluginError(
+                f"the required plugin `{name}` is not installed",
+                position=config.position("required"),
+                hint=f"pip install paycordon-{name}",
+            )
+    modules = {name: _import(point) for name, point in points.items()}
+    installed = [_described(point) for point in points.values()]
+    unset = Plugins(modules)
+    unknown = [check for check in config.checks if check not in unset.checks]
+    if unknown:
+        known = ", ".join(f"`{check}`" for check in unset.checks)
+        raise ConfigError(
+            f"there is no check `{unknown[0]}`",
+            position=config.position("checks", unknown[0]),
+            hint=f"installed checks: {known}",
+        )
+    types = unset.check_types()
+    settings = {check: config.validated(types[check].settings_type, "checks", check) for check in config.checks}
+    return Plugins(modules, settings, installed)
+
+
+def open_gateways(config: Config, plugins: Plugins) -> dict[str, Gateway[Any]]:
+    """Make a gateway of each configured instance.
+
+    Raises:
+        ConfigError: an adapter is not installed, or its settings do not fit it.
+    """
+    opened: dict[str, Gateway[Any]] = {}
+    for instance, raw in config.gateways.items():
+        adapter = str(raw.get("adapter", ""))
+        kind = plugins.gateways.get(adapter)
+        if kind is None:
+            known = ", ".join(f"`{name}`" for name in plugins.gateways) or "none"
+            raise ConfigError(
+                f"there is no adapter `{adapter}`",
+                position=config.position("gateways", instance),
+                hint=f"installed adapters: {known}; pip install paycordon-{adapter or 'stripe'}",
+            )
+        settings: GatewaySettings = config.validated(kind.settings_type, "gateways", instance)
+        opened[instance] = kind(instance, settings)
+    return opened
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=PROJECT):
+        if point.name in found and found[point.name].value != point.value:
+            raise PluginError(f"two distributions bring a plugin named `{point.name}`")
+        found[point.name] = point
+    return dict(sorted(found.items()))
+
+
+def _import(point: EntryPoint) -> object:
+    try:
+        return point.load()
+    except Exception as error:
+        raise PluginError(
+            f"plugin `{point.name}` ({point.value}) cannot be loaded: {type(error).__name__}: {error}",
+            hint="reinstall or uninstall it",
+        ) from error
+
+
+def _described(point: EntryPoint) -> InstalledPlugin:
+    distribution = point.dist
+    return InstalledPlugin(
+        name=point.name,
+        distribution=distribution.name if distribution else point.value,
+        version=distribution.version if distribution else "",
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

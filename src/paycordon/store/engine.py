@@ -1,0 +1,160 @@
+"""Open the store and hand out transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Self
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from paycordon.errors import ConfigError, StoreUnavailable
+from paycordon.store.migrate import upgrade
+
+DEFAULT_PATIENCE = timedelta(seconds=5)
+
+# What a driver says when the database itself cannot be used, as against a statement that is wrong.
+_UNAVAILABLE = ("OperationalError", "InterfaceError", "DiskFull", "ReadOnlySqlTransaction", "InternalError")
+
+
+class Store:
+    """A database and its transactions.
+
+    SQLite runs in WAL mode with full sync: a commit that returned survives a power cut. Writers take the lock at
+    once (`BEGIN IMMEDIATE`), so that a transaction never fails half-way for want of it.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def open(cls, url: str, *, patience: timedelta = DEFAULT_PATIENCE, migrate: bool = True) -> Self:
+        """Open the database at `url` and bring its schema up to date.
+
+        Args:
+            url: `sqlite:///path` or `postgresql://…`.
+            patience: how long a statement waits for a lock before the store counts as unavailable.
+            migrate: whether to create or upgrade the schema.
+
+        Raises:
+            ConfigError: the URL or its driver is wrong, or the schema is newer than this version.
+            StoreUnavailable: the database cannot be reached or written.
+        """
+        store = cls(_engine(url, patience))
+        if migrate:
+            with _translated():
+                upgrade(store.engine)
+        return store
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.engine.dialect.name
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one consistent state and writes nothing.
+
+        Raises:
+            StoreUnavailable: the database cannot be used right now.
+        """
+        with _translated(), self.engine.connect() as connection:
+            if self.dialect == "postgresql":
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that commits when the block ends, and leaves nothing behind when it raises.
+
+        Raises:
+            StoreUnavailable: the database cannot be used right now; nothing was written.
+        """
+        with _translated(), self.engine.connect() as connection:
+            connection = connection.execution_options(paycordon_write=True)
+            with connection.begin():
+                yield connection
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if type(error).__name__ in _UNAVAILABLE or type(error.orig).__name__ in _UNAVAILABLE:
+            raise StoreUnavailable(f"the store cannot be used: {_first_line(error)}") from error
+        raise
+    except SQLAlchemyError as error:
+        if type(error).__name__ == "TimeoutError":
+            raise StoreUnavailable("the store has no free connection") from error
+        raise
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+
+
+def _engine(url: str, patience: timedelta) -> Engine:
+    parsed = _parsed(url)
+    milliseconds = int(patience.total_seconds() * 1000)
+    try:
+        if parsed.get_backend_name() == "sqlite":
+            engine = create_engine(parsed, connect_args={"timeout": patience.total_seconds()}, pool_size=8)
+            event.listen(engine, "connect", _prepare_sqlite(milliseconds))
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        options = f"-c lock_timeout={milliseconds} -c statement_timeout={max(milliseconds * 4, 1000)}"
+        return create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_size=8,
+            pool_pre_ping=True,
+            connect_args={"options": options, "connect_timeout": max(2, int(patience.total_seconds()))},
+        )
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise ConfigError(
+            f"the driver of the store is not installed: {error}", hint="pip install 'paycordon[postgresql]'"
+        ) from error
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigError("the store's URL cannot be read", hint="write `sqlite:///paycordon.db`") from error
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ConfigError(
+            f"a store of kind `{parsed.get_backend_name()}` is not supported", hint="use sqlite or postgresql"
+        )
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise ConfigError("the store must be a file", hint="write `sqlite:///paycordon.db`")
+    return parsed
+
+
+def _prepare_sqlite(milliseconds: int) -> Any:
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun by `_begin_sqlite`, not by the driver
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={milliseconds}")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    return prepare
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("paycordon_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def server_time(connection: Connection) -> str:
+    """Ask the database for its time, as text; `doctor` compares it with this machine's."""
+    return str(connection.execute(text("select current_timestamp")).scalar_one())

@@ -1,0 +1,224 @@
+"""Write an event and all that follows from it in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from paycordon.decisions import Decision, Outcome
+from paycordon.events import Event
+from paycordon.ids import Randomness, new_id
+from paycordon.record.log import append, digest_of
+from paycordon.store.prepared import Prepared
+from paycordon.store.schema import micros
+from paycordon.store.snapshot import Origin, counterparty
+
+_count = Prepared(
+    text(
+        "INSERT INTO merchants (merchant, seq) VALUES (:merchant, 1) "
+        "ON CONFLICT (merchant) DO UPDATE SET seq = merchants.seq + 1 RETURNING seq"
+    )
+)
+_link = Prepared(
+    text(
+        "INSERT INTO accounts (instance, account, merchant) VALUES (:instance, :account, :merchant) "
+        "ON CONFLICT (instance, account) DO UPDATE SET merchant = excluded.merchant"
+    )
+)
+_event = Prepared(
+    text(
+        "INSERT INTO events (instance, id, type, merchant, seq, account, occurred_at, recorded_at, amount, currency, "
+        "counterparty, body) VALUES (:instance, :id, :type, :merchant, :seq, :account, :occurred_at, :recorded_at, "
+        ":amount, :currency, :counterparty, :body) ON CONFLICT (instance, id) DO NOTHING"
+    )
+)
+_sighting = Prepared(
+    text(
+        "INSERT INTO sightings (digest, merchant, kind, first_seen, last_seen) "
+        "VALUES (:digest, :merchant, :kind, :at, :at) ON CONFLICT (digest, merchant) DO UPDATE SET "
+        "first_seen = CASE WHEN excluded.first_seen < sightings.first_seen THEN excluded.first_seen "
+        "ELSE sightings.first_seen END, "
+        "last_seen = CASE WHEN excluded.last_seen > sightings.last_seen THEN excluded.last_seen "
+        "ELSE sightings.last_seen END"
+    )
+)
+_decision = Prepared(
+    text(
+        "INSERT INTO decisions (id, instance, event_id, merchant, outcome, decided_at, body) "
+        "VALUES (:id, :instance, :event_id, :merchant, :outcome, :decided_at, :body)"
+    )
+)
+_hold = Prepared(
+    text(
+        "INSERT INTO holds (id, decision_id, merchant, instance, account, subject_kind, subject_id, outcome, rule, "
+        "merchant_reason, created_at) VALUES (:id, :decision_id, :merchant, :instance, :account, :subject_kind, "
+        ":subject_id, :outcome, :rule, :merchant_reason, :created_at)"
+    )
+)
+_restrict = Prepared(
+    text(
+        "INSERT INTO restrictions (instance, account, merchant, desired, generation, attempt, state, applied, "
+        "failures, due_at, lease_until) SELECT instance, account, merchant, 'none', 0, 0, 'pending', 'none', 0, :now, 0 "
+        "FROM accounts WHERE merchant = :merchant OR (instance = :instance AND account = :account) "
+        "ON CONFLICT (instance, account) DO UPDATE SET state = 'pending', failures = 0, due_at = excluded.due_at, "
+        "merchant = excluded.merchant"
+    )
+)
+_open_case = Prepared(text("SELECT id FROM cases WHERE merchant = :merchant AND closed_at IS NULL ORDER BY id"))
+_new_case = Prepared(text("INSERT INTO cases (id, merchant, opened_at) VALUES (:id, :merchant, :at)"))
+_case_event = Prepared(
+    text(
+        "INSERT INTO case_events (case_id, at, kind, decision_id, actor, note) "
+        "VALUES (:case_id, :at, :kind, :decision_id, :actor, :note)"
+    )
+)
+
+
+class Superseded(Exception):  # never leaves the core; not an error of the caller
+    """The merchant's history grew, or the event was recorded, since the snapshot: judge again on a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one screening wants recorded: the event (identifiers as digests), and its decision if it has one."""
+
+    event: Event
+    origin: Origin
+    decision: Decision | None
+    standing: Outcome
+
+
+def record(connection: Connection, entry: Entry, now: datetime, randomness: Randomness) -> None:
+    """Record an event with its decision, hold, case, log entry and the work that follows.
+
+    Raises:
+        Superseded: the snapshot is stale; nothing may be kept of this transaction.
+    """
+    event, merchant = entry.event, entry.origin.merchant
+    seq = _count(connection, {"merchant": merchant}).scalar_one()
+    if seq != entry.origin.seq + 1:
+        raise Superseded
+    if entry.origin.linked != merchant:
+        _link(connection, {"instance": event.instance, "account": event.account.id, "merchant": merchant})
+    body = event.model_dump_json(exclude_none=True)
+    _insert_event(connection, event, merchant, seq, body, now)
+    at = micros(event.occurred_at)
+    _sighting.many(
+        connection,
+        [{"digest": i.digest, "merchant": merchant, "kind": str(i.kind), "at": at} for i in event.identifiers],
+    )
+    payload: dict[str, str | int | list[str] | None] = {
+        "instance": event.instance,
+        "event": event.id,
+        "event_digest": digest_of(body),
+        "merchant": merchant,
+        "seq": seq,
+    }
+    if entry.decision is not None:
+        payload |= _decide(connection, entry, entry.decision, now, randomness)
+    append(connection, now, "event" if entry.decision is None else "decision", payload)
+
+
+def _insert_event(connection: Connection, event: Event, merchant: str, seq: int, body: str, now: datetime) -> None:
+    amount = event.amount
+    row = {
+        "instance": event.instance,
+        "id": event.id,
+        "type": str(event.type),
+        "merchant": merchant,
+        "seq": seq,
+        "account": event.account.id,
+        "occurred_at": micros(event.occurred_at),
+        "recorded_at": micros(now),
+        "amount": amount.minor if amount else None,
+        "currency": amount.currency if amount else None,
+        "counterparty": counterparty(event),
+        "body": body,
+    }
+    if _event(connection, row).rowcount == 0:
+        raise Superseded
+
+
+def _decide(
+    connection: Connection, entry: Entry, decision: Decision, now: datetime, randomness: Randomness
+) -> dict[str, str | int | list[str] | None]:
+    body = decision.model_dump_json()
+    row = {
+        "id": decision.id,
+        "instance": decision.instance,
+        "event_id": decision.event_id,
+        "merchant": decision.merchant,
+        "outcome": decision.outcome.value,
+        "decided_at": micros(decision.decided_at),
+        "body": body,
+    }
+    _decision(connection, row)
+    holds = _place_holds(connection, entry, decision, now, randomness)
+    if decision.outcome is not Outcome.ALLOW:
+        _open(connection, decision, now, randomness)
+    return {
+        "decision": decision.id,
+        "decision_digest": digest_of(body),
+        "outcome": decision.outcome.value,
+        "holds": list(holds),
+    }
+
+
+def _place_holds(
+    connection: Connection, entry: Entry, decision: Decision, now: datetime, randomness: Randomness
+) -> Sequence[str]:
+    """Place one hold for each outcome of this decision's own rules that stops; a standing hold is not doubled."""
+    own = [m for m in decision.matches if m.outcome.stops and m.rule != "standing_hold"]
+    placed = []
+    for match in own:
+        row = {
+            "id": new_id("hold", now, randomness),
+            "decision_id": decision.id,
+            "merchant": decision.merchant,
+            "instance": decision.instance,
+            "account": decision.subject.account,
+            "subject_kind": decision.subject.kind.value,
+            "subject_id": decision.subject.id,
+            "outcome": match.outcome.value,
+            "rule": f"{match.policy}/{match.rule}",
+            "merchant_reason": match.merchant_reason,
+            "created_at": micros(now),
+        }
+        _hold(connection, row)
+        placed.append(row["id"])
+    # An account that appears while its merchant is held must be restricted as well, without a hold of its own.
+    if placed or (entry.standing.stops and entry.origin.linked != decision.merchant):
+        want_reconciled(connection, decision.merchant, decision.instance, decision.subject.account, now)
+    return placed
+
+
+def want_reconciled(connection: Connection, merchant: str, instance: str, account: str, now: datetime) -> None:
+    """Ask the workers to look at every account of a merchant, and at this one."""
+    where = {"merchant": merchant, "instance": instance, "account": account}
+    _restrict(connection, {**where, "now": micros(now)})
+
+
+def _open(connection: Connection, decision: Decision, now: datetime, randomness: Randomness) -> None:
+    case = _open_case(connection, {"merchant": decision.merchant}).scalar()
+    if case is None:
+        case = new_id("case", now, randomness)
+        _new_case(connection, {"id": case, "merchant": decision.merchant, "at": micros(now)})
+    add_case_event(connection, case, now, "decision", decision_id=decision.id)
+
+
+def add_case_event(
+    connection: Connection,
+    case: str,
+    at: datetime,
+    kind: str,
+    *,
+    decision_id: str | None = None,
+    actor: str | None = None,
+    note: str | None = None,
+) -> None:
+    """Add a line to a case's history."""
+    row = {"case_id": case, "at": micros(at), "kind": kind, "decision_id": decision_id, "actor": actor, "note": note}
+    _case_event(connection, row)

@@ -1,0 +1,208 @@
+"""Read what the store knows before an event is judged, in one consistent transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from sqlalchemy import Connection, text
+
+from paycordon.aggregates import Aggregate, Function
+from paycordon.aggregates.definition import By
+from paycordon.context import Context, IndicatorHit, KnownIdentifier, SharedIdentifier
+from paycordon.decisions import Outcome
+from paycordon.events import Event, IdentifierKind
+from paycordon.store.prepared import Prepared
+from paycordon.store.schema import from_micros, micros
+
+# Kinds by which two merchants are rarely the same by chance; a shared mailbox provider or country says nothing.
+SHARED_KINDS = frozenset(
+    {
+        IdentifierKind.BANK_ACCOUNT,
+        IdentifierKind.IBAN,
+        IdentifierKind.CARD_FINGERPRINT,
+        IdentifierKind.WALLET,
+        IdentifierKind.PHONE,
+        IdentifierKind.DEVICE,
+        IdentifierKind.TAX_ID,
+        IdentifierKind.EMAIL,
+    }
+)
+
+_origin = Prepared(
+    text(
+        "SELECT (SELECT merchant FROM accounts WHERE instance = :instance AND account = :account), "
+        "(SELECT body FROM decisions WHERE instance = :instance AND event_id = :event), "
+        "(SELECT 1 FROM events WHERE instance = :instance AND id = :event)"
+    )
+)
+_seq = Prepared(text("SELECT seq FROM merchants WHERE merchant = :merchant"))
+_known = Prepared(text("SELECT kind, digest, first_seen, last_seen FROM sightings WHERE merchant = :merchant"))
+_standing = Prepared(
+    text(
+        "SELECT DISTINCT outcome FROM holds WHERE released_at IS NULL AND merchant = :merchant "
+        "UNION SELECT outcome FROM holds WHERE released_at IS NULL AND instance = :instance AND account = :account"
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an event comes from.
+
+    Attributes:
+        merchant: the merchant it belongs to.
+        linked: the merchant its account was linked to before; none if the account is new.
+        recorded: whether this very event is in the store already.
+        decision: the stored decision about it, if there is one.
+        seq: the number of the merchant's newest event.
+    """
+
+    merchant: str
+    linked: str | None
+    recorded: bool
+    decision: str | None
+    seq: int
+
+
+def origin(connection: Connection, event: Event) -> Origin:
+    """Find the merchant of an event, and whether it was seen before.
+
+    The facilitator's own id wins; without one the account keeps the merchant it was linked to, and an account that
+    was never linked stands for itself.
+    """
+    where = {"instance": event.instance, "account": event.account.id, "event": event.id}
+    linked, decision, recorded = _origin(connection, where).one()
+    merchant = event.merchant.id or linked or f"{event.instance}/{event.account.id}"
+    seq = _seq(connection, {"merchant": merchant}).scalar()
+    return Origin(merchant, linked, bool(recorded), decision, seq or 0)
+
+
+def context(connection: Connection, event: Event, merchant: str, now: datetime) -> Context:
+    """Read all of a check's context but the aggregates. The event's identifiers are digests."""
+    digests = [i.digest for i in event.identifiers if i.digest]
+    shared = [i.digest for i in event.identifiers if i.digest and i.kind in SHARED_KINDS]
+    standing = _standing(connection, {"merchant": merchant, "instance": event.instance, "account": event.account.id})
+    known = _known(connection, {"merchant": merchant})
+    return Context(
+        now=now,
+        merchant=merchant,
+        indicators=_indicators(connection, digests, now),
+        shared=_shared(connection, shared, merchant),
+        known=tuple(KnownIdentifier(k, d, from_micros(first), from_micros(last)) for k, d, first, last in known),
+        standing=Outcome.most_severe(*(Outcome(row[0]) for row in standing)),
+    )
+
+
+def _padded(digests: Sequence[str]) -> dict[str, str]:
+    """Repeat the last digest up to a power of two, so that few different statements are compiled."""
+    size = 1 << (len(digests) - 1).bit_length()
+    return {f"d{i}": digests[min(i, len(digests) - 1)] for i in range(size)}
+
+
+@lru_cache(maxsize=64)
+def _with_list(sql: str, size: int) -> Prepared:
+    return Prepared(text(sql.format(digests=", ".join(f":d{i}" for i in range(size)))))
+
+
+_INDICATORS = (
+    "SELECT kind, digest, source, confidence, status, reference, valid_from, valid_until FROM indicators "
+    "WHERE digest IN ({digests}) AND withdrawn_at IS NULL "
+    "AND (valid_from IS NULL OR valid_from <= :now) AND (valid_until IS NULL OR valid_until > :now) "
+    "ORDER BY digest, source, reference"
+)
+_SHARED = (
+    "SELECT s.kind, s.digest, COUNT(*), SUM(CASE WHEN EXISTS (SELECT 1 FROM holds h WHERE h.merchant = s.merchant "
+    "AND h.outcome = 'block' AND h.released_at IS NULL) THEN 1 ELSE 0 END) FROM sightings s "
+    "WHERE s.digest IN ({digests}) AND s.merchant <> :merchant GROUP BY s.kind, s.digest ORDER BY s.digest"
+)
+
+
+def _indicators(connection: Connection, digests: Sequence[str], now: datetime) -> tuple[IndicatorHit, ...]:
+    if not digests:
+        return ()
+    listed = _padded(digests)
+    rows = _with_list(_INDICATORS, len(listed))(connection, {**listed, "now": micros(now)})
+    return tuple(
+        IndicatorHit(
+            kind=kind,
+            digest=digest,
+            source=source,
+            confidence=confidence,
+            status=status,
+            reference=reference,
+            valid_from=None if start is None else from_micros(start),
+            valid_until=None if end is None else from_micros(end),
+        )
+        for kind, digest, source, confidence, status, reference, start, end in rows
+    )
+
+
+def _shared(connection: Connection, digests: Sequence[str], merchant: str) -> tuple[SharedIdentifier, ...]:
+    if not digests:
+        return ()
+    listed = _padded(digests)
+    rows = _with_list(_SHARED, len(listed))(connection, {**listed, "merchant": merchant})
+    return tuple(SharedIdentifier(kind, digest, others, int(blocked)) for kind, digest, others, blocked in rows)
+
+
+_WINDOW = "FROM events WHERE merchant = :merchant AND type = :type AND occurred_at > :since AND occurred_at <= :until"
+_SELECT = {
+    Function.COUNT: "COUNT(*), 0",
+    Function.SUM: "COALESCE(SUM(CASE WHEN currency = :value THEN amount ELSE 0 END), 0), 0",
+    Function.DISTINCT: "COUNT(DISTINCT counterparty), COALESCE(MAX(CASE WHEN counterparty = :value THEN 1 ELSE 0 END), 0)",
+}
+_AGGREGATES = {
+    (function, by): Prepared(
+        text(
+            f"SELECT {select} {_WINDOW}"  # built from the constants above only
+            + (" AND account = :account" if by is By.ACCOUNT else "")
+        )
+    )
+    for function, select in _SELECT.items()
+    for by in By
+}
+
+
+def counterparty(event: Event) -> str | None:
+    """Who stands on the other side: the payer of a payment, the destination of a payout."""
+    if event.payment is not None:
+        return event.payment.payer
+    return event.payout.destination if event.payout is not None else None
+
+
+def aggregate(connection: Connection, event: Event, merchant: str, wanted: Mapping[str, Aggregate]) -> dict[str, int]:
+    """Compute aggregates for an event that is not recorded yet."""
+    computed: dict[Aggregate, int] = {}
+    for definition in wanted.values():
+        if definition not in computed:
+            computed[definition] = _value(connection, event, merchant, definition)
+    return {name: computed[definition] for name, definition in wanted.items()}
+
+
+def _value(connection: Connection, event: Event, merchant: str, wanted: Aggregate) -> int:
+    until = micros(event.occurred_at)
+    value = {Function.SUM: event.amount.currency if event.amount else None, Function.DISTINCT: counterparty(event)}
+    parameters = {
+        "merchant": merchant,
+        "type": wanted.of.value,
+        "since": until - int(wanted.window.total_seconds() * 1_000_000),
+        "until": until,
+        "account": event.account.id,
+        "value": value.get(wanted.function),
+    }
+    result, has_current = _AGGREGATES[wanted.function, wanted.by](connection, parameters).one()
+    if wanted.include_current and event.type == wanted.of:
+        return int(result) + _share(event, wanted.function, bool(has_current))
+    return int(result)
+
+
+def _share(event: Event, function: Function, has_current: bool) -> int:
+    """What the current event itself adds."""
+    if function is Function.COUNT:
+        return 1
+    if function is Function.SUM:
+        return event.amount.minor if event.amount else 0
+    return 0 if has_current or counterparty(event) is None else 1
