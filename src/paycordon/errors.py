@@ -109,7 +109,16 @@ class Refused(ActionError):
 
 
 class OutcomeUnknown(ActionError):
-    """The request may or may not have taken effect: read the state before anything else."""
+    """The request may or may not have taken effect: read the state before anything else.
+
+    Attributes:
+        answered: whether the gateway did answer, with an error of its own. Its idempotency layer then replays that
+            answer under the same key, so that another try needs another key; after silence the same key is right.
+    """
+
+    def __init__(self, message: str, *, answered: bool = False) -> None:
+        self.answered = answered
+        super().__init__(message)
 
 
 class Stopped(PaycordonError):

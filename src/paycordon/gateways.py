@@ -108,6 +108,9 @@ class GatewayState:
 class Change:
     """Bring an account to a restriction.
 
+    Whatever `to` does not restrict becomes as it is in the baseline: going from `blocked` to `payouts_held` brings the
+    capabilities back and keeps the payouts held.
+
     Attributes:
         to: the restriction wanted; `none` means: write the baseline back.
         baseline: the settings before the first restriction, as `read` returned them then.

@@ -61,10 +61,11 @@ _hold = Prepared(
 _restrict = Prepared(
     text(
         "INSERT INTO restrictions (instance, account, merchant, desired, generation, attempt, state, applied, "
-        "failures, due_at, lease_until) SELECT instance, account, merchant, 'none', 0, 0, 'pending', 'none', 0, :now, 0 "
+        "failures, due_at, lease_until) "
+        "SELECT instance, account, merchant, 'none', 0, 0, 'pending', 'none', 0, :now, 0 "
         "FROM accounts WHERE merchant = :merchant OR (instance = :instance AND account = :account) "
         "ON CONFLICT (instance, account) DO UPDATE SET state = 'pending', failures = 0, due_at = excluded.due_at, "
-        "merchant = excluded.merchant"
+        "generation = restrictions.generation + 1, merchant = excluded.merchant"
     )
 )
 _open_case = Prepared(text("SELECT id FROM cases WHERE merchant = :merchant AND closed_at IS NULL ORDER BY id"))
@@ -222,3 +223,9 @@ def add_case_event(
     """Add a line to a case's history."""
     row = {"case_id": case, "at": micros(at), "kind": kind, "decision_id": decision_id, "actor": actor, "note": note}
     _case_event(connection, row)
+
+
+def note_in_case(connection: Connection, merchant: str, at: datetime, kind: str, note: str) -> None:
+    """Add a line to the merchant's open cases, if there are any."""
+    for case in list(_open_case(connection, {"merchant": merchant}).scalars()):
+        add_case_event(connection, case, at, kind, note=note)

@@ -165,7 +165,7 @@ restrictions = Table(
     Column("account", String, primary_key=True),
     Column("merchant", String, nullable=False, index=True),
     Column("desired", String, nullable=False),
-    Column("generation", BigInteger, nullable=False),  # grows with each change of `desired`
+    Column("generation", BigInteger, nullable=False),  # grows whenever a hold is placed or released
     Column("attempt", BigInteger, nullable=False),  # grows when the gateway's stored answer must not be replayed
     Column("state", String, nullable=False),
     Column("applied", String, nullable=False),

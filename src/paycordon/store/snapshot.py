@@ -152,7 +152,8 @@ _WINDOW = "FROM events WHERE merchant = :merchant AND type = :type AND occurred_
 _SELECT = {
     Function.COUNT: "COUNT(*), 0",
     Function.SUM: "COALESCE(SUM(CASE WHEN currency = :value THEN amount ELSE 0 END), 0), 0",
-    Function.DISTINCT: "COUNT(DISTINCT counterparty), COALESCE(MAX(CASE WHEN counterparty = :value THEN 1 ELSE 0 END), 0)",
+    Function.DISTINCT: "COUNT(DISTINCT counterparty), "
+    "COALESCE(MAX(CASE WHEN counterparty = :value THEN 1 ELSE 0 END), 0)",
 }
 _AGGREGATES = {
     (function, by): Prepared(

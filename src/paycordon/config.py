@@ -1,0 +1,141 @@
+"""The deployment's configuration, `paycordon.yaml`: what is connected, which policies judge, where secrets come from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, StrictStr, model_validator
+
+from paycordon.decisions import Outcome
+from paycordon.documents import Document, Problem, error_from, read_document, validate
+from paycordon.errors import ConfigError, Position
+from paycordon.events import Mode
+from paycordon.secretrefs import Secrets, is_reference, plain_secrets
+
+MIN_KEY_BYTES = 32
+MIN_TOKEN_LENGTH = 24
+_M = TypeVar("_M", bound=BaseModel)
+_Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+_Secret = Annotated[StrictStr, Field(repr=False)]
+_PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]*@")
+_RELATIVE_SQLITE = re.compile(r"^(sqlite(?:\+\w+)?:///)(?![/:])(.+)$")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class IdentifierKeys(_Section):
+    """HMAC keys of identifier digests, by name; `current` names the one new digests are made with."""
+
+    current: str
+    keys: Annotated[dict[str, _Secret], Field(min_length=1, repr=False)]
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if self.current not in self.keys:
+            raise ValueError(f"`current` names the key `{self.current}`, which is not among `keys`")
+        short = [name for name, key in self.keys.items() if len(key.encode()) < MIN_KEY_BYTES]
+        if short:
+            raise ValueError(f"the key `{short[0]}` is shorter than {MIN_KEY_BYTES} bytes")
+        return self
+
+
+class Screening(_Section):
+    """How long a screening may take, in milliseconds, and what is answered when it cannot be done at all."""
+
+    budget_ms: Annotated[int, Field(ge=1, le=60_000)] = 200
+    check_deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = 50
+    when_unavailable: Outcome = Outcome.HOLD
+
+
+class _Instance(_Section):
+    """The part of a gateway instance that does not depend on its adapter."""
+
+    model_config = ConfigDict(extra="allow")
+
+    adapter: str
+    mode: Mode
+
+
+class Config(_Section):
+    """A whole configuration with its references resolved.
+
+    Attributes:
+        store: SQLAlchemy URL of the database; a relative SQLite path starts at the configuration file.
+        identifier_keys: HMAC keys of identifier digests.
+        log_signing_key: Ed25519 private key in PEM that signs checkpoints of the decision log.
+        api_token: what callers of the sidecar's screen API present.
+        policies: the policy files, with directories expanded.
+        required: names of plugins that must be installed.
+        screening: limits of a screening.
+        checks: settings by check id, not validated yet.
+        gateways: settings by instance, secrets resolved, otherwise not validated yet.
+    """
+
+    store: _Secret = "sqlite:///paycordon.db"
+    identifier_keys: IdentifierKeys
+    log_signing_key: Annotated[StrictStr | None, Field(repr=False)] = None
+    api_token: Annotated[StrictStr | None, Field(repr=False, min_length=MIN_TOKEN_LENGTH)] = None
+    policies: Annotated[tuple[Path, ...], Field(min_length=1)]
+    required: tuple[str, ...] = ()
+    screening: Screening = Screening()
+    checks: dict[_Name, dict[str, JsonValue]] = {}
+    gateways: Annotated[dict[_Name, dict[str, JsonValue]], Field(repr=False)] = {}
+
+    _document: Document = PrivateAttr()
+
+    def position(self, *loc: str | int) -> Position:
+        """Where in the file the value at `loc` stands, or what is nearest around it."""
+        return self._document.position(loc)
+
+    def validated(self, model: type[_M], *loc: str) -> _M:
+        """Read the settings at `loc`, such as `("gateways", "stripe_eu")`, into a model.
+
+        Settings that are absent altogether are read as empty.
+
+        Raises:
+            ConfigError: they do not fit; all problems with their positions.
+        """
+        data: Any = self
+        for step in loc:
+            data = data.get(step, {}) if isinstance(data, Mapping) else getattr(data, step)
+        try:
+            part = self._document.part(*loc)
+        except KeyError:
+            return _validate_absent(model, self.position(*loc))
+        return validate(model, part, data=data)
+
+
+def _validate_absent(model: type[_M], position: Position) -> _M:
+    empty = Document(position.file, "", _empty_node(position))
+    return validate(model, empty)
+
+
+def load_config(path: Path, environ: Mapping[str, str]) -> Config:
+    """Read `paycordon.yaml`.
+
+    Args:
+        path: the file; relative paths in it start from its directory.
+        environ: the environment that `env:` references refer to.
+
+    Raises:
+        ConfigError: the file is malformed, a reference leads nowhere, a secret is written out, or a policy is missing.
+    """
+    document = read_document(path)
+    problems = [*_plain_secrets(document)]
+    if problems:
+        raise error_from(problems)
+    base = path.resolve().parent
+    data = _resolved(document, Secrets(environ, base))
+    data["policies"] = _policy_files(data.get("policies"), base, document)
+    data["store"] = _absolute_store(data.get("store", "sqlite:///paycordon.db"), base)
+    config = validate(Config, document, data=data)
+    config._document = document
+    _check_signing_key(config)
+    for name in config.gateways:
+        config.validated(_Instance, "gateways", name)
+    return config

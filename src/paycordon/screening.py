@@ -1,0 +1,298 @@
+"""Judge an event and record the judgement: `Cordon.screen`.
+
+Reads a snapshot, runs the checks on it, evaluates the policies, and writes event, decision, holds, case, log entry and
+work in one transaction. It reads without a lock and writes only if the merchant's history has not grown meanwhile;
+if it has, it judges again. It never speaks to a gateway, and it never raises: the caller gets an outcome in its budget.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+from paycordon.aggregates import Aggregate
+from paycordon.coalition.identifiers import Digester
+from paycordon.config import Config, load_config
+from paycordon.context import Context
+from paycordon.decisions import CheckError, Decision, Finding, Outcome, RuleMatch
+from paycordon.errors import StoreUnavailable
+from paycordon.events import Event, Stage
+from paycordon.ids import Randomness, new_id
+from paycordon.isolation import CheckCall, CheckRunner, Monotonic
+from paycordon.metrics import Metrics
+from paycordon.plugins import Plugins
+from paycordon.plugins import load as load_plugins
+from paycordon.policy import PolicySet, evaluate, load_policies
+from paycordon.store import Store
+from paycordon.store.holds import standing_of
+from paycordon.store.ledger import Entry, Superseded, record
+from paycordon.store.snapshot import Origin, aggregate, context, origin
+
+SCREENED_STAGES = frozenset({Stage.MERCHANT, Stage.PAYOUT, Stage.DISPUTE})
+UNAVAILABLE_REASON = "processing_delayed"
+
+Clock = Callable[[], datetime]
+_logger = logging.getLogger("paycordon")
+
+
+def utc_now() -> datetime:
+    """The clock of a running deployment."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the caller's patience is, and what it gets when that runs out.
+
+    Attributes:
+        budget: within this time the caller has an outcome.
+        check_deadline: how long one check may take.
+        when_unavailable: the outcome when the store cannot be used; nothing is recorded then.
+    """
+
+    budget: timedelta = timedelta(milliseconds=200)
+    check_deadline: timedelta = timedelta(milliseconds=50)
+    when_unavailable: Outcome = Outcome.HOLD
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What screening events of one type takes; the same for every such event."""
+
+    calls: Sequence[CheckCall]
+    aggregates: Mapping[str, Aggregate]
+    of_check: Mapping[str, Mapping[str, str]]
+    of_policies: Sequence[str]
+
+
+class Cordon:
+    """The engine: screens events under the configured policies.
+
+    Thread-safe. Make one per process and keep it; `close` it at the end.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        policies: PolicySet,
+        plugins: Plugins,
+        digester: Digester,
+        *,
+        limits: Limits | None = None,
+        metrics: Metrics | None = None,
+        clock: Clock = utc_now,
+        monotonic: Monotonic = time.monotonic,
+        randomness: Randomness = secrets.token_bytes,
+    ) -> None:
+        self.store = store
+        self.policies = policies
+        self.plugins = plugins
+        self.digester = digester
+        self.metrics = metrics or Metrics()
+        self._limits = limits or Limits()
+        self._clock = clock
+        self._monotonic = monotonic
+        self._randomness = randomness
+        self._runner = CheckRunner(self._limits.check_deadline.total_seconds(), monotonic)
+        self._plans: dict[str, _Plan] = {}
+        self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="paycordon-screen")
+
+    @classmethod
+    def from_config(cls, path: str | Path, environ: Mapping[str, str] = os.environ) -> Self:
+        """Open a deployment as its `paycordon.yaml` says.
+
+        Raises:
+            ConfigError: something in the configuration, a plugin or a policy is wrong; says where and how to fix it.
+            StoreUnavailable: the database cannot be reached or written.
+        """
+        return cls.from_loaded(load_config(Path(path), environ))
+
+    @classmethod
+    def from_loaded(cls, config: Config) -> Self:
+        """Open a deployment whose configuration was read already; raises as `from_config`."""
+        plugins = load_plugins(config)
+        policies = load_policies(config.policy_files)
+        digester = Digester(
+            {key_id: secret.get_secret_value().encode() for key_id, secret in config.identifier_keys.keys.items()},
+            config.identifier_keys.current,
+        )
+        limits = Limits(
+            timedelta(milliseconds=config.screening.budget_ms),
+            timedelta(milliseconds=config.screening.check_deadline_ms),
+            config.screening.when_unavailable,
+        )
+        store = Store.open(config.store.get_secret_value())
+        return cls(store, policies, plugins, digester, limits=limits)
+
+    def close(self) -> None:
+        """Stop the threads and give the database connections back."""
+        self._threads.shutdown()
+        self._runner.close()
+        self.store.close()
+
+    def screen(self, event: Event) -> Decision:
+        """Judge an event, record it with its decision, and return the decision.
+
+        An event that was screened before gets the decision it got then. Events that are context only (`payment.*`)
+        are recorded and get an `allow` that is not itself recorded. When the store cannot be used, the decision
+        states the configured outcome and nothing is recorded: ask again later.
+        """
+        started = self._monotonic()
+        try:
+            decision = self._screen(event, started)
+        except StoreUnavailable as error:
+            _logger.warning("the store is unavailable, so an event was not screened: %s", error)
+            decision = self._undecided(event, "store_unavailable")
+        except Exception as error:  # the payment path must get an answer, whatever is broken here
+            # Its text may repeat personal data, so only its type is logged.
+            _logger.critical("screening failed: %s", type(error).__name__)
+            decision = self._undecided(event, "internal_error")
+        self.metrics.decided(decision, self._monotonic() - started)
+        return decision
+
+    async def screen_async(self, event: Event) -> Decision:
+        """The same as `screen`, on a thread of its own, so that the event loop goes on."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.screen, event)
+
+    def in_force(self, decision: Decision) -> Outcome:
+        """Say what still stands between a screened activity and its gateway, now.
+
+        A decision never changes, but its holds are released by people. Returns the most severe outcome of the holds
+        in force on the decision's merchant or account; of an unrecorded decision, the decision's own outcome.
+        """
+        if _is_unrecorded(decision):
+            return decision.outcome
+        try:
+            with self.store.read() as connection:
+                subject = decision.subject
+                return standing_of(connection, decision.merchant, subject.instance, subject.account)
+        except StoreUnavailable:
+            return decision.outcome
+
+    async def in_force_async(self, decision: Decision) -> Outcome:
+        """The same as `in_force`, on a thread of its own."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.in_force, decision)
+
+    def _screen(self, event: Event, started: float) -> Decision:
+        concealed = self.digester.conceal(event)
+        until = started + self._limits.budget.total_seconds()
+        while True:
+            now = self._clock()
+            with self.store.read() as connection:
+                found = origin(connection, concealed)
+                if found.decision is not None:
+                    return Decision.model_validate_json(found.decision)
+                plan = self._plan(concealed)
+                known = context(connection, concealed, found.merchant, now)
+                numbers = aggregate(connection, concealed, found.merchant, plan.aggregates)
+            decision = self._judge(concealed, found, known, numbers, plan, started, until)
+            if found.recorded:
+                return decision
+            screened = concealed.stage in SCREENED_STAGES
+            entry = Entry(concealed, found, decision if screened else None, known.standing)
+            try:
+                with self.store.write() as connection:
+                    record(connection, entry, now, self._randomness)
+            except Superseded:
+                if self._monotonic() >= until:
+                    raise StoreUnavailable("the merchant's history kept changing") from None
+                continue
+            return decision
+
+    def _judge(
+        self,
+        event: Event,
+        found: Origin,
+        known: Context,
+        numbers: Mapping[str, int],
+        plan: _Plan,
+        started: float,
+        until: float,
+    ) -> Decision:
+        findings, errors = self._run_checks(event, known, numbers, plan, until)
+        of_policies = {name: numbers[name] for name in plan.of_policies}
+        judged = evaluate(self.policies, event, findings, of_policies, check_errors=errors, standing=known.standing)
+        return Decision(
+            id=new_id("dec", known.now, self._randomness),
+            event_id=event.id,
+            event_type=event.type,
+            instance=event.instance,
+            mode=event.mode,
+            merchant=found.merchant,
+            subject=event.subject,
+            outcome=judged.outcome,
+            merchant_reason=judged.merchant_reason,
+            matches=judged.matches,
+            findings=tuple(findings),
+            errors=tuple(errors),
+            rule_errors=judged.errors,
+            aggregates=dict(numbers),
+            policies=self.policies.refs,
+            decided_at=known.now,
+            elapsed_us=int((self._monotonic() - started) * 1_000_000),
+        )
+
+    def _run_checks(
+        self, event: Event, known: Context, numbers: Mapping[str, int], plan: _Plan, until: float
+    ) -> tuple[list[Finding], list[CheckError]]:
+        if not plan.calls:
+            return [], []
+        contexts = {
+            call.check.id: replace(
+                known, aggregates={n: numbers[key] for n, key in plan.of_check[call.check.id].items()}
+            )
+            if plan.of_check[call.check.id]
+            else known
+            for call in plan.calls
+        }
+        return self._runner.run(event, plan.calls, contexts, until)
+
+    def _plan(self, event: Event) -> _Plan:
+        plan = self._plans.get(event.type)
+        if plan is None:
+            calls = self.plugins.calls(event.stage)
+            of_check = {
+                call.check.id: {name: f"{call.check.id}/{name}" for name in call.check.aggregates()} for call in calls
+            }
+            wanted = {
+                f"{call.check.id}/{name}": definition
+                for call in calls
+                for name, definition in call.check.aggregates().items()
+            }
+            of_policies = self.policies.aggregates_for(event.type)
+            plan = _Plan(calls, {**wanted, **of_policies}, of_check, tuple(of_policies))
+            if len(self._plans) < 1_000:  # event types are open: an endless variety must not fill the memory
+                self._plans[event.type] = plan
+        return plan
+
+    def _undecided(self, event: Event, rule: str) -> Decision:
+        outcome = self._limits.when_unavailable if event.stage in SCREENED_STAGES else Outcome.ALLOW
+        reason = UNAVAILABLE_REASON if outcome.stops else ""
+        now = self._clock()
+        return Decision(
+            id=new_id("unrecorded", now, self._randomness),
+            event_id=event.id,
+            event_type=event.type,
+            instance=event.instance,
+            mode=event.mode,
+            merchant=event.merchant.id or f"{event.instance}/{event.account.id}",
+            subject=event.subject,
+            outcome=outcome,
+            merchant_reason=reason,
+            matches=(RuleMatch(policy="paycordon", rule=rule, outcome=outcome, merchant_reason=reason),),
+            policies=self.policies.refs,
+            decided_at=now,
+        )
+
+
+def _is_unrecorded(decision: Decision) -> bool:
+    return decision.id.startswith("unrecorded_")
