@@ -1,9 +1,9 @@
-"""The deployment's configuration, `paycordon.yaml`: what is connected, which policies judge, where secrets come from."""
+"""The configuration, `paycordon.yaml`: what is connected, which policies judge, where secrets come from."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
@@ -21,6 +21,7 @@ _M = TypeVar("_M", bound=BaseModel)
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 _Secret = Annotated[StrictStr, Field(repr=False)]
 _PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]*@")
+_WITH_REFERENCES = ("store", "identifier_keys", "log_signing_key", "api_token", "checks", "gateways")
 _RELATIVE_SQLITE = re.compile(r"^(sqlite(?:\+\w+)?:///)(?![/:])(.+)$")
 
 
@@ -32,7 +33,7 @@ class IdentifierKeys(_Section):
     """HMAC keys of identifier digests, by name; `current` names the one new digests are made with."""
 
     current: str
-    keys: Annotated[dict[str, _Secret], Field(min_length=1, repr=False)]
+    keys: Annotated[dict[str, StrictStr], Field(min_length=1, repr=False)]
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -106,13 +107,8 @@ class Config(_Section):
         try:
             part = self._document.part(*loc)
         except KeyError:
-            return _validate_absent(model, self.position(*loc))
+            part = Document.absent(self.position(*loc))
         return validate(model, part, data=data)
-
-
-def _validate_absent(model: type[_M], position: Position) -> _M:
-    empty = Document(position.file, "", _empty_node(position))
-    return validate(model, empty)
 
 
 def load_config(path: Path, environ: Mapping[str, str]) -> Config:
@@ -123,19 +119,71 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
         environ: the environment that `env:` references refer to.
 
     Raises:
-        ConfigError: the file is malformed, a reference leads nowhere, a secret is written out, or a policy is missing.
+        ConfigError: the file is malformed, a reference leads nowhere, a secret is written out, a policy file is
+            missing, or a key cannot be used; every problem with its position.
     """
     document = read_document(path)
-    problems = [*_plain_secrets(document)]
-    if problems:
-        raise error_from(problems)
+    _refuse_plain_secrets(document)
     base = path.resolve().parent
-    data = _resolved(document, Secrets(environ, base))
-    data["policies"] = _policy_files(data.get("policies"), base, document)
-    data["store"] = _absolute_store(data.get("store", "sqlite:///paycordon.db"), base)
+    data = Secrets(environ, base).resolve_all(document, *_WITH_REFERENCES)
     config = validate(Config, document, data=data)
+    config = config.model_copy(
+        update={
+            "policies": tuple(_policy_files(config.policies, base, document)),
+            "store": _absolute_store(config.store, base),
+        }
+    )
     config._document = document
-    _check_signing_key(config)
     for name in config.gateways:
         config.validated(_Instance, "gateways", name)
+    _check_signing_key(config)
     return config
+
+
+def _refuse_plain_secrets(document: Document) -> None:
+    places = (("identifier_keys", "keys"), ("log_signing_key",), ("api_token",), ("gateways",))
+    problems = [problem for place in places for problem in plain_secrets(document, *place)]
+    store = document.data.get("store") if isinstance(document.data, dict) else None
+    if isinstance(store, str) and not is_reference(store) and _PASSWORD_IN_URL.search(store):
+        message = "`store` holds a password in plain text; secrets come only from `env:` or `file:`"
+        problems.append(Problem(document.position(("store",)), message, "write `env:NAME` with the whole URL in NAME"))
+    if problems:
+        raise error_from(problems)
+
+
+def _policy_files(entries: Iterable[Path], base: Path, document: Document) -> Iterator[Path]:
+    """Expand directories to the policy files in them, in name order; files of policy tests are left out."""
+    for index, entry in enumerate(entries):
+        path, position = base / entry, document.position(("policies", index))
+        if path.is_dir():
+            found = [file for file in sorted(path.glob("*.yaml")) if not file.name.endswith(".test.yaml")]
+            if not found:
+                raise ConfigError(f"there is no policy file in `{entry}`", position=position, hint="add a `.yaml` file")
+            yield from found
+        elif path.is_file():
+            yield path
+        else:
+            raise ConfigError(f"there is no policy file or directory `{entry}`", position=position)
+
+
+def _absolute_store(url: str, base: Path) -> str:
+    """Let a relative SQLite path start at the configuration file, so that every process opens the same database."""
+    found = _RELATIVE_SQLITE.match(url)
+    return f"{found[1]}{base / found[2]}" if found else url
+
+
+def _check_signing_key(config: Config) -> None:
+    if config.log_signing_key is None:
+        return
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    hint = "make one with `openssl genpkey -algorithm ed25519`"
+    try:
+        key = load_pem_private_key(config.log_signing_key.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        message = "`log_signing_key` is not an Ed25519 private key in PEM"
+        raise ConfigError(message, position=config.position("log_signing_key"), hint=hint)

@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 MAX_BYTES = 1_048_576
+_ONE_OF = ("enum", "literal_error")
 Loc = Sequence[str | int]
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -55,6 +56,12 @@ class Document:
         self.file = file
         self._text = text
         self._root = root
+
+    @classmethod
+    def absent(cls, position: Position) -> Document:
+        """An empty mapping that was not written, but would have stood near `position`."""
+        mark = Mark(position.line, position.column)
+        return cls(position.file, "", Node({}, mark, mark))
 
     @property
     def data(self) -> JsonValue:
@@ -103,15 +110,15 @@ class Document:
 
 def _index_in_source(value: str, text: str, node: Node, wanted: int) -> int:
     """Walk a scalar's value along its source; quotes, escapes, indentation and folding are skipped."""
-    raw = found = node.start.index
+    raw = found = node.start.offset
     if text[raw] in "|>":
         raw = text.index("\n", raw) + 1
     elif text[raw] in "'\"":
         raw += 1
     for char in value[: wanted + 1]:
-        while raw < node.end.index and text[raw] != char and not (char.isspace() and text[raw].isspace()):
+        while raw < node.end.offset and text[raw] != char and not (char.isspace() and text[raw].isspace()):
             raw += 1
-        if raw >= node.end.index:
+        if raw >= node.end.offset:
             break
         found, raw = raw, raw + 1
     return found
@@ -213,6 +220,8 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], document: Document) -
         return Problem(document.position(loc[:-1]), f"`{loc[-1]}` is missing")
     name = ".".join(str(step) for step in loc)
     text = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if kind in _ONE_OF:
+        text = text.replace("'", "`")
     message = f"`{name}`: {text[:1].lower()}{text[1:]}" if name else text
     return Problem(document.position(loc), message, _hint(detail))
 
@@ -221,6 +230,6 @@ def _hint(detail: ErrorDetails) -> str | None:
     """Suggest the expected word that a misspelt one is nearest to; the misspelt one itself is not shown."""
     expected = detail.get("ctx", {}).get("expected")
     given = detail.get("input")
-    if detail["type"] not in ("enum", "literal_error") or not isinstance(given, str) or not isinstance(expected, str):
+    if detail["type"] not in _ONE_OF or not isinstance(given, str) or not isinstance(expected, str):
         return None
     return did_you_mean(given, [word.strip(" '") for word in expected.replace(" or ", ",").split(",")])

@@ -22,11 +22,11 @@ _PREFIX = "tag:yaml.org,2002:"
 
 
 class Mark(NamedTuple):
-    """A place in a text: line and column from 1, index from 0."""
+    """A place in a text: line and column from 1, offset from 0."""
 
     line: int = 1
     column: int = 1
-    index: int = 0
+    offset: int = 0
 
 
 class YamlRefused(Exception):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from paycordon.documents import Document, Problem
+from paycordon.documents import Document, Problem, error_from
 from paycordon.errors import ConfigError, Position
 
 MAX_SECRET_BYTES = 65_536
@@ -77,27 +77,40 @@ class Secrets:
             raise ConfigError(f"the secret file `{name}` is not UTF-8 text", position=position) from None
         return text.removesuffix("\n").removesuffix("\r")
 
-    def resolve_all(self, document: Document, loc: _Loc = ()) -> JsonValue:
-        """Return the content of a document with every reference replaced by its secret.
+    def resolve_all(self, document: Document, *sections: str) -> JsonValue:
+        """Return the content of a document with every reference in the given sections replaced by its secret.
 
         Raises:
-            ConfigError: as `resolve`.
+            ConfigError: as `resolve`, for all references at once.
         """
-        return self._walk(document.data, document, loc)
+        data, problems = document.data, list[Problem]()
+        if isinstance(data, dict):
+            data = {k: self._walk(v, document, (k,), problems) if k in sections else v for k, v in data.items()}
+        if problems:
+            raise error_from(problems)
+        return data
 
-    def _walk(self, value: JsonValue, document: Document, loc: _Loc) -> JsonValue:
+    def _walk(self, value: JsonValue, document: Document, loc: _Loc, problems: list[Problem]) -> JsonValue:
         if isinstance(value, str) and is_reference(value):
-            return self.resolve(value, document.position(loc))
+            position = document.position(loc)
+            try:
+                return self.resolve(value, position)
+            except ConfigError as error:
+                problems.append(Problem(position, error.message, error.hint))
         if isinstance(value, dict):
-            return {key: self._walk(inner, document, (*loc, key)) for key, inner in value.items()}
+            return {key: self._walk(inner, document, (*loc, key), problems) for key, inner in value.items()}
         if isinstance(value, list):
-            return [self._walk(inner, document, (*loc, index)) for index, inner in enumerate(value)]
+            return [self._walk(inner, document, (*loc, index), problems) for index, inner in enumerate(value)]
         return value
 
 
-def plain_secrets(document: Document) -> Iterable[Problem]:
-    """Find secrets written out: values under a key named like a secret that are not references."""
-    return _plain(document.data, document, (), named="")
+def plain_secrets(document: Document, *loc: str) -> Iterable[Problem]:
+    """Find secrets written out at `loc`: values under a key named like a secret that are not references."""
+    value = document.data
+    for step in loc:
+        value = value.get(step) if isinstance(value, dict) else None
+    named = loc[-1] if _NAMES_A_SECRET.search(loc[-1]) else ""
+    return _plain(value, document, loc, named)
 
 
 def _plain(value: JsonValue, document: Document, loc: _Loc, named: str) -> Iterable[Problem]:
