@@ -1,0 +1,223 @@
+"""Read and change restrictions at Stripe through its own SDK.
+
+Writes are desired state: read first, write only what differs, read back. Each request has a key of its own, made from
+the key of the change and its parameters. Stripe repeats its stored answer for a key without doing anything, for a day
+and even when that answer was an error; a repeated answer therefore moves on to the next key, for the state has just
+been read and is not what it should be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import stripe
+from pydantic import ValidationError
+
+from paycordon.errors import OutcomeUnknown, PayloadInvalid, RetryLater, Refused
+from paycordon.events import Event, Subject
+from paycordon.gateways import Applied, Change, GatewayState, Restriction
+from paycordon_stripe.accounts import account_of, identifiers_of, merchant_of
+from paycordon_stripe.errors import is_replay, meaning_of, reading, says_replayed
+from paycordon_stripe.restrictions import AccountSettings, gateway_clock, settings_of
+from paycordon_stripe.shapes import Node
+from paycordon_stripe.translate import dispute_of, payout_of, problems
+
+ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9]{1,64}", re.ASCII)
+MAX_REPLAYS = 8
+_Answer = stripe.StripeObject
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """One request: `step` names it in its idempotency key."""
+
+    step: str
+    params: dict[str, Any]
+    send: Callable[[dict[str, Any], str], _Answer]
+
+
+class Acts:
+    """What workers do at Stripe. `client` must not retry by itself."""
+
+    def __init__(self, client: stripe.StripeClient, clock: Callable[[], datetime]) -> None:
+        self._client = client
+        self._clock = clock
+
+    def read(self, subject: Subject) -> GatewayState:
+        """Read what is restricted now; see `paycordon.gateways.Gateway.read`."""
+        settings, _ = self._settings(_account_id(subject))
+        return _state(settings)
+
+    def apply(self, subject: Subject, change: Change, key: str) -> Applied:
+        """Bring the account to a restriction; see `paycordon.gateways.Gateway.apply`."""
+        account = _account_id(subject)
+        try:
+            baseline = AccountSettings.model_validate(dict(change.baseline))
+        except ValidationError as error:
+            raise Refused(f"the baseline is not one of this adapter: {problems(error)}") from None
+        now, country = self._settings(account)
+        wanted = baseline.restricted_to(change.to, now)
+        if self._write_all(list(self._writes(account, now, wanted)), key):
+            now = self._read_back(account)
+        expires = self._clock() + gateway_clock(country) if now.restriction is not Restriction.NONE else None
+        return Applied(_state(now), expires)
+
+    def resolve(self, event: Event) -> Event:
+        """Complete an event with what its delivery left out; see `paycordon.gateways.Gateway.resolve`.
+
+        Adds what the account says of the merchant, and the present state of a payout or dispute, which may have moved
+        on since the delivery. Payments are taken as they are: they are many, and only context.
+        """
+        if event.payment is not None:
+            return event
+        id_ = _account_id(event.subject)
+        try:
+            account = self._account(id_)
+            found = {
+                "account": account_of(account, id_),
+                "merchant": event.merchant.model_copy(update=_known(merchant_of(account).model_dump())),
+                "identifiers": _merged(event, account),
+                **self._moved_on(event, id_),
+            }
+            return Event.model_validate({**event.model_dump(), **found})
+        except PayloadInvalid as error:
+            raise Refused(f"what stripe holds cannot be read: {error}") from None
+        except ValidationError as error:
+            raise Refused(f"what stripe holds cannot be taken over: {problems(error)}") from None
+
+    def _moved_on(self, event: Event, account: str) -> dict[str, Any]:
+        options: stripe.RequestOptions = {"stripe_account": account}
+        if event.payout is not None and event.payout.id is not None:
+            id_ = _id(event.payout.id)
+            payout = reading(lambda: self._client.v1.payouts.retrieve(id_, {}, options))
+            return {"payout": payout_of(_node(payout, "payout"))}
+        if event.dispute is not None:
+            id_ = _id(event.dispute.id)
+            dispute = reading(lambda: self._client.v1.disputes.retrieve(id_, {}, options))
+            return {"dispute": dispute_of(_node(dispute, "dispute"))}
+        return {}
+
+    def _account(self, id_: str) -> Node:
+        return _node(reading(lambda: self._client.v1.accounts.retrieve(id_)), "account")
+
+    def _settings(self, id_: str) -> tuple[AccountSettings, str | None]:
+        try:
+            account = self._account(id_)
+            listed = reading(lambda: self._client.v1.accounts.capabilities.list(id_))
+            capabilities = _node({"list": _plain(listed)}, "capabilities").items("list")
+            requested = {c.needed_text("id"): c.flag("requested") is True for c in capabilities}
+            return settings_of(account, requested), account.text("country")
+        except PayloadInvalid as error:
+            raise Refused(f"the settings of the account cannot be read: {error}") from None
+        except ValidationError as error:
+            raise Refused(f"the settings of the account cannot be read: {problems(error)}") from None
+
+    def _read_back(self, account: str) -> AccountSettings:
+        try:
+            return self._settings(account)[0]
+        except RetryLater as error:
+            raise OutcomeUnknown(f"the change was sent but cannot be read back: {error}") from None
+
+    def _writes(self, account: str, now: AccountSettings, wanted: AccountSettings) -> Iterator[_Write]:
+        """Say what to send: payouts are held before anything else and released after everything else."""
+        schedule = self._schedule_write(account, now.schedule.params_to(wanted.schedule))
+        capabilities = [
+            self._capability_write(account, name, requested)
+            for name, requested in wanted.capabilities.items()
+            if now.capabilities.get(name) is not requested
+        ]
+        holds = wanted.schedule.interval == "manual"
+        yield from (schedule, *capabilities) if holds else (*capabilities, schedule)
+
+    def _schedule_write(self, account: str, schedule: dict[str, object]) -> _Write:
+        def send(params: dict[str, Any], key: str) -> _Answer:
+            return self._client.v1.accounts.update(account, params, {"idempotency_key": key})  # type: ignore[arg-type]
+
+        params = {"settings": {"payouts": {"schedule": schedule}}} if schedule else {}
+        return _Write("schedule", params, send)
+
+    def _capability_write(self, account: str, name: str, requested: bool) -> _Write:
+        def send(params: dict[str, Any], key: str) -> _Answer:
+            options: stripe.RequestOptions = {"idempotency_key": key}
+            return self._client.v1.accounts.capabilities.update(account, name, params, options)  # type: ignore[arg-type]
+
+        return _Write(f"capability:{name}", {"requested": requested}, send)
+
+    def _write_all(self, writes: list[_Write], key: str) -> bool:
+        """Send them in turn and tell whether any was sent; one that is refused does not keep the others back."""
+        refused: Refused | None = None
+        sent = False
+        for write in writes:
+            if not write.params:
+                continue
+            try:
+                _write(write, key)
+                sent = True
+            except Refused as error:
+                refused = refused or error
+            except RetryLater as error:
+                if sent:
+                    raise OutcomeUnknown(f"only a part of the change was sent: {error}") from None
+                raise
+        if refused is not None:
+            raise refused
+        return sent
+
+
+def _write(write: _Write, key: str) -> None:
+    for attempt in range(MAX_REPLAYS):
+        try:
+            answer = write.send(write.params, request_key(key, write.step, write.params, attempt))
+        except Exception as error:  # the SDK also raises what its parser stumbles over
+            if not is_replay(error):
+                raise meaning_of(error, writing=True) from None
+            continue
+        response = getattr(answer, "last_response", None)
+        if not says_replayed(getattr(response, "headers", None)):
+            return
+    raise RetryLater("stripe repeats stored answers for every key of this change")
+
+
+def request_key(key: str, step: str, params: dict[str, Any], attempt: int) -> str:
+    """Derive the idempotency key of one request: opaque, and never the same for other parameters."""
+    text = json.dumps([key, step, params, attempt], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _state(settings: AccountSettings) -> GatewayState:
+    return GatewayState(settings.restriction, settings.model_dump(mode="json", exclude_none=True))
+
+
+def _account_id(subject: Subject) -> str:
+    # The SDK quotes ids in paths; refusing them here keeps anything but an account out of a request at all.
+    if not ACCOUNT_ID.fullmatch(subject.account):
+        raise Refused("the subject is not a stripe account (`acct_…`)")
+    return subject.account
+
+
+def _id(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_]{1,255}", value, re.ASCII):
+        raise Refused("the id is not one of stripe's")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    return value.to_dict() if isinstance(value, stripe.StripeObject) else value
+
+
+def _node(answer: Any, path: str) -> Node:
+    return Node(_plain(answer), path)
+
+
+def _known(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _merged(event: Event, account: Node) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys((*event.identifiers, *identifiers_of(account))))[:256]

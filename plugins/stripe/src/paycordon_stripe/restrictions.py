@@ -1,0 +1,101 @@
+"""Which of an account's settings enforce a restriction, and what must be written to bring it about."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+
+from paycordon.gateways import Restriction
+from paycordon_stripe.shapes import Node
+
+MANAGED_CAPABILITIES = ("card_payments", "transfers")
+"""What is switched off in a blocked account: taking cards, and being sent money by the platform."""
+
+MANUAL = "manual"
+
+
+class Schedule(BaseModel):
+    """When Stripe pays out by itself; the fields and their names are those of `settings.payouts.schedule`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    interval: Annotated[str, Field(min_length=1, max_length=64)]
+    delay_days: StrictInt | None = None
+    weekly_anchor: str | None = None
+    weekly_payout_days: tuple[str, ...] | None = None
+    monthly_anchor: StrictInt | None = None
+    monthly_payout_days: tuple[StrictInt, ...] | None = None
+
+    def days(self) -> dict[str, object]:
+        """Return the parameters that name the day, which Stripe wants with each interval in one form only."""
+        if self.interval == "weekly":
+            return _days("weekly", self.weekly_anchor, self.weekly_payout_days)
+        if self.interval == "monthly":
+            return _days("monthly", self.monthly_anchor, self.monthly_payout_days)
+        return {}
+
+    def params_to(self, wanted: Schedule) -> dict[str, object]:
+        """Return what must be written to turn this schedule into the wanted one; empty if nothing.
+
+        `delay_days` keeps its value under a manual interval, so it is written only where it has really changed:
+        writing it needlessly would turn "the minimum, whatever it is" into a fixed number.
+        """
+        params: dict[str, object] = {}
+        if (self.interval, self.days()) != (wanted.interval, wanted.days()):
+            params = {"interval": wanted.interval, **wanted.days()}
+        if wanted.delay_days is not None and wanted.delay_days != self.delay_days:
+            params["delay_days"] = wanted.delay_days
+        return params
+
+
+def _days(name: str, anchor: str | int | None, days: tuple[str | int, ...] | None) -> dict[str, object]:
+    # Stripe shows a single day in both forms; only several need the newer one.
+    if days and (anchor is None or len(days) > 1):
+        return {f"{name}_payout_days": list(days)}
+    return {} if anchor is None else {f"{name}_anchor": anchor}
+
+
+class AccountSettings(BaseModel):
+    """All of an account that this adapter ever changes: the schedule, and which capabilities are requested."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    schedule: Schedule
+    capabilities: dict[str, StrictBool]
+
+    @property
+    def restriction(self) -> Restriction:
+        """What the settings amount to; an account that is paid out by hand anyway reads as held."""
+        if self.schedule.interval != MANUAL:
+            return Restriction.NONE
+        return Restriction.PAYOUTS_HELD if any(self.capabilities.values()) else Restriction.BLOCKED
+
+    def restricted_to(self, to: Restriction, now: AccountSettings) -> AccountSettings:
+        """Return what this baseline becomes under a restriction, given the settings of now."""
+        own = {name: on for name, on in self.capabilities.items() if name in MANAGED_CAPABILITIES}
+        if to is Restriction.NONE:
+            return AccountSettings(schedule=self.schedule, capabilities=own)
+        schedule = Schedule(interval=MANUAL, delay_days=now.schedule.delay_days)
+        if to is Restriction.PAYOUTS_HELD:
+            return AccountSettings(schedule=schedule, capabilities=own)
+        return AccountSettings(schedule=schedule, capabilities=dict.fromkeys(MANAGED_CAPABILITIES, False))
+
+
+def settings_of(account: Node, requested: dict[str, bool]) -> AccountSettings:
+    """Return the settings of an account and of the list of its capabilities.
+
+    Raises:
+        pydantic.ValidationError: the schedule is not one.
+    """
+    schedule = account.child("settings").child("payouts").child("schedule")
+    return AccountSettings(
+        schedule=Schedule.model_validate(schedule.fields()),
+        capabilities={name: requested.get(name, False) for name in MANAGED_CAPABILITIES},
+    )
+
+
+def gateway_clock(country: str | None) -> timedelta:
+    """Say how long Stripe lets funds be held: https://docs.stripe.com/connect/manual-payouts."""
+    return {"US": timedelta(days=730), "TH": timedelta(days=10)}.get(country or "", timedelta(days=90))
