@@ -1,0 +1,70 @@
+"""Counters for operators. Labels take few, known values only; nothing here names a merchant or a reason."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from paycordon.decisions import Decision
+from paycordon.events import Stage
+
+_STAGES = frozenset(Stage)
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+
+
+class Metrics:
+    """The counters of one process, on a registry of their own.
+
+    Args:
+        registry: where to register them; a new one by default, so that several can live in one process.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self._deliveries = Counter(
+            "paycordon_deliveries",
+            "Webhook deliveries by what became of them at the door",
+            ("instance", "answer"),
+            registry=self.registry,
+        )
+        self._worked = Counter(
+            "paycordon_deliveries_worked",
+            "Stored messages by what became of one attempt to screen them",
+            ("instance", "result"),
+            registry=self.registry,
+        )
+        self._decisions = Counter(
+            "paycordon_decisions",
+            "Decisions by outcome and stage",
+            ("outcome", "stage"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "paycordon_screening_seconds",
+            "Time from receiving an event to its decision",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._restrictions = Counter(
+            "paycordon_restrictions",
+            "Reconciliations of a restriction with its gateway, by the state they ended in",
+            ("instance", "state"),
+            registry=self.registry,
+        )
+
+    def delivered(self, instance: str, answer: str) -> None:
+        """Count a delivery. `instance` is one of the configuration, or `unknown`."""
+        self._deliveries.labels(instance, answer).inc()
+
+    def worked(self, instance: str, result: str) -> None:
+        """Count one attempt to screen a stored message: `done`, `retry` or `stuck`."""
+        self._worked.labels(instance, result).inc()
+
+    def decided(self, decision: Decision, seconds: float) -> None:
+        """Count a decision and the time it took; stages outside the core's own count as `other`."""
+        stage = decision.event_type.split(".", 1)[0]
+        self._decisions.labels(decision.outcome.value, stage if stage in _STAGES else "other").inc()
+        self._seconds.observe(seconds)
+
+    def reconciled(self, instance: str, state: str) -> None:
+        """Count one reconciliation of a restriction by the state it ended in."""
+        self._restrictions.labels(instance, state).inc()

@@ -1,0 +1,194 @@
+"""Sign the head of the log, so that a chain recomputed from some entry on can be told from the real one.
+
+A checkpoint says: at this time, the log's entry `seq` had this hash. It is stored beside the log and, to be of use
+against somebody who can write the whole database, kept outside of it as well, one JSON line each.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+from sqlalchemy import text
+
+from paycordon.errors import ConfigError
+from paycordon.store import Store
+from paycordon.store.prepared import Prepared
+from paycordon.store.schema import micros
+
+_FORMAT = 1
+_HASH_BYTES = 32
+_head = Prepared(text("SELECT seq, hash FROM log ORDER BY seq DESC LIMIT 1"))
+_last = Prepared(text("SELECT COALESCE(MAX(seq), 0) FROM checkpoints"))
+_insert = Prepared(
+    text(
+        "INSERT INTO checkpoints (seq, at, statement, key_id, signature) "
+        "VALUES (:seq, :at, :statement, :key_id, :signature) ON CONFLICT (seq) DO NOTHING"
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A signed statement about the log.
+
+    Attributes:
+        statement: the exact JSON text that was signed.
+        key_id: names the signing key, see `key_id_of`.
+        signature: Ed25519 over the statement's UTF-8 bytes.
+        seq: the entry it speaks of, from the statement.
+        hash: that entry's hash, from the statement.
+        at: when it was made, from the statement, UTC.
+    """
+
+    statement: str
+    key_id: str
+    signature: bytes
+    seq: int
+    hash: bytes
+    at: datetime
+
+    @classmethod
+    def read(cls, statement: str, key_id: str, signature: bytes) -> Self:
+        """Read a checkpoint's statement; the signature is not looked at.
+
+        Raises:
+            ValueError: the statement is not one.
+        """
+        content = json.loads(statement)
+        if not isinstance(content, dict) or content.get("paycordon_log") != _FORMAT:
+            raise ValueError("not a statement about a log")
+        seq, digest, at = (content.get(name) for name in ("seq", "hash", "at"))
+        if type(seq) is not int or seq < 1 or not isinstance(digest, str) or not isinstance(at, str):
+            raise ValueError("a statement without its parts")
+        moment, raw = datetime.fromisoformat(at), bytes.fromhex(digest)
+        if moment.tzinfo is None or len(raw) != _HASH_BYTES:
+            raise ValueError("a statement with malformed parts")
+        return cls(statement, key_id, signature, seq, raw, moment)
+
+    def is_signed_by(self, key: Ed25519PublicKey) -> bool:
+        """Tell whether `key` signed exactly this statement."""
+        try:
+            key.verify(self.signature, self.statement.encode())
+        except InvalidSignature:
+            return False
+        return True
+
+
+def checkpoint(store: Store, private_key: Ed25519PrivateKey, now: datetime) -> Checkpoint | None:
+    """Sign the log's newest entry and store the statement; none when nothing was logged since the last one.
+
+    Raises:
+        StoreUnavailable: nothing was written.
+    """
+    with store.write() as connection:
+        head = _head(connection).one_or_none()
+        if head is None or head.seq <= _last(connection).scalar_one():
+            return None
+        content = {"paycordon_log": _FORMAT, "seq": head.seq, "hash": bytes(head.hash).hex(), "at": now.isoformat()}
+        statement = json.dumps(content, separators=(",", ":"))
+        signature = private_key.sign(statement.encode())
+        signed = Checkpoint.read(statement, key_id_of(private_key.public_key()), signature)
+        row = {
+            "seq": signed.seq,
+            "at": micros(signed.at),
+            "statement": statement,
+            "key_id": signed.key_id,
+            "signature": signature,
+        }
+        return signed if _insert(connection, row).rowcount else None
+
+
+def export(signed: Checkpoint) -> str:
+    """Return the checkpoint as one line of JSON, without the line's end."""
+    content = {
+        "statement": signed.statement,
+        "key_id": signed.key_id,
+        "signature": base64.b64encode(signed.signature).decode(),
+    }
+    return json.dumps(content, separators=(",", ":"))
+
+
+def load(lines: Iterable[str]) -> list[Checkpoint]:
+    """Read exported checkpoints, one a line; empty lines are passed over.
+
+    Raises:
+        ConfigError: a line is not a checkpoint; says which.
+    """
+    loaded = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                loaded.append(_from_line(json.loads(line)))
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                raise ConfigError(f"line {number} is not a checkpoint of a log") from error
+    return loaded
+
+
+def _from_line(content: Any) -> Checkpoint:
+    signature = base64.b64decode(content["signature"], validate=True)
+    return Checkpoint.read(str(content["statement"]), str(content["key_id"]), signature)
+
+
+def key_id_of(key: Ed25519PublicKey) -> str:
+    """Name a key: the first 16 hexadecimal digits of the SHA-256 of its raw bytes."""
+    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
+
+
+def generate_key() -> str:
+    """Make a new private key, as PEM (PKCS#8, not encrypted)."""
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def public_key_of(key: Ed25519PrivateKey) -> str:
+    """Return the public half as PEM, to be given to those who verify."""
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def load_private_key(pem: str) -> Ed25519PrivateKey:
+    """Read a private key as `generate_key` makes it.
+
+    Raises:
+        ConfigError: the text is no unencrypted Ed25519 private key; it is not repeated.
+    """
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ConfigError("the signing key of the log cannot be read", hint=_HINT) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigError("the signing key of the log is not an Ed25519 key", hint=_HINT)
+    return key
+
+
+def load_public_key(pem: str) -> Ed25519PublicKey:
+    """Read a public key as `public_key_of` writes it.
+
+    Raises:
+        ConfigError: the text is no Ed25519 public key.
+    """
+    try:
+        key = load_pem_public_key(pem.encode())
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ConfigError("the public key of the log cannot be read") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise ConfigError("the public key of the log is not an Ed25519 key")
+    return key
+
+
+_HINT = "make one with `paycordon log key`"
