@@ -10,14 +10,12 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar
 
-from pydantic import JsonValue
-
 from paycordon.events import EventType, Mode, Money, Subject
 from paycordon.gateways import Delivery, Gateway, Restriction, Settings
 from paycordon.testing.clock import NOON
 from paycordon.testing.faults import FaultPlan
 
-Statement = Mapping[str, JsonValue]
+Statement = Mapping[str, Any]
 """One thing the gateway says, as JSON; `GatewayHarness.wrap` turns one or several into the body of a delivery."""
 
 
@@ -50,25 +48,28 @@ class GatewayHarness(ABC):
         signs_time: whether the signature covers the time of sending, so that old deliveries can be told.
         batches: whether a delivery may hold several statements, each signed by itself.
         signed_fields: names of the only body fields that the signature covers; `None` when it covers the whole body.
-        now: the time at which the kit plays; the adapter must not look at another clock.
+        secrets: three different webhook secrets of the gateway's form; the third is never configured.
         credentials: what else must never be shown: API keys, passwords.
+        corpus: recorded statements by name: each type the adapter reads, and near misses that must yield nothing.
+        unknown_account: a well-formed account id that the simulator does not know.
+        faults: the plan that the simulator follows; see `FaultPlan.take`.
+        now: the time at which the kit plays; the adapter must not look at another clock.
     """
 
     signs_time: ClassVar[bool]
     batches: ClassVar[bool] = False
     signed_fields: ClassVar[frozenset[str] | None] = None
-    now: datetime = NOON
+    secrets: Sequence[str]
     credentials: Sequence[str] = ()
+    corpus: Mapping[str, Recorded]
+    unknown_account: str
+    faults: FaultPlan
+    now: datetime = NOON
 
     @cached_property
     def gateway(self) -> Gateway[Any]:
         """The adapter under test: live, with the first two secrets, as in the middle of a rotation."""
         return self.build(self.secrets[:2], Mode.LIVE)
-
-    @property
-    @abstractmethod
-    def secrets(self) -> Sequence[str]:
-        """Three different webhook secrets of the gateway's form; the third is never configured."""
 
     @abstractmethod
     def build(self, secrets: Sequence[str], mode: Mode) -> Gateway[Any]:
@@ -76,11 +77,6 @@ class GatewayHarness(ABC):
 
         Its own time-out should be short (a tenth of a second), as the kit waits for it to pass many times.
         """
-
-    @property
-    @abstractmethod
-    def corpus(self) -> Mapping[str, Recorded]:
-        """Recorded statements by name: each type the adapter reads, and near misses that must yield nothing."""
 
     @abstractmethod
     def as_test(self, statement: Statement) -> Statement:
@@ -99,11 +95,6 @@ class GatewayHarness(ABC):
         """Return one delivery of several statements, each signed with its own secret; needed when `batches` is set."""
         raise NotImplementedError("a harness that sets `batches` implements `sign_each`")
 
-    @property
-    @abstractmethod
-    def faults(self) -> FaultPlan:
-        """The plan that the simulator follows; see `FaultPlan.take`."""
-
     @abstractmethod
     def subject(self) -> Subject:
         """Make a new account at the simulator and return it as a subject.
@@ -111,11 +102,6 @@ class GatewayHarness(ABC):
         Its settings should be ordinary and unlike a new account's defaults, so that a release which restores
         defaults is seen.
         """
-
-    @property
-    @abstractmethod
-    def unknown_account(self) -> str:
-        """A well-formed account id that the simulator does not know."""
 
     @abstractmethod
     def settings_at_gateway(self, subject: Subject) -> Settings:

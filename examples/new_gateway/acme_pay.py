@@ -1,0 +1,188 @@
+"""The tutorial adapter: Acme Pay, a gateway that exists only in `simulator.py` beside this file.
+
+Acme signs `time.body` with HMAC-SHA-256 and sends `acme-signature: t=<seconds>,s=<hex>`. It holds payouts by a manual
+payout schedule and stops payments with a switch; both are settings of an account that anyone at its dashboard can
+change as well.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import requests
+from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator
+
+from paycordon.errors import OutcomeUnknown, PayloadInvalid, Refused, RetryLater, SignatureInvalid
+from paycordon.events import Event, EventType, Mode, Subject
+from paycordon.gateways import (
+    Applied,
+    Change,
+    Delivery,
+    Gateway,
+    GatewaySettings,
+    GatewayState,
+    Grade,
+    Message,
+    Restriction,
+    Settings,
+    Support,
+)
+from paycordon.hookspecs import hookimpl
+from paycordon.signatures import matches_any, require_fresh
+
+SIGNATURE = re.compile(r"t=([0-9]{1,12}),s=([0-9a-f]{64})")
+MANUAL: JsonValue = {"interval": "manual"}
+ACCOUNT_ID = re.compile(r"acct_[a-z0-9]{1,40}")
+TYPES = {
+    "account.created": EventType.MERCHANT_ONBOARDING,
+    "payout.created": EventType.PAYOUT_REQUESTED,
+    "dispute.created": EventType.DISPUTE_OPENED,
+}
+
+
+class AcmeSettings(GatewaySettings):
+    """What the configuration says of one connection to Acme Pay. `timeout` is in seconds."""
+
+    url: str
+    api_key: SecretStr
+    webhook_secrets: tuple[SecretStr, ...] = Field(min_length=1)
+    timeout: float = 10.0
+
+    @field_validator("webhook_secrets")
+    @classmethod
+    def _none_is_empty(cls, secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not all(secret.get_secret_value() for secret in secrets):
+            raise ValueError("a webhook secret is empty")
+        return secrets
+
+
+class AcmePay(Gateway[AcmeSettings]):
+    """Acme Pay, for facilitators whose merchants have Acme accounts."""
+
+    name = "acme_pay"
+    settings_type = AcmeSettings
+    capabilities: ClassVar[Mapping[Restriction, Support]] = {
+        Restriction.PAYOUTS_HELD: Support(Grade.FULL, "a manual payout schedule, under which Acme pays out nothing"),
+        Restriction.BLOCKED: Support(Grade.FULL, "the manual schedule, and payments switched off"),
+    }
+
+    def verify(self, delivery: Delivery, now: datetime) -> Sequence[Message]:
+        """Check time and signature of the whole body; a delivery is one message."""
+        found = SIGNATURE.fullmatch(delivery.headers.get("acme-signature", ""))
+        if not found:
+            raise SignatureInvalid("`acme-signature` is missing or malformed")
+        require_fresh(datetime.fromtimestamp(int(found[1]), UTC), now)
+        secrets = [secret.get_secret_value().encode() for secret in self.settings.webhook_secrets]
+        if not matches_any(secrets, found[1].encode() + b"." + delivery.body, [bytes.fromhex(found[2])]):
+            raise SignatureInvalid("the signature matches none of the configured secrets")
+        try:
+            body = json.loads(delivery.body)
+            return [Message(id=_text(body, "id"), type=_text(body, "type"), body=body)]
+        except (ValueError, RecursionError, KeyError, TypeError):
+            raise SignatureInvalid("the body is not an Acme message") from None
+
+    def translate(self, message: Message) -> Iterable[Event]:
+        """Give the three types that Acme's messages share with the canonical events."""
+        known = TYPES.get(message.type)
+        if known is None or message.body.get("live") is not (self.settings.mode is Mode.LIVE):
+            return []
+        try:
+            return [self._event(known, message)]
+        except (ValidationError, KeyError, TypeError, ValueError, OverflowError, OSError):
+            # Without the cause: its text may repeat what the payload held.
+            raise PayloadInvalid(f"a message of type `{message.type}` cannot be read") from None
+
+    def _event(self, known: EventType, message: Message) -> Event:
+        body: Any = message.body
+        data = body["data"]
+        fields: dict[str, Any] = {"account": {"id": data["account"]}, "identifiers": ()}
+        if known is EventType.MERCHANT_ONBOARDING:
+            fields["merchant"] = {"name": data["name"], "country": data["country"]}
+            fields["identifiers"] = [{"kind": "email", "value": data["email"]}]
+        else:
+            part = {"id": data["id"], "amount": {"minor": data["cents"], "currency": data["currency"]}}
+            fields["payout" if known is EventType.PAYOUT_REQUESTED else "dispute"] = part
+        return Event(
+            id=message.id,
+            type=known,
+            occurred_at=datetime.fromtimestamp(body["created"], UTC),
+            gateway=self.name,
+            instance=self.instance,
+            mode=self.settings.mode,
+            **fields,
+        )
+
+    def resolve(self, event: Event) -> Event:
+        """Return the event as it is: Acme signs the whole body, and the body carries everything."""
+        return event
+
+    def read(self, subject: Subject) -> GatewayState:
+        """Read the account's payout schedule and payments switch."""
+        account = self._call("GET", subject)
+        settings = {"payout_schedule": account["payout_schedule"], "payments": account["payments"]}
+        return GatewayState(_restriction(settings), settings)
+
+    def apply(self, subject: Subject, change: Change, key: str) -> Applied:
+        """Write the settings that differ, one request each, and read them back."""
+        wrote = False
+        try:
+            settings = self.read(subject).settings
+            for name, value in _wanted(change).items():
+                if settings[name] != value:
+                    # Acme answers a repeated key with its first answer, so each request of a change has its own.
+                    self._call("POST", subject, {name: value}, f"{key}/{name}")
+                    wrote = True
+            return Applied(self.read(subject))
+        except RetryLater as error:
+            if wrote:
+                raise OutcomeUnknown("part of the change was made") from error
+            raise
+
+    def _call(self, method: str, subject: Subject, body: Settings | None = None, key: str = "") -> Any:
+        if not ACCOUNT_ID.fullmatch(subject.account):
+            raise Refused("the account id is not one of Acme's")
+        headers = {"authorization": f"Bearer {self.settings.api_key.get_secret_value()}", "idempotency-key": key}
+        url = f"{self.settings.url}/v1/accounts/{subject.account}"
+        # What a read could not do did not happen; what a write could not do may have happened.
+        uncertain = RetryLater if method == "GET" else OutcomeUnknown
+        try:
+            answer = requests.request(method, url, json=body, headers=headers, timeout=self.settings.timeout)
+        except requests.RequestException as error:
+            raise uncertain(f"no answer from Acme ({type(error).__name__})") from None
+        if answer.status_code == 429:
+            raise RetryLater("Acme asks to slow down")
+        if answer.status_code >= 500:
+            raise uncertain(f"Acme answered with status {answer.status_code}")
+        if answer.status_code != 200:
+            raise Refused(f"Acme answered with status {answer.status_code}")
+        return answer.json()
+
+
+def _text(body: Any, name: str) -> str:
+    value = body[name]
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"`{name}` is not a text")
+    return value
+
+
+def _restriction(settings: Settings) -> Restriction:
+    if settings["payout_schedule"] != MANUAL:
+        return Restriction.NONE
+    return Restriction.PAYOUTS_HELD if settings["payments"] else Restriction.BLOCKED
+
+
+def _wanted(change: Change) -> Settings:
+    if change.to is Restriction.NONE:
+        return change.baseline
+    blocked = change.to is Restriction.BLOCKED
+    return {"payout_schedule": MANUAL, "payments": False if blocked else change.baseline["payments"]}
+
+
+@hookimpl
+def register_gateways() -> Iterable[type[Gateway[Any]]]:
+    """Return the one adapter of this plugin."""
+    return [AcmePay]
