@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from paycordon.checks.base import Check
     from paycordon.context import Context
     from paycordon.decisions import Finding
+    from paycordon.demonstration import Demonstration
     from paycordon.events import Event
     from paycordon.gateways import Gateway
 
@@ -48,6 +49,14 @@ def register_gateways() -> Iterable[type[Gateway[Any]]]:  # type: ignore[empty-b
     """Return the gateway adapter classes this plugin brings.
 
     Called once at the start. The configuration refers to an adapter by its `name`.
+    """
+
+
+@hookspec
+def register_demonstrations() -> Iterable[type[Demonstration]]:  # type: ignore[empty-body]  # see above
+    """Return what `paycordon demo` can play with this plugin's gateway, without a network.
+
+    Called by that command only.
     """
 
 

@@ -12,6 +12,7 @@ import pluggy
 from paycordon import hookspecs
 from paycordon.checks.base import Check, CheckSettings
 from paycordon.config import Config
+from paycordon.demonstration import Demonstration
 from paycordon.errors import ConfigError, PluginError
 from paycordon.gateways import Gateway, GatewaySettings
 from paycordon.hookspecs import PROJECT
@@ -78,6 +79,10 @@ class Plugins:
             found[kind.id] = kind
         return dict(sorted(found.items()))
 
+    def demonstrations(self) -> dict[str, type[Demonstration]]:
+        """Return what can be shown offline, by adapter name."""
+        return {kind.adapter: kind for _, kind in self._registered("register_demonstrations")}
+
     def _registered(self, hook: str) -> Iterable[tuple[str, Any]]:
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             try:
@@ -124,6 +129,17 @@ class Plugins:
                 f"plugin `{strangers[0]}` implements `{hook}` itself", hint="register a check with `register_checks`"
             )
         return tuple(sorted(calls, key=lambda call: call.check.id))
+
+
+def load_all() -> Plugins:
+    """Load every installed plugin with default settings, as `paycordon plugins` and `paycordon demo` do.
+
+    Raises:
+        PluginError: a plugin cannot be imported or is misspelt.
+    """
+    points = _entry_points()
+    modules = {name: _import(point) for name, point in points.items()}
+    return Plugins(modules, installed=[_described(point) for point in points.values()])
 
 
 def load(config: Config) -> Plugins:
