@@ -103,7 +103,7 @@ class StoredDelivery:
 
 def pause_after(failures: int) -> timedelta:
     """Say how long to wait after so many failures: ten seconds, tripled each time, at most two hours."""
-    return min(_FIRST_PAUSE * 3 ** min(max(failures - 1, 0), 10), _LONGEST_PAUSE)
+    return min(_FIRST_PAUSE * int(3 ** min(max(failures - 1, 0), 10)), _LONGEST_PAUSE)
 
 
 def store_messages(store: Store, instance: str, messages: Iterable[Message], now: datetime) -> int:
@@ -232,7 +232,7 @@ def counts(store: Store) -> dict[DeliveryState, int]:
         StoreUnavailable: the database cannot be read.
     """
     with store.read() as connection:
-        found = {DeliveryState(state): number for state, number in _counts(connection)}
+        found = {DeliveryState(row[0]): int(row[1]) for row in _counts(connection)}
     return {state: found.get(state, 0) for state in DeliveryState}
 
 

@@ -23,7 +23,7 @@ class Prepared:
         self._statement = statement
         self._compiled: dict[str, tuple[str, Sequence[str] | None]] = {}
 
-    def __call__(self, connection: Connection, parameters: Parameters | None = None) -> CursorResult[Any]:
+    def __call__(self, connection: Connection, parameters: Parameters | None = None) -> CursorResult[*tuple[Any, ...]]:
         """Execute with one set of named parameters."""
         text, order = self._text(connection.dialect)
         given = parameters or {}

@@ -1,0 +1,209 @@
+"""Compare the records with what the log says of them.
+
+What the log names is kept in a temporary database on disk, so that records which no entry names are found without
+holding the names of all others in memory.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import ValidationError
+from sqlalchemy import Connection, select, tuple_
+
+from paycordon.decisions import Decision
+from paycordon.events import Event
+from paycordon.record.log import digest_of
+from paycordon.record.problems import Problems
+from paycordon.store import schema
+from paycordon.store.schema import micros
+from paycordon.store.snapshot import counterparty
+
+_PAGE = 200
+
+Said = Mapping[str, Any]
+
+
+class CrossCheck:
+    """Compares events, decisions and holds with the log's entries; use as a context manager.
+
+    Hand it all entries by `take`, then call `end` for the records that no entry names.
+    """
+
+    def __init__(self, connection: Connection, problems: Problems) -> None:
+        self._connection = connection
+        self._problems = problems
+        self._named = sqlite3.connect("")  # a temporary file that the database deletes by itself
+        self._named.execute("CREATE TABLE named (kind TEXT, a TEXT, b TEXT, PRIMARY KEY (kind, a, b)) WITHOUT ROWID")
+        self._named.execute("CREATE TABLE released (hold TEXT PRIMARY KEY, by TEXT, reason_digest TEXT) WITHOUT ROWID")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._named.close()
+
+    def take(self, entries: Sequence[Any]) -> None:
+        """Compare the records that these entries name."""
+        said = [(row.seq, content) for row in entries if (content := _content(row.payload)) is not None]
+        for start in range(0, len(said), _PAGE):
+            part = said[start : start + _PAGE]
+            self._take_events(part)
+            self._take_decisions(part)
+        for _, content in said:
+            self._note_holds(content)
+
+    def end(self) -> None:
+        """Find records that no entry names, and holds that are not as their decision or release says."""
+        table = schema.events
+        for row in self._all(table, (table.c.instance, table.c.id), (table.c.instance, table.c.id)):
+            if not self._is_named("event", row.instance, row.id):
+                self._add("unnamed", "event", row.id, "no entry of the log names it")
+        table = schema.decisions
+        for row in self._all(table, (table.c.id,), (table.c.id,)):
+            if not self._is_named("decision", row.id):
+                self._add("unnamed", "decision", row.id, "no entry of the log names it")
+        self._check_holds()
+
+    def _take_events(self, said: Sequence[tuple[int, Said]]) -> None:
+        named = {(c["instance"], c["event"]): (seq, c) for seq, c in said if _texts(c, "instance", "event")}
+        table = schema.events
+        keys = tuple_(table.c.instance, table.c.id)
+        found = {
+            (row.instance, row.id): row
+            for row in self._connection.execute(select(table).where(keys.in_(list(named)))).all()
+        }
+        for key, (seq, content) in named.items():
+            row = found.get(key)
+            if row is None:
+                self._add("missing", "event", key[1], f"is missing, entry {seq} names it", seq)
+            elif digest_of(row.body) != content.get("event_digest"):
+                self._add("changed", "event", key[1], f"is not what entry {seq} recorded", seq)
+            elif (row.merchant, row.seq) != (content.get("merchant"), content.get("seq")) or not _columns_agree(row):
+                self._add("changed", "event", key[1], "its columns are not what its text says", seq)
+        self._name(("event", *key) for key in named)
+
+    def _take_decisions(self, said: Sequence[tuple[int, Said]]) -> None:
+        named = {c["decision"]: (seq, c) for seq, c in said if _texts(c, "decision")}
+        table = schema.decisions
+        rows = self._connection.execute(select(table).where(table.c.id.in_(list(named)))).all()
+        found = {row.id: row for row in rows}
+        for key, (seq, content) in named.items():
+            row = found.get(key)
+            if row is None:
+                self._add("missing", "decision", key, f"is missing, entry {seq} names it", seq)
+            elif digest_of(row.body) != content.get("decision_digest"):
+                self._add("changed", "decision", key, f"is not what entry {seq} recorded", seq)
+            elif _of_decision(row) != tuple(content.get(n) for n in ("outcome", "merchant", "instance", "event")):
+                self._add("changed", "decision", key, "its columns are not what its text says", seq)
+        self._name(("decision", key, "") for key in named)
+
+    def _note_holds(self, content: Said) -> None:
+        holds = content.get("holds")
+        if isinstance(holds, list):
+            self._name(("hold", hold, "") for hold in holds if isinstance(hold, str))
+        if _texts(content, "hold", "by", "reason_digest"):
+            row = (content["hold"], content["by"], content["reason_digest"])
+            self._named.execute("INSERT OR IGNORE INTO released VALUES (?, ?, ?)", row)
+
+    def _check_holds(self) -> None:
+        holds, decisions = schema.holds, schema.decisions
+        joined = holds.outerjoin(decisions, decisions.c.id == holds.c.decision_id)
+        present = 0
+        for row in self._all(joined, (holds, decisions.c.body), (holds.c.id,)):
+            if not self._is_named("hold", row.id):
+                self._add("unnamed", "hold", row.id, "no entry of the log names it")
+                continue
+            present += 1
+            if not _as_decided(row):
+                self._add("changed", "hold", row.id, "is not what its decision says")
+            self._check_release(row)
+        named = self._named.execute("SELECT COUNT(*) FROM named WHERE kind = 'hold'").fetchone()[0]
+        if present != named:
+            self._note_missing_holds()
+
+    def _check_release(self, row: Any) -> None:
+        entry = self._named.execute("SELECT by, reason_digest FROM released WHERE hold = ?", (row.id,)).fetchone()
+        if row.released_at is None:
+            if entry is not None:
+                self._add("changed", "hold", row.id, "is in force, but the log says that it was released")
+        elif entry is None:
+            self._add("changed", "hold", row.id, "is released, but no entry of the log says so")
+        elif entry != (row.released_by, digest_of(row.release_reason or "")):
+            self._add("changed", "hold", row.id, "its release is not what the log says")
+
+    def _note_missing_holds(self) -> None:
+        holds = schema.holds
+        for (hold,) in self._named.execute("SELECT a FROM named WHERE kind = 'hold' ORDER BY a"):
+            if self._connection.execute(select(holds.c.id).where(holds.c.id == hold)).first() is None:
+                self._add("missing", "hold", hold, "is missing, the log names it")
+
+    def _all(self, table: Any, columns: Sequence[Any], key: Sequence[Any]) -> Iterator[Any]:
+        """Read a whole table in pages, in the order of its key."""
+        query = select(*columns).select_from(table).order_by(*key).limit(_PAGE)
+        page = self._connection.execute(query).all()
+        while page:
+            yield from page
+            last = [getattr(page[-1], column.name) for column in key]
+            page = self._connection.execute(query.where(tuple_(*key) > tuple_(*last))).all()
+
+    def _name(self, names: Iterable[tuple[str, str, str]]) -> None:
+        self._named.executemany("INSERT OR IGNORE INTO named VALUES (?, ?, ?)", names)
+
+    def _is_named(self, kind: str, a: str, b: str = "") -> bool:
+        row = self._named.execute("SELECT 1 FROM named WHERE kind = ? AND a = ? AND b = ?", (kind, a, b))
+        return row.fetchone() is not None
+
+    def _add(self, what: str, kind: str, record: str, sentence: str, entry: int | None = None) -> None:
+        self._problems.add(what, f"{kind} `{record}`: {sentence}", entry=entry, record=record)
+
+
+def _content(payload: object) -> Said | None:
+    try:
+        content = json.loads(payload) if isinstance(payload, str) else None
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _texts(content: Said, *names: str) -> bool:
+    return all(isinstance(content.get(name), str) for name in names)
+
+
+def _columns_agree(row: Any) -> bool:
+    """Tell whether an event's columns, which aggregates read, say the same as its text, which the log protects."""
+    try:
+        event = Event.model_validate_json(row.body)
+    except ValidationError:
+        return False
+    amount = event.amount
+    expected = (
+        str(event.type),
+        event.account.id,
+        micros(event.occurred_at),
+        amount.minor if amount else None,
+        amount.currency if amount else None,
+        counterparty(event),
+    )
+    return expected == (row.type, row.account, row.occurred_at, row.amount, row.currency, row.counterparty)
+
+
+def _of_decision(row: Any) -> tuple[str, str, str, str]:
+    return row.outcome, row.merchant, row.instance, row.event_id
+
+
+def _as_decided(row: Any) -> bool:
+    """Tell whether a hold restricts what its decision said, as hard as it said."""
+    try:
+        decision = Decision.model_validate_json(row.body or "")
+    except ValidationError:
+        return False
+    rules = {(f"{match.policy}/{match.rule}", match.outcome.value) for match in decision.matches}
+    place = (decision.merchant, decision.instance, decision.subject.account)
+    return (row.rule, row.outcome) in rules and place == (row.merchant, row.instance, row.account)
