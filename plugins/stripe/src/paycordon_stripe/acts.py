@@ -19,7 +19,7 @@ from typing import Any
 import stripe
 from pydantic import ValidationError
 
-from paycordon.errors import OutcomeUnknown, PayloadInvalid, RetryLater, Refused
+from paycordon.errors import OutcomeUnknown, PayloadInvalid, Refused, RetryLater
 from paycordon.events import Event, Subject
 from paycordon.gateways import Applied, Change, GatewayState, Restriction
 from paycordon_stripe.accounts import account_of, identifiers_of, merchant_of

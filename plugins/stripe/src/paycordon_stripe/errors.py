@@ -24,7 +24,7 @@ import requests
 import stripe
 import urllib3.exceptions
 
-from paycordon.errors import ActionError, OutcomeUnknown, RetryLater, Refused
+from paycordon.errors import ActionError, OutcomeUnknown, Refused, RetryLater
 
 _T = TypeVar("_T")
 _NEVER_SENT = (

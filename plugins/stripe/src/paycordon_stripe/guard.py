@@ -53,7 +53,6 @@ def guard(
     cordon: Cordon,
     instance: str,
     *,
-    mode: Mode = Mode.LIVE,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> StripeClient:
     """Return a client like the given one whose calls are screened first; the given one is not changed.
@@ -65,8 +64,7 @@ def guard(
     Args:
         client: the backend's own client.
         cordon: what screens.
-        instance: the name of the configured instance this client speaks for.
-        mode: the mode of that instance.
+        instance: the name of the configured instance this client speaks for; the client's key says its mode.
         clock: the present, UTC.
 
     Raises:
@@ -74,8 +72,10 @@ def guard(
             may be told to the merchant, nothing else.
         PayloadInvalid: from a screened call whose parameters cannot be read; it was not sent either.
     """
-    checkpoint = _Checkpoint(cordon, instance, mode, clock)
-    requestor = client.v1._requestor  # the SDK has no public way to make a service that shares a client's connection
+    # The SDK has no public way to make a service that shares a client's connection and options.
+    requestor = client.v1._requestor
+    is_test = (requestor.api_key or "").startswith(("sk_test_", "rk_test_"))
+    checkpoint = _Checkpoint(cordon, instance, Mode.TEST if is_test else Mode.LIVE, clock)
     guarded, v1 = copy.copy(client), copy.copy(client.v1)
     v1.payouts = _Payouts(requestor, checkpoint)
     v1.transfers = _Transfers(requestor, checkpoint)
@@ -126,7 +126,7 @@ def _acting_account(service: PayoutService, options: Mapping[str, Any] | None) -
 
 class _Payouts(PayoutService):
     def __init__(self, requestor: Any, checkpoint: _Checkpoint) -> None:
-        super().__init__(requestor)
+        super().__init__(requestor)  # type: ignore[no-untyped-call]  # untyped in the SDK
         self._checkpoint = checkpoint
 
     def create(self, params: PayoutCreateParams, options: RequestOptions | None = None) -> Payout:
@@ -142,21 +142,23 @@ class _Payouts(PayoutService):
 
 class _Transfers(TransferService):
     def __init__(self, requestor: Any, checkpoint: _Checkpoint) -> None:
-        super().__init__(requestor)
+        super().__init__(requestor)  # type: ignore[no-untyped-call]  # untyped in the SDK
         self._checkpoint = checkpoint
 
     def create(self, params: TransferCreateParams, options: RequestOptions | None = None) -> Transfer:
-        self._checkpoint.passes(_call("transfers.create", params["destination"], params, options))
+        if destination := params.get("destination"):
+            self._checkpoint.passes(_call("transfers.create", destination, params, options))
         return super().create(params, options)
 
     async def create_async(self, params: TransferCreateParams, options: RequestOptions | None = None) -> Transfer:
-        await self._checkpoint.passes_async(_call("transfers.create", params["destination"], params, options))
+        if destination := params.get("destination"):
+            await self._checkpoint.passes_async(_call("transfers.create", destination, params, options))
         return await super().create_async(params, options)
 
 
 class _Accounts(AccountService):
     def __init__(self, requestor: Any, checkpoint: _Checkpoint) -> None:
-        super().__init__(requestor)
+        super().__init__(requestor)  # type: ignore[no-untyped-call]  # untyped in the SDK
         self._checkpoint = checkpoint
 
     def create(self, params: AccountCreateParams | None = None, options: RequestOptions | None = None) -> Account:

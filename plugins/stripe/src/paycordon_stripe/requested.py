@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,14 +14,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from paycordon.errors import PayloadInvalid
-from paycordon.events import Account, Event, EventType, Mode, Payout
-from paycordon_stripe.accounts import identifiers_of, identifiers_of_external_account, merchant_of
+from paycordon.events import Account, Event, EventType, Identifier, IdentifierKind, Mode, Payout
+from paycordon_stripe.accounts import identifiers_of, identifiers_of_external_account, merchant_of, unique
 from paycordon_stripe.money import money
 from paycordon_stripe.shapes import Node
 from paycordon_stripe.translate import GATEWAY, problems
 
 PENDING_PREFIX = "pending-"
 """How the account of an `accounts.create` is called before Stripe has given it an id."""
+
+_IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,8 @@ def event_of(call: Call, instance: str, mode: Mode, now: datetime) -> Event:
         PayloadInvalid: the parameters cannot be read, or carry a card number; what cannot be screened is not sent.
     """
     id_ = call.event_id()
-    build = _transfer if call.verb == "transfers.create" else _payout if call.verb == "payouts.create" else _account
     try:
+        fields = _account(call, id_) if call.verb.startswith("accounts.") else _payout(call)
         return Event(
             id=id_,
             occurred_at=now,
@@ -56,25 +59,22 @@ def event_of(call: Call, instance: str, mode: Mode, now: datetime) -> Event:
             instance=instance,
             mode=mode,
             extra={"call": call.verb},
-            **build(call, id_),
+            **fields,
         )
     except ValidationError as error:
         raise PayloadInvalid(f"`{call.verb}` cannot be screened: {problems(error)}") from None
 
 
-def _payout(call: Call, id_: str) -> dict[str, Any]:
+def _payout(call: Call) -> dict[str, Any]:
     node = Node(call.params, "params")
+    # The destination of a transfer is the account itself, not a bank account of it.
+    of_bank = call.verb == "payouts.create"
     payout = Payout(
         amount=money(_amount(call.params), node.needed_text("currency")),
         method=node.text("method"),
-        destination=node.text("destination"),
+        destination=node.text("destination") if of_bank else None,
         automatic=False,
     )
-    return {"type": EventType.PAYOUT_REQUESTED, "account": Account(id=call.account), "payout": payout}
-
-
-def _transfer(call: Call, id_: str) -> dict[str, Any]:
-    payout = Payout(amount=money(_amount(call.params), Node(call.params, "params").needed_text("currency")))
     return {"type": EventType.PAYOUT_REQUESTED, "account": Account(id=call.account), "payout": payout}
 
 
@@ -87,13 +87,25 @@ def _amount(params: Mapping[str, Any]) -> int:
 
 
 def _account(call: Call, id_: str) -> dict[str, Any]:
-    node = Node(call.params, "params")
+    metadata = call.params.get("metadata") or {}
+    # Stripe makes texts of all metadata, and a facilitator's own id is often a number.
+    node = Node({**call.params, "metadata": {key: str(value) for key, value in dict(metadata).items()}}, "params")
     onboarding = call.verb == "accounts.create"
-    account = call.account or f"{PENDING_PREFIX}{id_}"
     payee = node.expanded("external_account")
     return {
         "type": EventType.MERCHANT_ONBOARDING if onboarding else EventType.MERCHANT_CHANGED,
-        "account": Account(id=account, country=node.text("country")),
+        "account": Account(id=call.account or f"{PENDING_PREFIX}{id_}", country=node.text("country")),
         "merchant": merchant_of(node),
-        "identifiers": (*identifiers_of(node), *identifiers_of_external_account(payee)),
+        "identifiers": (*identifiers_of(node), *identifiers_of_external_account(payee), *_numbers(node, payee)),
     }
+
+
+def _numbers(node: Node, payee: Node) -> tuple[Identifier, ...]:
+    """Return what only a request says in full; Stripe never shows these numbers again."""
+    account_number = (payee.text("account_number") or "").replace(" ", "")
+    return unique(
+        (
+            (IdentifierKind.TAX_ID, node.child("company").text("tax_id")),
+            (IdentifierKind.IBAN, account_number if _IBAN.fullmatch(account_number) else None),
+        )
+    )
