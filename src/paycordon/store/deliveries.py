@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import Connection, RowMapping, text
 
-from paycordon.errors import Conflict, NotFound
+from paycordon.errors import Conflict, NotFound, PayloadInvalid
 from paycordon.events import Event
 from paycordon.gateways import Message
 from paycordon.store.engine import Store
@@ -85,7 +85,7 @@ class StoredDelivery:
     Attributes:
         id: the store's number for it.
         instance: where it came in.
-        message: what the gateway said.
+        message_id, type, body: what the gateway said, with the body as JSON text.
         received_at: when it was stored, UTC.
         failures: how often working on it failed before.
         owner: the worker that holds the lease.
@@ -94,11 +94,26 @@ class StoredDelivery:
 
     id: int
     instance: str
-    message: Message
+    message_id: str
+    type: str
+    body: str = field(repr=False)
     received_at: datetime
     failures: int
     owner: str
     lease_until: int
+
+    @property
+    def message(self) -> Message:
+        """What the gateway said.
+
+        Raises:
+            PayloadInvalid: the stored body is no longer what was stored.
+        """
+        try:
+            body = json.loads(self.body)
+        except (ValueError, TypeError) as error:
+            raise PayloadInvalid("the stored body cannot be read") from error
+        return Message(id=self.message_id, type=self.type, body=body)
 
 
 def pause_after(failures: int) -> timedelta:
@@ -157,7 +172,9 @@ def _claimed(row: RowMapping, failures: int, owner: str, until: int) -> StoredDe
     return StoredDelivery(
         id=row["id"],
         instance=row["instance"],
-        message=Message(id=row["message_id"], type=row["type"], body=json.loads(row["body"])),
+        message_id=row["message_id"],
+        type=row["type"],
+        body=row["body"],
         received_at=from_micros(row["received_at"]),
         failures=failures,
         owner=owner,

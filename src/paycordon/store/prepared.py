@@ -34,7 +34,7 @@ class Prepared:
         if rows:
             text, order = self._text(connection.dialect)
             sets = [tuple([row[name] for name in order]) for row in rows] if order is not None else list(rows)
-            connection.exec_driver_sql(text, sets)  # type: ignore[arg-type]  # a list of tuples or of mappings
+            connection.exec_driver_sql(text, sets)
 
     def _text(self, dialect: Dialect) -> tuple[str, Sequence[str] | None]:
         found = self._compiled.get(dialect.name)

@@ -1,0 +1,76 @@
+"""What a message means, and what of it may be stored."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue
+
+from paycordon.cardnumbers import paths_of_card_numbers
+from paycordon.errors import PaycordonError, PayloadInvalid
+from paycordon.events import Event
+from paycordon.gateways import Gateway, Message
+
+MAX_ID = 255
+_REMOVED = "removed: looked like a card number"
+
+
+def events_of(gateway: Gateway[Any], message: Message) -> Sequence[Event]:
+    """Translate a message and hold the adapter to its contract.
+
+    Raises:
+        PayloadInvalid: the message cannot be read, or its events belong to another instance or mode.
+    """
+    events = list(gateway.translate(message))
+    for event in events:
+        if event.instance != gateway.instance or event.mode != gateway.settings.mode:
+            raise PayloadInvalid(f"an event of type `{event.type}` belongs to another instance or mode")
+    return events
+
+
+def storable(gateway: Gateway[Any], message: Message) -> Message | None:
+    """Return what is to be stored of a message, or none when it means nothing here.
+
+    Whatever looks like a card number is removed; gateways have no business sending one, but the store must not be
+    where it ends up when they do.
+
+    Raises:
+        PayloadInvalid: the message cannot be read, its id or type cannot be stored, or what had to be removed is part
+            of its meaning.
+    """
+    events = events_of(gateway, message)
+    if not events:
+        return None
+    if not all(0 < len(text) <= MAX_ID and text.isprintable() for text in (message.id, message.type)):
+        raise PayloadInvalid("the message's id or type cannot be stored")
+    body = dict(message.body)
+    if next(paths_of_card_numbers(body), None) is None:
+        return message
+    cleaned = replace(message, body={key: _without_card_numbers(value) for key, value in body.items()})
+    if next(paths_of_card_numbers(dict(cleaned.body)), None) is not None or events_of(gateway, cleaned) != events:
+        raise PayloadInvalid("the message holds what looks like a card number, which is never taken")
+    return cleaned
+
+
+def _without_card_numbers(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return {key: _without_card_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_card_numbers(item) for item in value]
+    return _REMOVED if next(paths_of_card_numbers(value), None) is not None else value
+
+
+def described(error: Exception) -> str:
+    """Say what went wrong without repeating what it was about.
+
+    Our own errors carry nothing personal; of others only the type and the place are named.
+    """
+    if isinstance(error, PaycordonError):
+        return f"{type(error).__name__}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"
