@@ -10,6 +10,9 @@ from paycordon.errors import PayloadInvalid
 from paycordon.events import Money
 from paycordon_stripe.shapes import Node
 
+MAX_AMOUNT = 10**15
+"""Beyond any amount Stripe takes (twelve digits), and within what every database counts exactly."""
+
 _STRIPE_HAS_TWO_DECIMALS_MORE = frozenset({"ISK", "UGX"})
 _STRIPE_HAS_TWO_DECIMALS_LESS = frozenset({"MGA"})
 
@@ -18,8 +21,10 @@ def money(amount: int, currency: str) -> Money:
     """Return a Stripe amount as money; what Stripe's finer unit leaves over is rounded up, away from small limits.
 
     Raises:
-        PayloadInvalid: the currency is not a three-letter code.
+        PayloadInvalid: the currency is not a three-letter code, or the amount is beyond belief.
     """
+    if abs(amount) > MAX_AMOUNT:
+        raise PayloadInvalid("`amount` is larger than any amount of stripe's")
     code = currency.upper()
     if not (len(code) == 3 and code.isascii() and code.isalpha()):
         raise PayloadInvalid("`currency` is not a three-letter code")
