@@ -1,0 +1,188 @@
+"""The policy file as people write it; see `load` for what it becomes."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+
+from iso4217 import Currency
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
+
+from paycordon.aggregates import Aggregate, Function, parse_window
+from paycordon.aggregates.definition import By
+from paycordon.decisions import Outcome
+from paycordon.documents import did_you_mean
+from paycordon.events import EventType, Money, Stage, minor_unit_exponent
+from paycordon.policy.cel import RESERVED, Param
+
+SCREENABLE = tuple(str(type_) for type_ in EventType if not type_.startswith(f"{Stage.PAYMENT}."))
+_MONEY = re.compile(r"^(-?\d{1,12})(?:\.(\d{1,4}))? ([A-Z]{3})$")
+_DURATION = re.compile(r"^(\d{1,4})([mhd])$")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def _not_reserved(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError(f"`{name}` is a word of the expression language; choose another name")
+    return name
+
+
+def _screenable(name: str) -> str:
+    if name in SCREENABLE:
+        return name
+    if name in list(EventType):
+        raise ValueError(f"`{name}` is context and cannot be stopped; rules run on {_listed(SCREENABLE)}")
+    hint = did_you_mean(name, SCREENABLE)
+    raise ValueError(f"there is no event type `{name}`; " + (hint or f"known are {_listed(SCREENABLE)}"))
+
+
+def _known_event_type(name: str) -> EventType:
+    try:
+        return EventType(name)
+    except ValueError:
+        hint = did_you_mean(name, list(EventType))
+        raise ValueError(
+            f"there is no event type `{name}`; {hint or f'known are {_listed(list(EventType))}'}"
+        ) from None
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def parse_param(value: object) -> Param:
+    """Read a parameter: a truth value, a number, `200 EUR`, `14d`, any other text, or a list of one kind of these.
+
+    Raises:
+        ValueError: it is none of these, or an amount of an unknown currency or with too many decimals.
+    """
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return _parse_text(value)
+    if isinstance(value, list) and value:
+        items = tuple(parse_param(item) for item in value)
+        if all(type(item) is type(items[0]) and isinstance(item, bool | int | float | str) for item in items):
+            return items  # type: ignore[return-value]  # checked on the line above, item by item
+    raise ValueError("a parameter is a number, a text, true or false, `200 EUR`, `14d`, or a list of one such kind")
+
+
+def _parse_text(text: str) -> Param:
+    if found := _MONEY.match(text):
+        return _parse_money(found[1], found[2] or "", found[3])
+    if found := _DURATION.match(text):
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return text
+
+
+def _parse_money(whole: str, decimals: str, code: str) -> Money:
+    try:
+        Currency(code)
+    except ValueError:
+        raise ValueError(f"`{code}` is not a currency of ISO 4217") from None
+    exponent = minor_unit_exponent(code)
+    if len(decimals) > exponent:
+        raise ValueError(f"{code} has {exponent} decimals, not {len(decimals)}")
+    minor = int(Decimal(f"{whole}.{decimals or 0}").scaleb(exponent))
+    return Money(minor=minor, currency=code)
+
+
+def _read_param(value: object) -> Param:
+    return parse_param(value)
+
+
+def _window(text: str) -> str:
+    parse_window(text)
+    return text
+
+
+PolicyName = Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+RuleId = Annotated[StrictStr, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Name = Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$"), AfterValidator(_not_reserved)]
+Reason = Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9_]{2,62}$")]
+Prose = Annotated[StrictStr, Field(max_length=2_000)]
+ParamValue = Annotated[Any, BeforeValidator(_read_param)]
+AnyEventType = Annotated[StrictStr, AfterValidator(_known_event_type)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class AggregateDocument(_Part):
+    """A number over past events, under `aggregates:`: exactly one of `count`, `sum`, `distinct`."""
+
+    count: AnyEventType | None = None
+    sum: AnyEventType | None = None
+    distinct: AnyEventType | None = None
+    by: By = By.MERCHANT
+    window: Annotated[StrictStr, AfterValidator(_window)]
+    include_current: StrictBool = True
+
+    @model_validator(mode="after")
+    def _one_function(self) -> Self:
+        if sum(value is not None for value in (self.count, self.sum, self.distinct)) != 1:
+            raise ValueError("exactly one of `count`, `sum` and `distinct` is needed")
+        self.aggregate()
+        return self
+
+    def aggregate(self) -> Aggregate:
+        """What the store computes.
+
+        Raises:
+            ValueError: the function does not work on that event type.
+        """
+        function, of = next((f, of) for f in Function if (of := getattr(self, f.value)) is not None)
+        window = parse_window(self.window)
+        try:
+            return Aggregate(function=function, of=of, by=self.by, window=window, include_current=self.include_current)
+        except ValidationError as invalid:
+            raise ValueError(invalid.errors()[0]["msg"].removeprefix("Value error, ")) from None
+
+
+class RuleDocument(_Part):
+    """One rule under `rules:`.
+
+    `then` is `review`, `hold` or `block`: outcomes combine by maximum, so a rule that allows could change nothing.
+    """
+
+    id: RuleId
+    on: Annotated[tuple[Annotated[StrictStr, AfterValidator(_screenable)], ...], Field(min_length=1)]
+    when: StrictStr
+    then: Literal[Outcome.REVIEW, Outcome.HOLD, Outcome.BLOCK]
+    merchant_reason: Reason | None = None
+    internal_reason: Prose = ""
+    references: Annotated[tuple[Prose, ...], Field(max_length=64)] = ()
+
+    @model_validator(mode="after")
+    def _says_why(self) -> Self:
+        if self.then.stops and self.merchant_reason is None:
+            raise ValueError(
+                f"a rule that says `{self.then}` needs a `merchant_reason`, a neutral code for the merchant"
+            )
+        return self
+
+
+class PolicyDocument(_Part):
+    """A whole policy file."""
+
+    policy: PolicyName
+    version: Annotated[StrictInt, Field(ge=1, le=1_000_000_000)]
+    description: Prose = ""
+    on_error: Outcome
+    params: dict[Name, ParamValue] = {}
+    aggregates: dict[Name, AggregateDocument] = {}
+    rules: Annotated[tuple[RuleDocument, ...], Field(min_length=1, max_length=2_000)]
