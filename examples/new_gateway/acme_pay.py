@@ -1,4 +1,4 @@
-"""The tutorial adapter: Acme Pay, a gateway that exists only in `simulator.py` beside this file.
+"""The tutorial adapter: Acme Pay, a gateway that exists only in `acme_simulator.py` beside this file.
 
 Acme signs `time.body` with HMAC-SHA-256 and sends `acme-signature: t=<seconds>,s=<hex>`. It holds payouts by a manual
 payout schedule and stops payments with a switch; both are settings of an account that anyone at its dashboard can
@@ -40,6 +40,7 @@ ACCOUNT_ID = re.compile(r"acct_[a-z0-9]{1,40}")
 TYPES = {
     "account.created": EventType.MERCHANT_ONBOARDING,
     "payout.created": EventType.PAYOUT_REQUESTED,
+    "payout.failed": EventType.PAYOUT_UPDATED,
     "dispute.created": EventType.DISPUTE_OPENED,
 }
 
@@ -105,7 +106,7 @@ class AcmePay(Gateway[AcmeSettings]):
             fields["identifiers"] = [{"kind": "email", "value": data["email"]}]
         else:
             part = {"id": data["id"], "amount": {"minor": data["cents"], "currency": data["currency"]}}
-            fields["payout" if known is EventType.PAYOUT_REQUESTED else "dispute"] = part
+            fields[known.split(".")[0]] = part
         return Event(
             id=message.id,
             type=known,

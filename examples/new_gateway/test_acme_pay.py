@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from acme_pay import AcmePay, AcmeSettings
+from acme_simulator import API_KEY, AcmeSimulator
 from pydantic import SecretStr
-from simulator import API_KEY, AcmeSimulator
 
 from paycordon.events import Mode, Money, Subject, SubjectKind
 from paycordon.gateways import Delivery, Restriction, Settings
@@ -33,6 +33,7 @@ PAID_OUT: dict[str, Any] = {
     "created": 1_772_452_100,
     "data": {"account": "acct_9", "id": "po_1", "cents": 12_500, "currency": "EUR"},
 }
+FAILED = {**PAID_OUT, "id": "msg_5", "type": "payout.failed"}
 DISPUTED = {**PAID_OUT, "id": "msg_3", "type": "dispute.created", "data": {**PAID_OUT["data"], "id": "dp_1"}}
 
 
@@ -46,6 +47,13 @@ class AcmeHarness(GatewayHarness):
         "a payout is made": Recorded(
             statement=PAID_OUT,
             means=("payout.requested",),
+            account="acct_9",
+            about="po_1",
+            amount=Money(minor=12_500, currency="EUR"),
+        ),
+        "that payout fails": Recorded(
+            statement=FAILED,
+            means=("payout.updated",),
             account="acct_9",
             about="po_1",
             amount=Money(minor=12_500, currency="EUR"),

@@ -57,6 +57,16 @@ def _samples(harness: GatewayHarness) -> list[tuple[str, Recorded]]:
     return list(harness.corpus.items())[:3]
 
 
+def _ends_with(path: tuple[str | int, ...], field: str) -> bool:
+    return f".{'.'.join(map(str, path))}".endswith(f".{field}")
+
+
+def _other(value: object) -> object:
+    if isinstance(value, bool):
+        return not value
+    return value + 1 if isinstance(value, int) else f"{value}1"
+
+
 class AuthenticityConformance:
     """Signatures: what is accepted, and everything that is not."""
 
@@ -104,12 +114,29 @@ class AuthenticityConformance:
                     _is_rejected(harness, changed, f"{name}, with one bit of the body changed")
                 else:
                     _is_harmless(harness, changed, f"{name}, with one bit of the body changed")
-            for path, value in walk(json.loads(delivery.body)):
-                if path[-1] in (harness.signed_fields or ()) and isinstance(value, str | int):
-                    new = f"{value}1" if isinstance(value, str) else not value if value in (True, False) else value + 1
-                    body = json.dumps(replaced(json.loads(delivery.body), path, new)).encode()
-                    place = ".".join(map(str, path))
-                    _is_rejected(harness, Delivery(delivery.headers, body), f"{name}, with `{place}` changed")
+
+    def test_an_altered_signed_field_is_rejected(self, harness: GatewayHarness) -> None:
+        """Where the signature covers some fields only, each of those cannot be changed."""
+        for name, recorded in _samples(harness):
+            delivery = harness.deliver(recorded.statement)
+            whole = json.loads(delivery.body)
+            for field in harness.signed_fields or ():
+                places = [(path, value) for path, value in walk(whole) if _ends_with(path, field)]
+                assert places, f"{name}: the harness says `{field}` is signed, and the body has no such field"
+                for path, value in places:
+                    changed = Delivery(delivery.headers, json.dumps(replaced(whole, path, _other(value))).encode())
+                    _is_rejected(harness, changed, f"{name}, with `{field}` changed")
+
+    def test_the_exact_bytes_are_what_is_signed(self, harness: GatewayHarness) -> None:
+        """Other spacing and order of the same JSON are as genuine: the body is not written anew before the check."""
+        for name, recorded in _samples(harness):
+            body = json.loads(harness.wrap(recorded.statement))
+            other = json.dumps(body, indent=3, sort_keys=True, ensure_ascii=False).encode()
+            delivery = harness.sign(other, harness.now, harness.secrets[0])
+            try:
+                harness.gateway.verify(delivery, harness.now)
+            except SignatureInvalid:
+                pytest.fail(f"{name}, written with other spacing: `verify` rejected it")
 
     def test_an_altered_signature_is_rejected(self, harness: GatewayHarness) -> None:
         """Every character of a signature header counts."""

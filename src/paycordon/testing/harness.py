@@ -47,7 +47,8 @@ class GatewayHarness(ABC):
     Attributes:
         signs_time: whether the signature covers the time of sending, so that old deliveries can be told.
         batches: whether a delivery may hold several statements, each signed by itself.
-        signed_fields: names of the only body fields that the signature covers; `None` when it covers the whole body.
+        signed_fields: the only body fields that the signature covers, as endings of dotted paths (`amount.value`);
+            `None` when it covers the whole body.
         secrets: three different webhook secrets of the gateway's form; the third is never configured.
         credentials: what else must never be shown: API keys, passwords.
         corpus: recorded statements by name: each type the adapter reads, and near misses that must yield nothing.
