@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import socket
 from datetime import timedelta
 
@@ -205,21 +206,18 @@ def test_the_same_change_asked_again_after_a_fault_has_one_effect(
     path = ("/v1/accounts/[^/]+$", "capabilities/card_payments", "capabilities/transfers")[write]
     fault = FAULTS[name][0]
     simulator.inject(Fault(fault.kind, "POST", path, seconds=fault.seconds, status=fault.status))
-    for attempt in range(3):
-        try:
-            applied = gateway.apply(subject, Change(restriction, baseline), "key-1")
-        except (RetryLater, OutcomeUnknown, Refused):
-            continue
-        break
+    with contextlib.suppress(RetryLater, OutcomeUnknown, Refused):
+        gateway.apply(subject, Change(restriction, baseline), "key-1")
+
+    applied = gateway.apply(subject, Change(restriction, baseline), "key-1")
 
     assert applied.state.restriction is restriction
-    assert attempt <= 1
     effects = [change.what for change in simulator.changes(account)]
     assert len(effects) == len(set(effects)), "no setting was changed twice"
 
     simulator.faults.clear()
     gateway.apply(subject, Change(Restriction.NONE, baseline), "key-2")
-    assert simulator.account(account) == before | {"capabilities": simulator.account(account)["capabilities"]}
+    assert simulator.account(account) == before
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -9,7 +9,7 @@ from paycordon_stripe.simulator import schedules
 from paycordon_stripe.simulator.ledger import Json, Ledger
 from paycordon_stripe.simulator.problems import bad, missing
 
-MERGED = ("business_profile", "company", "individual", "tos_acceptance")
+MERGED = {"business_profile", "company", "individual", "tos_acceptance"}
 _ACCOUNT_PARAMS = {
     *MERGED,
     "business_type",
@@ -140,8 +140,8 @@ def _prepare(account: Json, params: Json) -> dict[str, bool]:
     for name in ("business_type", "default_currency", "email", "type"):
         if name in params:
             account[name] = params[name]
-    for name in MERGED:
-        account[name] = {**(account.get(name) or {}), **params.get(name, {})}
+    for name in params.keys() & MERGED:
+        account[name] = {**(account.get(name) or {}), **params[name]}
     _set_metadata(account, params.get("metadata", {}))
     _set_settings(account["settings"], params.get("settings", {}))
     if isinstance(params.get("external_account"), str):
