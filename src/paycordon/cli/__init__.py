@@ -1,1 +1,92 @@
-"""."""
+"""The command line. It parses, calls and prints; the work is done elsewhere.
+
+Exit codes: 0 fine, 1 findings (something is held, broken or unhealthy), 2 usage or configuration, 3 a fault of
+Paycordon itself, 130 interrupted. Nothing heavy is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+
+import typer
+
+from paycordon.cli.root import Root
+
+# Command, module, function. A space in the command makes a group.
+COMMANDS = (
+    ("init", "paycordon.cli.init", "init"),
+    ("doctor", "paycordon.cli.doctor", "doctor"),
+    ("plugins", "paycordon.cli.plugins", "plugins"),
+    ("screen", "paycordon.cli.screen", "screen"),
+    ("serve", "paycordon.cli.serve", "serve"),
+    ("work", "paycordon.cli.work", "work"),
+    ("policy lint", "paycordon.cli.policy", "lint"),
+    ("hold list", "paycordon.cli.hold", "list_holds"),
+    ("hold show", "paycordon.cli.hold", "show"),
+    ("hold release", "paycordon.cli.hold", "release"),
+    ("indicator add", "paycordon.cli.indicator", "add"),
+    ("indicator list", "paycordon.cli.indicator", "list_indicators"),
+    ("indicator withdraw", "paycordon.cli.indicator", "withdraw"),
+    ("log verify", "paycordon.cli.log", "verify"),
+    ("log checkpoint", "paycordon.cli.log", "checkpoint"),
+    ("log public-key", "paycordon.cli.log", "public_key"),
+    ("demo", "paycordon.cli.demo", "demo"),
+)
+GROUPS = {
+    "policy": "Work on policy files.",
+    "hold": "See what is held or blocked, and release it.",
+    "indicator": "Add, list and withdraw what the coalition knows.",
+    "log": "Verify and sign the decision log.",
+}
+
+
+def build() -> typer.Typer:
+    """Put the commands together; one whose module is not part of this installation is left out."""
+    app = typer.Typer(
+        name="paycordon",
+        cls=Root,
+        help="Hold or block merchants, payouts and disputes at payment gateways, as your policy says.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # rich's help takes a quarter of a second to import
+    )
+    app.callback()(_version)
+    groups = {
+        name: typer.Typer(name=name, help=text, no_args_is_help=True, rich_markup_mode=None)
+        for name, text in GROUPS.items()
+    }
+    for command, module, function in COMMANDS:
+        if find_spec(module) is None:
+            continue
+        group, _, name = command.rpartition(" ")
+        (groups[group] if group else app).command(name)(getattr(import_module(module), function))
+    for part in groups.values():
+        app.add_typer(part)
+    return app
+
+
+def main() -> None:
+    """Run the command line; the entry point `paycordon`."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 must not end a command
+    build()()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"paycordon {version('paycordon')}")
+        raise typer.Exit
+
+
+def _version(
+    version: bool = typer.Option(
+        False, "--version", is_eager=True, callback=_print_version, help="Print the version and exit."
+    ),
+) -> None:
+    del version

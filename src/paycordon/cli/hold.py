@@ -1,0 +1,147 @@
+"""`paycordon hold`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, open_store
+from paycordon.cli.output import print_fields, print_json, print_line, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from paycordon.decisions import Decision
+    from paycordon.store.holds import Hold
+    from paycordon.store.restrictions import RestrictionRow
+
+HoldId = Annotated[str, typer.Argument(metavar="ID", help="The hold, as `paycordon hold list` names it.")]
+
+
+def list_holds(
+    merchant: Annotated[str | None, typer.Option(help="Holds on this merchant only.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Include holds that were released.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """List holds, the oldest first."""
+    from paycordon.store.holds import listed
+
+    store = open_store(config)
+    try:
+        with store.read() as connection:
+            holds = listed(connection, merchant=merchant, active_only=not everything)
+    finally:
+        store.close()
+    if as_json:
+        print_json([asdict(hold) for hold in holds])
+    elif not holds:
+        print_line("nothing is held" + (f" of merchant {merchant}" if merchant else ""))
+        print_line("`--all` shows released holds too; `paycordon screen` judges an event")
+    else:
+        rows = [_row(hold) for hold in holds]
+        print_table(("hold", "outcome", "merchant", "falls on", "rule", "since", "released"), rows)
+
+
+def show(hold_id: HoldId, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Show a hold, the decision behind it with its evidence, and how far the gateways agree."""
+    from paycordon.cli.screen import described
+    from paycordon.store.decisions import get as get_decision
+    from paycordon.store.holds import get
+    from paycordon.store.restrictions import listed
+
+    store = open_store(config)
+    try:
+        with store.read() as connection:
+            hold = get(connection, hold_id)
+            decision = get_decision(connection, hold.decision_id)
+            restrictions = listed(connection, merchant=hold.merchant)
+    finally:
+        store.close()
+    if as_json:
+        print_json(_document(hold, decision, restrictions))
+        return
+    print_fields(_fields(hold))
+    print_line(f"decided on {decision.event_type} {decision.event_id}, in {decision.elapsed_us / 1000:.1f} ms")
+    print_fields(described(decision))
+    _show_restrictions(restrictions)
+    if hold.active:
+        print_line(f"to release it: paycordon hold release {hold.id} --by YOU --reason WHY")
+
+
+def release(
+    hold_id: HoldId,
+    by: Annotated[str, typer.Option(help="Who releases it; kept for good.")],
+    reason: Annotated[str, typer.Option(help="Why; kept for good, never shown to the merchant.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Release a hold: workers then make the gateways agree with what still holds."""
+    from paycordon.cli.inputs import checked
+    from paycordon.screening import utc_now
+    from paycordon.store.holds import get
+    from paycordon.store.holds import release as release_hold
+
+    checked("`--by` and `--reason` must say something", bool(by.strip() and reason.strip()))
+    checked("not asking without a terminal; confirm with `--yes`", yes or (sys.stdin.isatty() and not as_json))
+    store = open_store(config)
+    try:
+        with store.read() as connection:
+            hold = get(connection, hold_id)
+        if not yes:
+            question = f"release {hold.outcome} on {hold.subject_kind} {hold.subject_id} of {hold.merchant}?"
+            typer.confirm(question, abort=True, err=True)
+        with store.write() as connection:
+            released = release_hold(connection, hold_id, by=by.strip(), reason=reason.strip(), now=utc_now())
+    finally:
+        store.close()
+    if as_json:
+        print_json(asdict(released))
+        return
+    print_line(f"released {released.id}")
+    print_line("a worker (`paycordon work`) restores the accounts that nothing else holds")
+
+
+def _row(hold: Hold) -> tuple[object, ...]:
+    falls_on = f"{hold.subject_kind} {hold.subject_id} at {hold.instance}"
+    released = f"{hold.released_at:%Y-%m-%d} by {hold.released_by}" if hold.released_at else None
+    return hold.id, hold.outcome, hold.merchant, falls_on, hold.rule, hold.created_at, released
+
+
+def _fields(hold: Hold) -> dict[str, object]:
+    return {
+        "hold": hold.id,
+        "outcome": hold.outcome,
+        "merchant": hold.merchant,
+        "falls on": f"{hold.subject_kind} {hold.subject_id} at {hold.instance} (account {hold.account})",
+        "rule": hold.rule,
+        "told to merchant": hold.merchant_reason or None,
+        "since": hold.created_at,
+        "released": hold.released_at,
+        "released by": hold.released_by,
+        "release reason": hold.release_reason,
+    }
+
+
+def _show_restrictions(restrictions: Sequence[RestrictionRow]) -> None:
+    if not restrictions:
+        print_line("no account of this merchant is known at a gateway")
+        return
+    rows = [
+        (r.instance, r.account, r.desired, r.applied, r.state, r.expires_at, r.last_error and r.last_error[:200])
+        for r in restrictions
+    ]
+    columns = ("instance", "account", "wanted", "at the gateway", "state", "gateway ends it", "last error")
+    print_table(columns, rows, title="Accounts of this merchant")
+
+
+def _document(hold: Hold, decision: Decision, restrictions: Sequence[RestrictionRow]) -> dict[str, Any]:
+    return {
+        "hold": asdict(hold),
+        "decision": decision.model_dump(mode="json"),
+        "restrictions": [asdict(each) for each in restrictions],
+    }

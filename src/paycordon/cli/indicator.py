@@ -1,0 +1,175 @@
+"""`paycordon indicator`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, open_store, read_config
+from paycordon.cli.output import print_json, print_line, print_table
+
+if TYPE_CHECKING:
+    from paycordon.config import Config
+    from paycordon.events import Identifier
+
+ValueFile = Annotated[
+    Path | None,
+    typer.Option("--value-file", help="Plain values, one a line; `-` is stdin. On a command line they would be kept."),
+]
+Kind = Annotated[str | None, typer.Option("--kind", help="What the values are, such as `email`, `iban`, `domain`.")]
+Source = Annotated[str, typer.Option(help="Who says so.")]
+Reference = Annotated[str, typer.Option(help="The source's own name for this item.")]
+
+
+def add(
+    kind: Annotated[str, typer.Option(help="What the values are, such as `email`, `iban`, `domain`.")],
+    value_file: Annotated[
+        Path, typer.Option(help="Plain values, one a line; `-` is stdin. On a command line they would be kept.")
+    ],
+    source: Source,
+    reference: Reference,
+    confidence: Annotated[int, typer.Option(min=0, max=100, help="How sure the source is, 0 to 100.")],
+    status: Annotated[str, typer.Option(help="What the source knows, such as `confirmed` or `suspected`.")],
+    valid_until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="When it ends, as `2027-01-31T00:00:00Z`.")
+    ] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Add indicators, or replace what their source said before. Only keyed digests of the values are stored."""
+    from paycordon.cli.inputs import checked
+    from paycordon.screening import utc_now
+    from paycordon.store.indicators import Indicator
+    from paycordon.store.indicators import add as add_indicator
+
+    named = (source.strip(), reference.strip(), status.strip())
+    checked("`--source`, `--reference` and `--status` must say something", all(named))
+    until = _time(valid_until) if valid_until else None
+    digests = _digests(read_config(config), kind, value_file)
+    indicators = [
+        Indicator(kind, digest, named[0], named[1], confidence, named[2], valid_until=until) for digest in digests
+    ]
+    store = open_store(config)
+    try:
+        with store.write() as connection:
+            for each in indicators:
+                add_indicator(connection, each, utc_now())
+    finally:
+        store.close()
+    if as_json:
+        print_json([asdict(each) for each in indicators])
+        return
+    print_line(f"added {len(indicators)} of kind {kind} from {named[0]}")
+
+
+def list_indicators(
+    source: Annotated[str | None, typer.Option(help="Of this source only.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Include indicators that were withdrawn.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 1_000,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """List indicators, as digests: the values themselves are not stored."""
+    from paycordon.store.indicators import listed
+
+    store = open_store(config)
+    try:
+        with store.read() as connection:
+            found = listed(connection, source=source, counting_only=not everything, limit=limit)
+    finally:
+        store.close()
+    if as_json:
+        print_json([asdict(each) for each in found])
+    elif not found:
+        print_line("no indicators; `paycordon indicator add --help` says how to add some")
+    else:
+        columns = ("kind", "digest", "source", "reference", "confidence", "status", "valid until", "withdrawn")
+        rows = [
+            (i.kind, i.digest, i.source, i.reference, i.confidence, i.status, i.valid_until, i.withdrawn_at)
+            for i in found
+        ]
+        print_table(columns, rows)
+
+
+def withdraw(
+    source: Source,
+    reference: Reference,
+    digest: Annotated[str | None, typer.Option(help="The digest, as `paycordon indicator list` shows it.")] = None,
+    kind: Kind = None,
+    value_file: ValueFile = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Let indicators match nothing from now on, named by digest, or by kind and values.
+
+    Holds they led to stay until a person releases them.
+    """
+    from paycordon.cli.inputs import checked
+    from paycordon.screening import utc_now
+    from paycordon.store.indicators import withdraw as withdraw_indicator
+
+    digests: Sequence[str] = [digest] if digest else []
+    if kind and value_file and not digest:
+        digests = _digests(read_config(config), kind, value_file)
+    checked("name the indicator by `--digest`, or by `--kind` and `--value-file`", bool(digests))
+    store = open_store(config)
+    try:
+        with store.write() as connection:
+            for each in digests:
+                withdraw_indicator(connection, each, source.strip(), reference.strip(), utc_now())
+    finally:
+        store.close()
+    if as_json:
+        print_json({"withdrawn": list(digests)})
+        return
+    print_line(f"withdrew {len(digests)}; `paycordon hold list` shows what they may have led to")
+
+
+def _digests(config: Config, kind: str, path: Path) -> list[str]:
+    """Read values, one a line, and return their digests, each once; either all are usable or none is taken."""
+    from paycordon.cli.inputs import read_text
+    from paycordon.coalition.identifiers import Digester
+
+    keys = config.identifier_keys
+    digester = Digester({name: key.encode() for name, key in keys.keys.items()}, keys.current)
+    name, text = read_text(path)
+    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)]
+    identifiers = [_identifier(kind, value, name, number) for number, value in lines if value]
+    return list(dict.fromkeys(digester.digest(each) for each in identifiers))
+
+
+def _identifier(kind: str, value: str, name: str, line: int) -> Identifier:
+    from pydantic import ValidationError
+
+    from paycordon.cardnumbers import looks_like_card_number
+    from paycordon.cli.inputs import InputInvalid
+    from paycordon.errors import Position
+    from paycordon.events import Identifier, IdentifierKind
+
+    place = Position(name, line)
+    if kind not in (IdentifierKind.IBAN, IdentifierKind.PHONE) and looks_like_card_number(value):
+        hint = "pass the gateway's token or fingerprint"
+        raise InputInvalid("looks like a card number, which is never taken", position=place, hint=hint)
+    try:
+        return Identifier.model_validate({"kind": kind, "value": value})
+    except ValidationError as invalid:
+        field = invalid.errors(include_url=False, include_input=False)[0]["loc"]
+        wrong = "`--kind` is not a kind of identifier" if "kind" in field else "the value is too long"
+        raise InputInvalid(wrong, position=place) from None
+
+
+def _time(text: str) -> datetime:
+    from pydantic import TypeAdapter, ValidationError
+
+    from paycordon.errors import PaycordonError
+    from paycordon.events import UtcTime
+
+    try:
+        return TypeAdapter[datetime](UtcTime).validate_python(text)
+    except ValidationError:
+        raise PaycordonError("`--valid-until` is not a time with its zone, such as `2027-01-31T00:00:00Z`") from None

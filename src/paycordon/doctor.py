@@ -1,0 +1,261 @@
+"""Examine a deployment part by part, and say of each what is wrong and how to fix it."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from paycordon.config import Config, load_config
+from paycordon.errors import ConfigError, PaycordonError
+from paycordon.plugins import Plugins, load, open_gateways
+from paycordon.policy import Severity, lint, load_policies
+from paycordon.store import Store
+from paycordon.store.migrate import current, newest
+from paycordon.store.schema import from_micros, micros
+
+MAX_CLOCK_DIFFERENCE = timedelta(seconds=5)
+OVERDUE = timedelta(minutes=10)
+_OTHERS_MAY_READ = stat.S_IRGRP | stat.S_IROTH | stat.S_IWGRP | stat.S_IWOTH
+
+
+class Health(StrEnum):
+    """How a part is: `fail` stops work, `warn` will or may."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What was found about one part; `fix` says what to do, and is empty when there is nothing."""
+
+    part: str
+    health: Health
+    message: str
+    fix: str = ""
+
+
+class _Examination:
+    """Collects diagnoses; what raises becomes one, and the parts that need what it could not make are left out."""
+
+    def __init__(self) -> None:
+        self.found: list[Diagnosis] = []
+
+    def note(self, part: str, message: str, health: Health = Health.OK, fix: str = "") -> None:
+        self.found.append(Diagnosis(part, health, message, fix))
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except ConfigError as error:
+            place = f"{error.position}: " if error.position else ""
+            self.note(name, f"{place}{error.message}", Health.FAIL, error.hint or "correct it")
+        except PaycordonError as error:
+            self.note(name, str(error), Health.FAIL, "make it available, then run `paycordon doctor` again")
+        except Exception as error:  # an examination must come to its end
+            self.note(name, f"cannot be examined: {type(error).__name__}", Health.FAIL, "please report this")
+
+
+def examine(path: Path, environ: Mapping[str, str], clock: Callable[[], datetime]) -> list[Diagnosis]:
+    """Examine the deployment of a configuration file; never raises for what is wrong with it."""
+    examination = _Examination()
+    config: Config | None = None
+    with examination.part("configuration"):
+        config = load_config(path, environ)
+        examination.note("configuration", f"{path} can be read, and every secret it names is there")
+    if config is None:
+        return examination.found
+    _examine_keys(examination, config, path)
+    plugins = _examine_plugins(examination, config)
+    _examine_policies(examination, config, plugins)
+    _examine_store(examination, config, clock)
+    return examination.found
+
+
+def _examine_keys(examination: _Examination, config: Config, path: Path) -> None:
+    with examination.part("keys"):
+        for file in _secret_files(path):
+            mode = file.stat().st_mode
+            if mode & _OTHERS_MAY_READ:
+                message = f"{file} can be read or written by others (mode {stat.S_IMODE(mode):04o})"
+                examination.note("keys", message, Health.WARN, f"chmod 600 {file}")
+        if config.log_signing_key is None:
+            message = "the decision log is not signed, so rewriting it cannot be proved"
+            examination.note("keys", message, Health.WARN, "add `log_signing_key` to the configuration")
+        if config.api_token is None:
+            message = "there is no `api_token`, so `paycordon serve` screens for nobody"
+            examination.note("keys", message, Health.WARN, "add `api_token` to the configuration")
+        examination.note("keys", f"{len(config.identifier_keys.keys)} identifier keys, long enough")
+
+
+def _secret_files(path: Path) -> Iterator[Path]:
+    """Find the files that `file:` references in a configuration name."""
+    from paycordon.documents import read_document
+
+    waiting: list[Any] = [read_document(path).data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict | list):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+        elif isinstance(value, str) and value.startswith("file:"):
+            yield path.resolve().parent / value.removeprefix("file:")
+
+
+def _examine_plugins(examination: _Examination, config: Config) -> Plugins | None:
+    with examination.part("plugins"):
+        plugins = load(config)
+        names = ", ".join(f"{each.name} {each.version}" for each in plugins.installed)
+        examination.note("plugins", f"{names}; {len(plugins.checks)} checks")
+        with examination.part("gateways"):
+            gateways = open_gateways(config, plugins)
+            if gateways:
+                examination.note("gateways", ", ".join(f"{name} ({g.settings.mode})" for name, g in gateways.items()))
+            else:
+                fix = "add one under `gateways`; `paycordon plugins` lists the adapters"
+                examination.note("gateways", "none is configured, so holds restrict nothing", Health.WARN, fix)
+        return plugins
+    return None
+
+
+def _examine_policies(examination: _Examination, config: Config, plugins: Plugins | None) -> None:
+    with examination.part("policies"):
+        policies = load_policies(config.policies)
+        codes = None if plugins is None else {code for check in plugins.checks.values() for code in check.emits}
+        issues = [issue for issue in lint(config.policies, codes) if issue.severity is not Severity.STYLE]
+        names = ", ".join(f"{ref.name} v{ref.version}" for ref in policies.refs)
+        if issues:
+            message = f"{names}; {len(issues)} issues, first {issues[0].position}: {issues[0].message}"
+            examination.note("policies", message, Health.WARN, "paycordon policy lint")
+        else:
+            examination.note("policies", f"{names}; no issues")
+
+
+def _examine_store(examination: _Examination, config: Config, clock: Callable[[], datetime]) -> None:
+    with examination.part("store"):
+        store = Store.open(config.store)
+        try:
+            _examine_database(examination, store)
+            with examination.part("clock"), store.read() as connection:
+                _examine_clock(examination, connection, clock)
+            with examination.part("work"), store.read() as connection:
+                _examine_deliveries(examination, connection, clock())
+                _examine_restrictions(examination, connection, clock(), set(config.gateways))
+            with examination.part("log"), store.read() as connection:
+                _examine_log(examination, connection, signed=config.log_signing_key is not None)
+        finally:
+            store.close()
+
+
+def _examine_database(examination: _Examination, store: Store) -> None:
+    with store.write() as connection:
+        revision = current(connection)
+        settings = _sqlite_settings(connection) if store.dialect == "sqlite" else {}
+    if revision != newest():
+        raise ConfigError(f"the schema is at {revision}, not at {newest()}", hint="start any command to upgrade it")
+    weak = [f"{name}={value}" for name, value in settings.items() if (name, value) not in _SAFE]
+    if weak:
+        message = f"SQLite runs with {', '.join(weak)}: a power cut may lose what was committed"
+        fix = "put the database on a local file system that supports shared memory"
+        examination.note("store", message, Health.FAIL, fix)
+    else:
+        examination.note("store", f"{store.dialect}, schema {revision}, can be written")
+
+
+_SAFE = {("journal_mode", "wal"), ("synchronous", "2")}
+
+
+def _sqlite_settings(connection: Connection) -> dict[str, str]:
+    names = ("journal_mode", "synchronous")
+    return {name: str(connection.exec_driver_sql(f"PRAGMA {name}").scalar()) for name in names}
+
+
+def _examine_clock(examination: _Examination, connection: Connection, clock: Callable[[], datetime]) -> None:
+    last = connection.execute(text("SELECT MAX(at) FROM log")).scalar()
+    now = clock()
+    if last is not None and from_micros(last) > now + MAX_CLOCK_DIFFERENCE:
+        message = f"the log's newest entry is {from_micros(last) - now} ahead of this machine's clock"
+        examination.note("clock", message, Health.FAIL, "synchronise this machine's clock")
+        return
+    if connection.dialect.name == "postgresql":
+        there = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        difference = abs(there - clock())
+        if difference > MAX_CLOCK_DIFFERENCE:
+            message = f"this machine and the database differ by {difference.total_seconds():.0f} s"
+            examination.note("clock", message, Health.FAIL, "synchronise both clocks")
+            return
+    examination.note("clock", "agrees with the store")
+
+
+def _examine_deliveries(examination: _Examination, connection: Connection, now: datetime) -> None:
+    stuck, overdue, waiting = connection.execute(
+        text(
+            "SELECT COALESCE(SUM(CASE WHEN state = 'stuck' THEN 1 ELSE 0 END), 0), "
+            "COALESCE(SUM(CASE WHEN state = 'waiting' AND due_at <= :late THEN 1 ELSE 0 END), 0), "
+            "COALESCE(SUM(CASE WHEN state = 'waiting' THEN 1 ELSE 0 END), 0) FROM deliveries"
+        ),
+        {"late": micros(now - OVERDUE)},
+    ).one()
+    if stuck:
+        message = f"{stuck} deliveries are stuck: they were never screened"
+        examination.note("deliveries", message, Health.FAIL, "`paycordon delivery list` says why")
+    if overdue:
+        message = f"{overdue} deliveries have waited for more than {_minutes(OVERDUE)}"
+        examination.note("deliveries", message, Health.FAIL, "start a worker with `paycordon work`")
+    if not stuck and not overdue:
+        examination.note("deliveries", f"{waiting} wait, none too long")
+
+
+def _examine_restrictions(
+    examination: _Examination, connection: Connection, now: datetime, instances: set[str]
+) -> None:
+    rows = connection.execute(
+        text("SELECT instance, state, due_at FROM restrictions WHERE state <> 'settled' OR due_at <= :late"),
+        {"late": micros(now - OVERDUE)},
+    ).all()
+    strange = sorted({row.instance for row in rows} - instances)
+    known = [row for row in rows if row.instance in instances]
+    stuck = sum(row.state == "stuck" for row in known)
+    overdue = sum(row.due_at <= micros(now - OVERDUE) for row in known)
+    if strange:
+        message = f"accounts at `{strange[0]}` should be restricted, but no such instance is configured"
+        examination.note("restrictions", message, Health.WARN, f"add `{strange[0]}` under `gateways`")
+    if stuck:
+        message = f"{stuck} accounts do not agree with their holds, and trying again did not help"
+        examination.note("restrictions", message, Health.FAIL, "`paycordon hold list`, then `hold show`, says why")
+    if overdue:
+        message = f"{overdue} accounts have waited for more than {_minutes(OVERDUE)}"
+        examination.note("restrictions", message, Health.FAIL, "start a worker with `paycordon work`")
+    if not (strange or stuck or overdue):
+        examination.note("restrictions", f"{len(known)} on their way, none too long")
+
+
+def _examine_log(examination: _Examination, connection: Connection, *, signed: bool) -> None:
+    from paycordon.record.log import GENESIS, entry_hash
+
+    query = text("SELECT seq, at, kind, payload, hash FROM log ORDER BY seq DESC LIMIT 100")
+    newest_first = connection.execute(query).all()
+    entries = newest_first[::-1]
+    previous = GENESIS if entries and entries[0].seq == 1 else None
+    for row in entries:
+        if previous is not None and entry_hash(previous, row.seq, row.at, row.kind, row.payload) != bytes(row.hash):
+            examination.note("log", f"entry {row.seq} was changed", Health.FAIL, "paycordon log verify")
+            return
+        previous = bytes(row.hash)
+    head = entries[-1].seq if entries else 0
+    last = connection.execute(text("SELECT COALESCE(MAX(seq), 0) FROM checkpoints")).scalar_one()
+    unsigned = f", {head - last} not signed yet" if signed else ""
+    examination.note("log", f"{head} entries{unsigned}; the last {len(entries)} are whole")
+
+
+def _minutes(time: timedelta) -> str:
+    return f"{int(time.total_seconds() // 60)} minutes"

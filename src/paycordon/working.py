@@ -1,0 +1,193 @@
+"""The worker process: several duties side by side, each in a thread of its own.
+
+Deliveries are screened in one thread, and each gateway instance is reconciled in one, so that a dead gateway delays no
+other. All work is claimed under leases: any number of workers may run, on any number of machines, and one that is
+killed loses nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from paycordon.enforcement.reconcile import Reconciler
+from paycordon.errors import StoreUnavailable
+from paycordon.gateways import Gateway
+from paycordon.intake import DeliveryWorker
+from paycordon.screening import Cordon, utc_now
+from paycordon.store import Store
+
+Clock = Callable[[], datetime]
+_logger = logging.getLogger("paycordon")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a worker waits.
+
+    Attributes:
+        idle: after finding nothing to do.
+        first_trouble, longest_trouble: after a failure of its own surroundings, such as an unreachable store; the wait
+            doubles from the first to the longest.
+        checkpoint: between two signed checkpoints of the log.
+    """
+
+    idle: timedelta = timedelta(seconds=1)
+    first_trouble: timedelta = timedelta(seconds=1)
+    longest_trouble: timedelta = timedelta(minutes=1)
+    checkpoint: timedelta = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Something to do again and again.
+
+    Attributes:
+        name: what log lines call it.
+        step: does one piece of work and tells whether there was any; raises `StoreUnavailable` when it cannot.
+        idle: how long to wait after there was none; none for the worker's own pace.
+    """
+
+    name: str
+    step: Callable[[], object]
+    idle: timedelta | None = None
+
+
+def owner_name() -> str:
+    """Return a name for this worker that no other has: machine, process and randomness."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+class Worker:
+    """Does everything a deployment has to do after the answer: deliveries, reconciliation, checkpoints.
+
+    Args:
+        cordon: the engine; its store holds the work.
+        gateways: the adapters by instance; each is reconciled in a thread of its own.
+        checkpoint_key: the log's signing key in PEM; without one no checkpoints are made.
+        owner: a name no other worker has; leases carry it.
+        clock: says what time it is, UTC.
+        sleep: how to wait, in seconds, between tries of one call to a gateway.
+        pace: how long to wait in between.
+
+    Raises:
+        ConfigError: the key cannot be read.
+    """
+
+    def __init__(
+        self,
+        cordon: Cordon,
+        gateways: Mapping[str, Gateway[Any]],
+        *,
+        checkpoint_key: str | None = None,
+        owner: str | None = None,
+        clock: Clock = utc_now,
+        sleep: Callable[[float], None] = time.sleep,
+        pace: Pace | None = None,
+    ) -> None:
+        self._pace = pace or Pace()
+        owner = owner or owner_name()
+        store, metrics = cordon.store, cordon.metrics
+        deliveries = DeliveryWorker(store, gateways, cordon, clock, owner, metrics=metrics)
+        self._duties = [Duty("deliveries", deliveries.run_once)]
+        for instance, gateway in gateways.items():
+            reconciler = Reconciler(store, gateway, owner=owner, clock=clock, sleep=sleep, metrics=metrics)
+            self._duties.append(Duty(f"reconciliation of {instance}", reconciler.run_once))
+        if checkpoint_key is not None:
+            self._duties.append(Duty("checkpoints", _signing(store, checkpoint_key, clock), self._pace.checkpoint))
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; returns when every thread has finished the piece it was at."""
+        run(self._duties, self._pace, stop)
+
+    def drain(self) -> int:
+        """Work until nothing is due, and return how many pieces of work that were.
+
+        What fails at a gateway becomes due again later, and is left for then.
+
+        Raises:
+            StoreUnavailable: the database cannot be used; what was done so far is done.
+        """
+        return drain(self._duties)
+
+
+def run(duties: Sequence[Duty], pace: Pace, stop: threading.Event) -> None:
+    """Do duties side by side until `stop` is set.
+
+    Whatever fails is logged and tried again after a while: a worker that ends by itself would be noticed too late.
+    """
+    threads = [
+        threading.Thread(target=_repeat, args=(duty, pace, stop), name=f"paycordon {duty.name}") for duty in duties
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def drain(duties: Sequence[Duty]) -> int:
+    """Do duties side by side until none finds anything to do; returns how many pieces of work there were."""
+    done = 0
+    with ThreadPoolExecutor(max_workers=max(1, len(duties)), thread_name_prefix="paycordon") as threads:
+        # One duty may make work for another: a delivery leads to a hold, a hold to a restriction.
+        while pieces := sum(threads.map(_until_idle, duties)):
+            done += pieces
+    return done
+
+
+def _repeat(duty: Duty, pace: Pace, stop: threading.Event) -> None:
+    failures = 0
+    idle = (duty.idle or pace.idle).total_seconds()
+    while not stop.is_set():
+        try:
+            busy = duty.step()
+        except Exception as error:
+            failures += 1
+            stop.wait(_report(duty, pace, error, failures))
+            continue
+        if failures:
+            _logger.warning("%s: works again after %d failures", duty.name, failures)
+            failures = 0
+        if not busy:
+            stop.wait(idle)
+
+
+def _report(duty: Duty, pace: Pace, error: Exception, failures: int) -> float:
+    """Log a failure, loudly, and return for how many seconds to wait."""
+    doubled: timedelta = pace.first_trouble * 2 ** min(failures - 1, 16)
+    seconds = min(doubled, pace.longest_trouble).total_seconds()
+    if isinstance(error, StoreUnavailable):
+        _logger.error("%s: %s; next try in %.0f s", duty.name, error, seconds)
+    else:
+        # The text of an unforeseen exception may repeat personal data, so only its type is logged.
+        _logger.critical("%s: failed with %s; next try in %.0f s", duty.name, type(error).__name__, seconds)
+    return seconds
+
+
+def _until_idle(duty: Duty) -> int:
+    pieces = 0
+    while duty.step():
+        pieces += 1
+    return pieces
+
+
+def _signing(store: Store, pem: str, clock: Clock) -> Callable[[], bool]:
+    # Imported here: only a deployment with a key needs cryptography.
+    from paycordon.record.checkpoints import checkpoint, load_private_key
+
+    key = load_private_key(pem)
+
+    def step() -> bool:
+        checkpoint(store, key, clock())
+        return False  # one is enough: never sign again at once, however fast the log grows
+
+    return step
