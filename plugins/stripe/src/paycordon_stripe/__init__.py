@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from paycordon_stripe.gateway import StripeGateway, StripeSettings
-    from paycordon_stripe.guard import guard
+    from paycordon_stripe.guarded_client import guard
 
 __all__ = ["StripeGateway", "StripeSettings", "guard"]
 
 _HOMES = {
     "StripeGateway": "paycordon_stripe.gateway",
     "StripeSettings": "paycordon_stripe.gateway",
-    "guard": "paycordon_stripe.guard",
+    "guard": "paycordon_stripe.guarded_client",
 }
 
 
