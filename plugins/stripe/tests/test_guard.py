@@ -118,10 +118,9 @@ def called(client, verb, twin, **options):
 
 
 async def _close_after(client, call):
-    try:
-        return await call
-    finally:
-        await client.v1._requestor._client.close_async()
+    answer = await call
+    await client.v1._requestor._client.close_async()
+    return answer
 
 
 twins = pytest.mark.parametrize("twin", [False, True], ids=["sync", "async"])
