@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -47,12 +46,16 @@ def _events_or_invalid(harness: GatewayHarness, message: Message, what: str) -> 
     except Exception as error:
         pytest.fail(f"{what}: `translate` raised {type(error).__name__} instead of PayloadInvalid")
     for event in events:
-        try:
-            stored = Event.model_validate_json(event.model_dump_json())
-        except ValueError as error:
-            pytest.fail(f"{what}: an event of type `{event.type}` cannot be stored ({type(error).__name__})")
-        assert stored == event, f"{what}: an event of type `{event.type}` is another one after storage"
+        _is_storable(event, what)
     return events
+
+
+def _is_storable(event: Event, what: str) -> None:
+    try:
+        stored = Event.model_validate_json(event.model_dump_json())
+    except ValueError as error:
+        pytest.fail(f"{what}: an event of type `{event.type}` cannot be stored ({type(error).__name__})")
+    assert stored == event, f"{what}: an event of type `{event.type}` is another one after storage"
 
 
 class MeaningConformance:
@@ -174,7 +177,7 @@ class MeaningConformance:
         """Each event is the same after it was written as JSON and read back."""
         for name, recorded in _meaningful(harness):
             for event in _events(harness, recorded.statement):
-                assert Event.model_validate_json(event.model_dump_json()) == event, f"{name}: changed by storage"
+                _is_storable(event, name)
 
     def test_a_card_number_is_never_repeated(self, harness: GatewayHarness) -> None:
         """Planted anywhere in a statement, a card number reaches neither an event nor what a log shows of an error."""
@@ -216,4 +219,4 @@ class MeaningConformance:
         kept = {"id", "type", "gateway", "instance", "mode"}
         assert resolved.model_dump(include=kept) == event.model_dump(include=kept), f"{what}: it is another event"
         assert resolved.account.id == event.account.id, f"{what}: it is about another account"
-        assert json.loads(resolved.model_dump_json()), what
+        _is_storable(resolved, what)
