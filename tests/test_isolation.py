@@ -58,7 +58,9 @@ def raising(error: BaseException) -> Callable[[], Any]:
     return fail
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), SystemExit(3), KeyboardInterrupt(), RecursionError(), MemoryError()])
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), SystemExit(3), KeyboardInterrupt(), RecursionError(), MemoryError()]
+)
 def test_a_check_that_raises_leaves_the_others_alone(runner: CheckRunner, error: BaseException) -> None:
     calls = [a_check("a", lambda: [finding("a")]), a_check("b", raising(error)), a_check("c", lambda: [finding("c")])]
     assert run(runner, calls) == (["a", "c"], {"b": ErrorKind.RAISED})

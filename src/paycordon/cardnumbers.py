@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-# A maximal run of digits, single spaces or dashes between them, not glued to a letter, digit, plus sign or underscore:
-# a leading plus marks an E.164 telephone number, which may pass Luhn by chance.
-_DIGIT_RUN = re.compile(r"(?<![0-9A-Za-z_+])\d(?:[ -]?\d){12,18}(?![ -]?\d)(?![0-9A-Za-z_])")
+# A group of digits that is not glued to a letter, an underscore or a plus sign: most gateway ids are glued, and a
+# leading plus marks an E.164 telephone number, which may pass Luhn by chance.
+_DIGITS = re.compile(r"(?<![0-9A-Za-z_+])\d+(?![0-9A-Za-z_])")
+_SHORTEST, _LONGEST = 13, 19
 
 # Issuer ranges by leading digits: Visa, Mastercard (both), Amex, Discover, JCB, Diners, UnionPay and Maestro.
 _ISSUER = re.compile(
@@ -28,12 +29,23 @@ def _passes_luhn(digits: str) -> bool:
 
 
 def looks_like_card_number(text: str) -> bool:
-    """Tell whether `text` contains something that may be a PAN."""
-    if len(text) < 13:
+    """Tell whether `text` contains something that may be a PAN, in one piece or with single spaces or dashes."""
+    if len(text) < _SHORTEST:
         return False
-    for found in _DIGIT_RUN.finditer(text):
-        digits = found.group().replace(" ", "").replace("-", "")
-        if _ISSUER.match(digits) and _passes_luhn(digits):
+    groups = list(_DIGITS.finditer(text))
+    return any(_starts_card_number(text, groups, first) for first in range(len(groups)))
+
+
+def _starts_card_number(text: str, groups: list[re.Match[str]], first: int) -> bool:
+    """Join the group with those that follow it after a single space or dash, and test each length on the way."""
+    digits = ""
+    for index in range(first, len(groups)):
+        if index > first and text[groups[index - 1].end() : groups[index].start()] not in (" ", "-"):
+            return False
+        digits += groups[index].group()
+        if len(digits) > _LONGEST:
+            return False
+        if len(digits) >= _SHORTEST and _ISSUER.match(digits) and _passes_luhn(digits):
             return True
     return False
 

@@ -120,9 +120,9 @@ class Cordon:
     def from_loaded(cls, config: Config) -> Self:
         """Open a deployment whose configuration was read already; raises as `from_config`."""
         plugins = load_plugins(config)
-        policies = load_policies(config.policy_files)
+        policies = load_policies(config.policies)
         digester = Digester(
-            {key_id: secret.get_secret_value().encode() for key_id, secret in config.identifier_keys.keys.items()},
+            {key_id: secret.encode() for key_id, secret in config.identifier_keys.keys.items()},
             config.identifier_keys.current,
         )
         limits = Limits(
@@ -130,7 +130,7 @@ class Cordon:
             timedelta(milliseconds=config.screening.check_deadline_ms),
             config.screening.when_unavailable,
         )
-        store = Store.open(config.store.get_secret_value())
+        store = Store.open(config.store)
         return cls(store, policies, plugins, digester, limits=limits)
 
     def close(self) -> None:

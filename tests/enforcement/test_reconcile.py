@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from paycordon.record.verify import verify
 from sqlalchemy import select, update
 
 from paycordon.decisions import Decision, Outcome, RuleMatch
@@ -27,6 +26,7 @@ from paycordon.gateways import (
     Settings,
     Support,
 )
+from paycordon.record.verify import verify
 from paycordon.store import Store, holds, restrictions, schema
 from paycordon.store.ledger import Entry, record
 from paycordon.store.snapshot import origin

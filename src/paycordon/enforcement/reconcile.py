@@ -79,7 +79,7 @@ class Reconciler:
         pause = self._timing.try_pause.total_seconds()
         self._retrying = Retrying(
             stop=stop_after_attempt(self._timing.tries),
-            wait=wait_exponential_jitter(initial=pause, max=10 * pause, jitter=pause),
+            wait=wait_exponential_jitter(multiplier=pause, max=10 * pause, jitter=pause),
             retry=retry_if_exception_type(RetryLater),
             sleep=sleep,
             reraise=True,
