@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from paycordon.decisions import Decision
-from paycordon.errors import PayloadInvalid, Refused, RetryLater, StoreUnavailable
+from paycordon.errors import NotFound, PayloadInvalid, Refused, RetryLater, StoreUnavailable
 from paycordon.events import Event
 from paycordon.gateways import Gateway
 from paycordon.intake.meaning import described, events_of
 from paycordon.metrics import Metrics
 from paycordon.store import Store
-from paycordon.store.deliveries import StoredDelivery, claim, done, failed, give_back, pause_after
+from paycordon.store.deliveries import DeliveryState, StoredDelivery, claim, done, failed, give_back, pause_after
 
 DEFAULT_LEASE = timedelta(minutes=5)
 BATCH = 20
@@ -68,48 +68,49 @@ class DeliveryWorker:
         self._metrics = metrics or Metrics()
 
     def run_once(self) -> int:
-        """Claim what is due, at most a batch, and work on it; return how many messages were closed.
+        """Claim what is due, at most a batch, and work on it; return how many messages were worked on.
 
-        A message that fails is tried again later and does not stop the others. When the store becomes unavailable the
-        round ends early, and what was claimed is free again when its lease runs out.
+        A message that fails becomes due again later and does not stop the others.
+
+        Raises:
+            StoreUnavailable: the round ended early; what was claimed is free again, at the latest when its lease
+                runs out.
         """
-        closed = 0
-        remaining: list[StoredDelivery] = []
+        remaining = claim(self._store, self._owner, self._clock(), self._lease, BATCH)
+        worked = 0
+        # Half of the lease stays in reserve, so that the message begun last is still ours when it is finished.
+        until = self._clock() + self._lease / 2
         try:
-            remaining = claim(self._store, self._owner, self._clock(), self._lease, BATCH)
-            # Half of the lease stays in reserve, so that the message begun last is still ours when it is finished.
-            until = self._clock() + self._lease / 2
             while remaining and self._clock() < until:
-                closed += self._work(remaining[0])
+                self._work(remaining[0])
                 del remaining[0]
-        except StoreUnavailable as error:
-            _logger.warning("the store is unavailable, so deliveries wait: %s", described(error))
-        if remaining:
-            with suppress(StoreUnavailable):
-                give_back(self._store, remaining)
-        return closed
+                worked += 1
+        finally:
+            if remaining:
+                with suppress(StoreUnavailable):
+                    give_back(self._store, remaining)
+        return worked
 
-    def _work(self, delivery: StoredDelivery) -> bool:
+    def _work(self, delivery: StoredDelivery) -> None:
         """Work on one message; only an unavailable store is raised."""
-        gateway = self._gateways.get(delivery.instance)
-        if gateway is None:
-            return self._failed(delivery, f"the instance `{delivery.instance}` is not configured", final=True)
         try:
-            events = self._screened(gateway, delivery)
+            events = self._screened(delivery)
+            if not done(self._store, delivery, events):
+                self._failed(delivery, "its screening was not recorded")
+                return
         except StoreUnavailable:
             raise
-        except PayloadInvalid as error:
-            return self._failed(delivery, described(error), final=True)
-        except RetryLater as error:
-            return self._failed(delivery, described(error), wait=error.after)
+        except (NotFound, PayloadInvalid) as error:
+            self._failed(delivery, described(error), final=True)
         except Exception as error:  # nothing that one message does may stop the others
-            return self._failed(delivery, described(error))
-        if not done(self._store, delivery, events):
-            return self._failed(delivery, "its screening was not recorded")
-        self._metrics.worked(delivery.instance, "done")
-        return True
+            self._failed(delivery, described(error), wait=error.after if isinstance(error, RetryLater) else None)
+        else:
+            self._metrics.worked(delivery.instance, "done")
 
-    def _screened(self, gateway: Gateway[Any], delivery: StoredDelivery) -> Sequence[Event]:
+    def _screened(self, delivery: StoredDelivery) -> Sequence[Event]:
+        gateway = self._gateways.get(delivery.instance)
+        if gateway is None:
+            raise NotFound(f"the instance `{delivery.instance}` is not configured")
         events = [_resolved(gateway, event, delivery) for event in events_of(gateway, delivery.message)]
         for event in events:
             self._cordon.screen(event)
@@ -117,13 +118,12 @@ class DeliveryWorker:
 
     def _failed(
         self, delivery: StoredDelivery, error: str, *, wait: timedelta | None = None, final: bool = False
-    ) -> bool:
+    ) -> None:
         pause = max(pause_after(delivery.failures + 1), min(wait or timedelta(0), _LONGEST_WAIT))
         state = failed(self._store, delivery, error, self._clock() + pause, final=final)
         if state is not None:
             _logger.warning("delivery %d of `%s` is %s: %s", delivery.id, delivery.instance, state.value, error)
-            self._metrics.worked(delivery.instance, "stuck" if state == "stuck" else "retry")
-        return False
+            self._metrics.worked(delivery.instance, "stuck" if state is DeliveryState.STUCK else "retry")
 
 
 def _resolved(gateway: Gateway[Any], event: Event, delivery: StoredDelivery) -> Event:

@@ -44,8 +44,12 @@ class Store:
         """
         store = cls(_engine(url, patience))
         if migrate:
-            with _translated():
-                upgrade(store.engine)
+            try:
+                with _translated():
+                    upgrade(store.engine)
+            except BaseException:
+                store.close()
+                raise
         return store
 
     def close(self) -> None:
