@@ -15,8 +15,6 @@ API_KEY = "acme_key_for_tests_only"
 class AcmeSimulator(HttpSimulator):
     """Keeps accounts in memory; a repeated idempotency key gets the first answer again, as at many gateways."""
 
-    stall = 0.5
-
     def __init__(self) -> None:
         super().__init__()
         self.accounts: dict[str, dict[str, Any]] = {}

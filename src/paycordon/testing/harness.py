@@ -76,7 +76,7 @@ class GatewayHarness(ABC):
     def build(self, secrets: Sequence[str], mode: Mode) -> Gateway[Any]:
         """Construct the adapter with these webhook secrets, in this mode, speaking to the simulator.
 
-        Its own time-out should be short (a tenth of a second), as the kit waits for it to pass many times.
+        Its own time-out should be short (a fifth of a second), as the kit waits for it to pass many times.
         """
 
     @abstractmethod
