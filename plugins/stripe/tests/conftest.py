@@ -1,20 +1,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import stripe
+from pydantic import SecretStr
 
-from paycordon.events import Mode, Subject, SubjectKind
-from paycordon.gateways import Change, Restriction
-from paycordon.testing.clock import FrozenClock
+from paycordon.events import Mode, Money, Subject, SubjectKind
+from paycordon.gateways import Delivery, Restriction
+from paycordon.testing import Fault as KitFault
+from paycordon.testing import FaultPlan, GatewayHarness, Recorded, Statement
+from paycordon.testing.clock import NOON, FrozenClock
 from paycordon_stripe.gateway import StripeGateway, StripeSettings
-from paycordon_stripe.simulator import StripeSimulator
+from paycordon_stripe.simulator import Fault, FaultKind, Faults, StripeSimulator, events, webhooks
 
 INSTANCE = "stripe_sim"
+ACCT = "acct_1Recorded"
 TIMEOUT_SECONDS = 0.4
 
 
@@ -70,16 +76,150 @@ def specs() -> Path:
     return found
 
 
-@pytest.fixture
-def held() -> Callable[[Any], Change]:
-    return lambda baseline: Change(to=Restriction.PAYOUTS_HELD, baseline=baseline)
+class Planned(Faults):
+    """Lets the simulator follow the plan of the conformance kit."""
+
+    MEANING = {
+        KitFault.RATE_LIMITED: Fault(FaultKind.ANSWER, status=429),
+        KitFault.ERROR_BEFORE: Fault(FaultKind.ERROR_BEFORE),
+        KitFault.ERROR_AFTER: Fault(FaultKind.ERROR_AFTER),
+        KitFault.TIMEOUT_BEFORE: Fault(FaultKind.LOST_BEFORE, seconds=5),
+        KitFault.TIMEOUT_AFTER: Fault(FaultKind.LOST_AFTER, seconds=5),
+        KitFault.UNREACHABLE: Fault(FaultKind.LOST_BEFORE),
+    }
+
+    def __init__(self, plan: FaultPlan) -> None:
+        super().__init__()
+        self._plan = plan
+
+    def take(self, method: str, path: str) -> Fault | None:
+        fault = self._plan.take()
+        return None if fault is None else self.MEANING[fault]
+
+
+class StripeHarness(GatewayHarness):
+    """The adapter, or a faulty variant of it, with the simulator."""
+
+    signs_time = True
+    credentials = ("sk_simulated",)
+    _WEEKLY: ClassVar[dict[str, Any]] = {
+        "interval": "weekly",
+        "delay_days": 7,
+        "weekly_anchor": "monday",
+        "weekly_payout_days": ["monday", "thursday"],
+    }
+
+    def __init__(self, simulator: StripeSimulator, adapter: type[StripeGateway] = StripeGateway) -> None:
+        self._simulator = simulator
+        self._adapter = adapter
+        self._plan = FaultPlan()
+        simulator.faults = Planned(self._plan)
+        simulator.create_account(id=ACCT)
+        simulator.put("payouts", ACCT, events.payout("po_1Sim", NOON, status="paid"))
+        simulator.put("disputes", ACCT, events.dispute("dp_1Sim", NOON, status="won"))
+
+    @property
+    def secrets(self) -> Sequence[str]:
+        return ("whsec_old0000000", "whsec_new0000000", "whsec_foreign000")
+
+    def build(self, secrets: Sequence[str], mode: Mode) -> StripeGateway:
+        settings = StripeSettings(
+            adapter="stripe",
+            mode=mode,
+            api_key=SecretStr("sk_simulated"),
+            webhook_secrets=tuple(SecretStr(secret) for secret in secrets),
+            base_url=self._simulator.base_url,
+            timeout_seconds=0.15,
+        )
+        return self._adapter(INSTANCE, settings, clock=lambda: self.now)
+
+    @cached_property
+    def corpus(self) -> Mapping[str, Recorded]:
+        return recorded_statements()
+
+    def as_test(self, statement: Statement) -> Statement:
+        return {**statement, "livemode": False}
+
+    def sign(self, body: bytes, at: datetime, secret: str) -> Delivery:
+        return Delivery({"stripe-signature": webhooks.sign(body, secret, at)}, body)
+
+    @property
+    def faults(self) -> FaultPlan:
+        return self._plan
+
+    def subject(self) -> Subject:
+        payouts = {"debit_negative_balances": True, "schedule": dict(self._WEEKLY), "statement_descriptor": None}
+        account = self._simulator.create_account(settings={"payments": {}, "payouts": payouts}, metadata={"own": "1"})
+        return Subject(instance=INSTANCE, kind=SubjectKind.ACCOUNT, id=account, account=account)
+
+    @property
+    def unknown_account(self) -> str:
+        return "acct_1Unknown"
+
+    def settings_at_gateway(self, subject: Subject) -> Mapping[str, Any]:
+        return self._simulator.account(subject.account)
+
+    def restriction_at_gateway(self, subject: Subject) -> Restriction:
+        account = self._simulator.account(subject.account)
+        if account["settings"]["payouts"]["schedule"]["interval"] != "manual":
+            return Restriction.NONE
+        return Restriction.PAYOUTS_HELD if any(account["requested"].values()) else Restriction.BLOCKED
+
+    def changes(self, subject: Subject) -> int:
+        return len({change.request for change in self._simulator.changes(subject.account) if change.request})
+
+    def change_by_hand(self, subject: Subject) -> None:
+        schedule = self._simulator.schedule(subject.account)
+        interval = "daily" if schedule["interval"] == "manual" else schedule["interval"]
+        changed = {**schedule, "interval": interval, "delay_days": schedule["delay_days"] + 1}
+        self._simulator.set_by_hand(subject.account, "settings.payouts.schedule", changed)
+
+
+def recorded_statements() -> dict[str, Recorded]:
+    """One statement of each kind of object, and near misses, all about one account."""
+    payout, dispute = events.payout("po_1Sim", NOON), events.dispute("dp_1Sim", NOON)
+    charge = events.charge("ch_1Sim", NOON)
+    application = {"id": "ca_1", "object": "application"}
+    made = {
+        "onboarding": ("account.updated", events.account(ACCT, NOON, payouts_enabled=False), "merchant.onboarding"),
+        "account changed": ("account.updated", events.account(ACCT, NOON), "merchant.changed"),
+        "authorized": ("account.application.authorized", application, "merchant.onboarding"),
+        "bank account": ("account.external_account.created", events.bank_account("ba_2", ACCT), "merchant.changed"),
+        "debit card": ("account.external_account.updated", events.debit_card("card_2", ACCT), "merchant.changed"),
+        "person": ("person.created", events.person("person_1", ACCT), "merchant.changed"),
+        "payout created": ("payout.created", payout, "payout.requested"),
+        "payout failed": ("payout.failed", {**payout, "status": "failed"}, "payout.updated"),
+        "dispute opened": ("charge.dispute.created", dispute, "dispute.opened"),
+        "dispute closed": ("charge.dispute.closed", {**dispute, "status": "lost"}, "dispute.updated"),
+        "payment": ("charge.succeeded", charge, "payment.succeeded"),
+        "refund": ("charge.refunded", {**charge, "amount_refunded": 4_200}, "payment.refunded"),
+    }
+    corpus = {}
+    for name, (type_, object_, meaning) in made.items():
+        money = type_.startswith(("payout.", "charge."))
+        corpus[name] = Recorded(
+            statement=events.event(type_, object_, NOON, account=ACCT, previous={}),
+            means=(meaning,),
+            account=ACCT,
+            about=object_["id"] if money else "",
+            amount=Money(minor=object_["amount"], currency=object_["currency"].upper()) if money else None,
+        )
+    near_misses = {
+        "own payout": events.event("payout.created", payout, NOON),
+        "own payment": events.event("charge.succeeded", charge, NOON),
+        "authorisation": events.event("charge.succeeded", {**charge, "captured": False}, NOON, account=ACCT),
+        "another type": events.event("payout.reconciliation_completed", payout, NOON, account=ACCT),
+        "thin event": {
+            "id": "evt_thin",
+            "object": "v2.core.event",
+            "type": "v1.account.updated",
+            "livemode": True,
+            "related_object": {"id": ACCT, "type": "account", "url": f"/v1/accounts/{ACCT}"},
+        },
+    }
+    return corpus | {name: Recorded(statement=statement) for name, statement in near_misses.items()}
 
 
 @pytest.fixture
-def blocked() -> Callable[[Any], Change]:
-    return lambda baseline: Change(to=Restriction.BLOCKED, baseline=baseline)
-
-
-@pytest.fixture
-def released() -> Callable[[Any], Change]:
-    return lambda baseline: Change(to=Restriction.NONE, baseline=baseline)
+def make_harness(simulator: StripeSimulator) -> Callable[..., StripeHarness]:
+    return lambda adapter=StripeGateway: StripeHarness(simulator, adapter)

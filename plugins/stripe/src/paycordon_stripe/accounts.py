@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
+from paycordon.cardnumbers import looks_like_card_number
+from paycordon.errors import PayloadInvalid
 from paycordon.events import Account, Identifier, IdentifierKind, Merchant
 from paycordon_stripe.shapes import Node
 
@@ -77,8 +79,15 @@ def identifiers_of_person(node: Node) -> tuple[Identifier, ...]:
 
 
 def unique(found: Iterable[tuple[IdentifierKind, str | None]]) -> tuple[Identifier, ...]:
-    """Make identifiers of those values that are there, each once, in the order found."""
+    """Make identifiers of those values that are there, each once, in the order found.
+
+    Raises:
+        PayloadInvalid: a telephone number looks like a card number.
+    """
     seen = dict.fromkeys((kind, value) for kind, value in found if value)
+    # An event takes telephone numbers as they are, for some pass the check by chance; none of those is a card number.
+    if any(kind is IdentifierKind.PHONE and looks_like_card_number(value) for kind, value in seen if value):
+        raise PayloadInvalid("a telephone number looks like a card number, which is never taken")
     return tuple(Identifier(kind=kind, value=value) for kind, value in seen)[:MAX_IDENTIFIERS]
 
 

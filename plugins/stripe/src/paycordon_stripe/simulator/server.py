@@ -64,6 +64,7 @@ class StripeSimulator:
         self.ledger = Ledger(clock, livemode=livemode)
         self.faults = Faults()
         self.requests: list[Recorded] = []
+        self._requests_run = 0
         self._keys = Keys()
         self._port = port
         self._stopping = threading.Event()
@@ -228,7 +229,8 @@ class StripeSimulator:
         if fault is not None and fault.kind is FaultKind.ERROR_BEFORE:
             return failure
         with self.ledger.lock:
-            self.ledger.request = len(self.requests)
+            self._requests_run += 1
+            self.ledger.request = self._requests_run
             try:
                 path = unquote(request.path)
                 found = carry_out(self.ledger, request.method, path, request.account, dict(request.params))
