@@ -26,6 +26,8 @@ COMMANDS = (
     ("hold list", "paycordon.cli.hold", "list_holds"),
     ("hold show", "paycordon.cli.hold", "show"),
     ("hold release", "paycordon.cli.hold", "release"),
+    ("delivery list", "paycordon.cli.delivery", "list_deliveries"),
+    ("delivery retry", "paycordon.cli.delivery", "retry"),
     ("indicator add", "paycordon.cli.indicator", "add"),
     ("indicator list", "paycordon.cli.indicator", "list_indicators"),
     ("indicator withdraw", "paycordon.cli.indicator", "withdraw"),
@@ -37,6 +39,7 @@ COMMANDS = (
 GROUPS = {
     "policy": "Work on policy files.",
     "hold": "See what is held or blocked, and release it.",
+    "delivery": "See which deliveries are stuck, and let them be tried again.",
     "indicator": "Add, list and withdraw what the coalition knows.",
     "log": "Verify and sign the decision log.",
 }

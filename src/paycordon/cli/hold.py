@@ -14,7 +14,7 @@ from paycordon.cli.output import print_fields, print_json, print_line, print_tab
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from paycordon.decisions import Decision
+    from paycordon.decisions import Decision, Outcome
     from paycordon.store.holds import Hold
     from paycordon.store.restrictions import RestrictionRow
 
@@ -50,7 +50,7 @@ def show(hold_id: HoldId, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOp
     """Show a hold, the decision behind it with its evidence, and how far the gateways agree."""
     from paycordon.cli.screen import described
     from paycordon.store.decisions import get as get_decision
-    from paycordon.store.holds import get
+    from paycordon.store.holds import get, standing_of
     from paycordon.store.restrictions import listed
 
     store = open_store(config)
@@ -59,6 +59,8 @@ def show(hold_id: HoldId, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOp
             hold = get(connection, hold_id)
             decision = get_decision(connection, hold.decision_id)
             restrictions = listed(connection, merchant=hold.merchant)
+            # What the holds ask for now; the stored wish is only brought up to date when a worker takes it up.
+            wanted = [standing_of(connection, r.merchant, r.instance, r.account) for r in restrictions]
     finally:
         store.close()
     if as_json:
@@ -67,7 +69,7 @@ def show(hold_id: HoldId, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOp
     print_fields(_fields(hold))
     print_line(f"decided on {decision.event_type} {decision.event_id}, in {decision.elapsed_us / 1000:.1f} ms")
     print_fields(described(decision))
-    _show_restrictions(restrictions)
+    _show_restrictions(restrictions, wanted)
     if hold.active:
         print_line(f"to release it: paycordon hold release {hold.id} --by YOU --reason WHY")
 
@@ -127,13 +129,15 @@ def _fields(hold: Hold) -> dict[str, object]:
     }
 
 
-def _show_restrictions(restrictions: Sequence[RestrictionRow]) -> None:
+def _show_restrictions(restrictions: Sequence[RestrictionRow], wanted: Sequence[Outcome]) -> None:
+    from paycordon.gateways import Restriction
+
     if not restrictions:
         print_line("no account of this merchant is known at a gateway")
         return
     rows = [
-        (r.instance, r.account, r.desired, r.applied, r.state, r.expires_at, r.last_error and r.last_error[:200])
-        for r in restrictions
+        (r.instance, r.account, Restriction.for_outcome(w), r.applied, r.state, r.expires_at, r.last_error)
+        for r, w in zip(restrictions, wanted, strict=True)
     ]
     columns = ("instance", "account", "wanted", "at the gateway", "state", "gateway ends it", "last error")
     print_table(columns, rows, title="Accounts of this merchant")
