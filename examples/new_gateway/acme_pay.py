@@ -11,10 +11,10 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import requests
-from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator
+from pydantic import Field, JsonValue, SecretStr, ValidationError
 
 from paycordon.errors import OutcomeUnknown, PayloadInvalid, Refused, RetryLater, SignatureInvalid
 from paycordon.events import Event, EventType, Mode, Subject
@@ -36,6 +36,7 @@ from paycordon.signatures import matches_any, require_fresh
 
 SIGNATURE = re.compile(r"t=([0-9]{1,12}),s=([0-9a-f]{64})")
 MANUAL: JsonValue = {"interval": "manual"}
+Secret = Annotated[SecretStr, Field(min_length=1)]
 ACCOUNT_ID = re.compile(r"acct_[a-z0-9]{1,40}")
 TYPES = {
     "account.created": EventType.MERCHANT_ONBOARDING,
@@ -50,15 +51,8 @@ class AcmeSettings(GatewaySettings):
 
     url: str
     api_key: SecretStr
-    webhook_secrets: tuple[SecretStr, ...] = Field(min_length=1)
+    webhook_secrets: Annotated[tuple[Secret, ...], Field(min_length=1)]
     timeout: float = 10.0
-
-    @field_validator("webhook_secrets")
-    @classmethod
-    def _none_is_empty(cls, secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if not all(secret.get_secret_value() for secret in secrets):
-            raise ValueError("a webhook secret is empty")
-        return secrets
 
 
 class AcmePay(Gateway[AcmeSettings]):
@@ -152,14 +146,13 @@ class AcmePay(Gateway[AcmeSettings]):
         uncertain = RetryLater if method == "GET" else OutcomeUnknown
         try:
             answer = requests.request(method, url, json=body, headers=headers, timeout=self.settings.timeout)
-        except requests.RequestException as error:
-            raise uncertain(f"no answer from Acme ({type(error).__name__})") from None
+        except requests.RequestException as lost:
+            raise uncertain(f"no answer from Acme ({type(lost).__name__})") from None
         if answer.status_code == 429:
             raise RetryLater("Acme asks to slow down")
-        if answer.status_code >= 500:
-            raise uncertain(f"Acme answered with status {answer.status_code}")
         if answer.status_code != 200:
-            raise Refused(f"Acme answered with status {answer.status_code}")
+            error = uncertain if answer.status_code >= 500 else Refused
+            raise error(f"Acme answered with status {answer.status_code}")
         return answer.json()
 
 

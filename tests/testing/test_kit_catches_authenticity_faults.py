@@ -169,10 +169,6 @@ class ShowsTheSecretInItsError(AcmePay):
 class LenientSettings(AcmeSettings):
     webhook_secrets: tuple[SecretStr, ...] = ()
 
-    @classmethod
-    def _none_is_empty(cls, secrets):
-        return secrets
-
 
 class StartsWithoutSecrets(AcmePay):
     settings_type = LenientSettings
