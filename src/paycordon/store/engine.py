@@ -16,7 +16,14 @@ from paycordon.store.migrate import upgrade
 DEFAULT_PATIENCE = timedelta(seconds=5)
 
 # What a driver says when the database itself cannot be used, as against a statement that is wrong.
-_UNAVAILABLE = ("OperationalError", "InterfaceError", "DiskFull", "ReadOnlySqlTransaction", "InternalError")
+_UNAVAILABLE = (
+    "OperationalError",
+    "InterfaceError",
+    "DiskFull",
+    "ReadOnlySqlTransaction",
+    "InternalError",
+    "DatabaseError",  # exactly this type: SQLite says so of a file that is damaged or no database at all
+)
 
 
 class Store:
