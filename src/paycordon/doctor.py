@@ -82,6 +82,16 @@ def examine(path: Path, environ: Mapping[str, str], clock: Callable[[], datetime
     return examination.found
 
 
+def require_writable(store: Store) -> None:
+    """Try the store without changing anything in it.
+
+    Raises:
+        StoreUnavailable: it is out of reach, locked, full or read-only.
+    """
+    with store.write() as connection:
+        connection.execute(text("DELETE FROM log WHERE 1 = 0"))
+
+
 def _examine_keys(examination: _Examination, config: Config, path: Path) -> None:
     with examination.part("keys"):
         for file in _secret_files(path):
@@ -157,7 +167,8 @@ def _examine_store(examination: _Examination, config: Config, clock: Callable[[]
 
 
 def _examine_database(examination: _Examination, store: Store) -> None:
-    with store.write() as connection:
+    require_writable(store)
+    with store.read() as connection:
         revision = current(connection)
         settings = _sqlite_settings(connection) if store.dialect == "sqlite" else {}
     if revision != newest():

@@ -44,11 +44,8 @@ def test_json_lines_are_screened_in_order_and_answered_one_a_line(cli, known: st
 
     assert done.code == 1
     decisions = [json.loads(line) for line in done.out.splitlines()]
-    assert [(d["event_id"], d["outcome"]) for d in decisions] == [
-        ("evt_3", "allow"),
-        ("evt_1", "hold"),
-        ("evt_2", "allow"),
-    ]
+    answers = [(each["event_id"], each["outcome"]) for each in decisions]
+    assert answers == [("evt_3", "allow"), ("evt_1", "hold"), ("evt_2", "allow")]
 
 
 def test_the_same_event_again_gets_the_same_decision(cli, known: str, make_event) -> None:

@@ -29,6 +29,7 @@ def screen(
     All events are read and validated first: if one is malformed, none is screened.
     """
     from paycordon.cli.inputs import read_events
+    from paycordon.doctor import require_writable
     from paycordon.errors import StoreUnavailable
     from paycordon.screening import Cordon
 
@@ -37,8 +38,7 @@ def screen(
     cordon = Cordon.from_loaded(loaded)
     stopped = False
     try:
-        with cordon.store.write():  # a store that cannot be written is an error here, not an outcome
-            pass
+        require_writable(cordon.store)  # a store that cannot be written is an error here, not an outcome
         for event in events:
             decision = cordon.screen(event)
             if decision.id.startswith("unrecorded_"):

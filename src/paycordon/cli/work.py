@@ -25,6 +25,7 @@ def work(
 
     Run one or several, on any number of machines; SIGTERM lets each finish what it is at.
     """
+    from paycordon.doctor import require_writable
     from paycordon.plugins import open_gateways
     from paycordon.screening import Cordon
     from paycordon.working import Worker
@@ -39,8 +40,7 @@ def work(
                 with stopped_by_signals() as stop:
                     worker.run(stop)
                 return
-            with cordon.store.write():  # deliveries just wait while the store is away; a cron job should hear of it
-                pass
+            require_writable(cordon.store)  # deliveries just wait while it is away; a cron job should hear of it
             pieces = worker.drain()
     finally:
         cordon.close()
