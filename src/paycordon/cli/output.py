@@ -38,9 +38,15 @@ def console(*, stderr: bool = False) -> Console:
     """Return a rich console: coloured on a terminal unless `NO_COLOR` is set, and wide when there is no terminal."""
     from rich.console import Console
 
+    class Quiet(Console):
+        """A console that leaves a closed pipe to the command line as a whole."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _WIDTH_OF_A_FILE
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    return Quiet(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
