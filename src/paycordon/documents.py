@@ -5,6 +5,7 @@ Values never appear in messages, only keys and what was expected: a value may be
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -25,6 +26,7 @@ __all__ = [
     "did_you_mean",
     "document_from",
     "error_from",
+    "lower_first",
     "problems_of",
     "read_content",
     "read_document",
@@ -32,6 +34,9 @@ __all__ = [
 ]
 
 MAX_BYTES = 1_048_576
+_ENUM_MEMBER = re.compile(r"<\w+\.\w+: '([^']*)'>")
+_QUOTED = re.compile(r"'([^']*)'")
+_KEY = "[key]"  # pydantic's step for the key itself
 _ONE_OF = ("enum", "literal_error")
 Loc = Sequence[str | int]
 _M = TypeVar("_M", bound=BaseModel)
@@ -191,8 +196,18 @@ def validate(
 def problems_of(invalid: ValidationError, model: type[BaseModel], document: Document) -> list[Problem]:
     """Say what pydantic found wrong, with positions in the document, in their order there."""
     details = invalid.errors(include_url=False, include_context=True)
-    problems = {_problem(each, model, document): None for each in details}
+    problems = {_problem(each, model, document): None for each in details if not _follows(each, details)}
     return sorted(problems, key=lambda p: (p.position.line, p.position.column))
+
+
+def _follows(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
+    """Tell whether a list is only too short because items of it were refused."""
+    loc = detail["loc"]
+    return detail["type"] == "too_short" and any(len(d["loc"]) > len(loc) == _shared(d["loc"], loc) for d in details)
+
+
+def _shared(one: Loc, other: Loc) -> int:
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def error_from(problems: Sequence[Problem], error: type[ConfigError] = ConfigError) -> ConfigError:
@@ -210,6 +225,11 @@ def did_you_mean(word: str, known: Sequence[str]) -> str | None:
     return f"did you mean `{near[0]}`?" if near else None
 
 
+def lower_first(text: str) -> str:
+    """Begin a sentence with a small letter, unless it begins with a code such as EUR."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
 def _problem(detail: ErrorDetails, model: type[BaseModel], document: Document) -> Problem:
     loc, kind = detail["loc"], detail["type"]
     if kind == "extra_forbidden":
@@ -218,12 +238,13 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], document: Document) -
         return Problem(document.position(loc, key=True), f"unknown key `{name}`", hint)
     if kind == "missing":
         return Problem(document.position(loc[:-1]), f"`{loc[-1]}` is missing")
-    name = ".".join(str(step) for step in loc)
+    is_key = loc[-1:] == (_KEY,)
+    name = ".".join(str(step) for step in loc if step != _KEY)
     text = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if kind in _ONE_OF:
-        text = text.replace("'", "`")
-    message = f"`{name}`: {text[:1].lower()}{text[1:]}" if name else text
-    return Problem(document.position(loc), message, _hint(detail))
+        text = _ENUM_MEMBER.sub(r"'\1'", text).replace("'", "`")
+    message = f"`{name}`: {lower_first(text)}" if name else lower_first(text)
+    return Problem(document.position(loc, key=is_key), message, _hint(detail))
 
 
 def _hint(detail: ErrorDetails) -> str | None:
@@ -232,4 +253,4 @@ def _hint(detail: ErrorDetails) -> str | None:
     given = detail.get("input")
     if detail["type"] not in _ONE_OF or not isinstance(given, str) or not isinstance(expected, str):
         return None
-    return did_you_mean(given, [word.strip(" '") for word in expected.replace(" or ", ",").split(",")])
+    return did_you_mean(given, _QUOTED.findall(_ENUM_MEMBER.sub(r"'\1'", expected)))

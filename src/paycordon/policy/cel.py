@@ -15,7 +15,7 @@ from typing import Any
 from cel_expr_python import cel
 
 from paycordon.decisions import Finding
-from paycordon.documents import did_you_mean
+from paycordon.documents import did_you_mean, lower_first
 from paycordon.events import Event, Money
 from paycordon.policy.schema import SCHEMA, type_name
 
@@ -47,8 +47,8 @@ _STATUS = re.compile(r"^[A-Z_]+: ")
 _NO_FIELD = re.compile(r"undefined field '([^']*)' not found in struct '([^']*)'")
 _NO_NAME = re.compile(r"undeclared reference to '([^']*)'")
 _INPUTS = re.compile(r" expecting \{.*\}$")
-_FOLLOWS = "expression of type '*error*'"
-_MISSING = ("null_type", "descriptor for type URL")
+_FOLLOWS = "*error*"
+_MISSING = ("No matching overloads found", "unable to find descriptor for type URL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def _answer(value: Any) -> bool | Unclear:
 
 def _readable(error: str) -> str:
     text = _STATUS.sub("", error)[:500]
-    return f"a value it needs is missing: {text}" if any(word in text for word in _MISSING) else text
+    return f"a value it needs is missing or of another kind: {text}" if any(word in text for word in _MISSING) else text
 
 
 def _type(value: Param) -> Any:
@@ -195,7 +195,7 @@ def _faults(text: str, names: Sequence[str]) -> list[Fault]:
     found = [
         _fault(int(m[1]), int(m[2]), m[3].removesuffix(" [INVALID_ARGUMENT]"), names) for m in _ERROR.finditer(text)
     ]
-    causes = [fault for fault in found if not fault.message.startswith(_FOLLOWS)]
+    causes = [fault for fault in found if _FOLLOWS not in fault.message]
     return causes or found or [Fault(1, 1, _STATUS.sub("", text.split("\n", 1)[0])[:300])]
 
 
@@ -210,4 +210,4 @@ def _fault(line: int, column: int, message: str, names: Sequence[str]) -> Fault:
         other = f"known are {', '.join(near)}" if near else None
         return Fault(line, column, f"there is no `{name[1]}`", did_you_mean(name[1], near) or other)
     text = _INPUTS.sub("", message).replace("'", "`")
-    return Fault(line, column, f"{text[:1].lower()}{text[1:]}"[:300])
+    return Fault(line, column, lower_first(text)[:300])
