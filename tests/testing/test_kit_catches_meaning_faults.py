@@ -52,6 +52,15 @@ class CountsItsEvents(AcmePay):
         return [changed(event, id=f"{event.id}-{self.count}") for event in super().translate(message)]
 
 
+class CallsTheFirstSightOfAnAccountOnboarding(AcmePay):
+    first = None
+
+    def translate(self, message):
+        for event in super().translate(message):
+            self.first = self.first or event.id
+            yield changed(event, extra={"first": True}) if event.id == self.first else event
+
+
 class NamesEventsByTheirObject(AcmePay):
     def translate(self, message):
         return [changed(event, id=event.subject.id) for event in super().translate(message)]
@@ -194,6 +203,7 @@ FAULTS = [
     (AsksTheGatewayWhileTranslating, "test_translating_is_pure", "spoke to the gateway"),
     (CountsItsEvents, "test_translating_is_pure", "translated twice, it means something else"),
     (CountsItsEvents, "test_a_redelivery_is_recognised", "sent again"),
+    (CallsTheFirstSightOfAnAccountOnboarding, "test_the_order_of_arrival_does_not_matter", "what came before"),
     (NamesEventsByTheirObject, "test_ids_tell_statements_and_events_apart", "two events have the same id"),
     (NamesMessagesByTheirTime, "test_a_redelivery_is_recognised", "it has another message id"),
     (NamesMessagesByTheirTime, "test_ids_tell_statements_and_events_apart", "the same message id"),

@@ -199,7 +199,7 @@ class SafetyConformance:
         victim = Scene(harness)
         good = victim.subject.account
         hostile = (
-            *("..", "../..", ".", "/", "%2e%2e", "*", "\x00", "\r\nx: y", "{}", "%s", "٣", "a" * 255),
+            *("..", "../..", ".", "/", "%2e%2e", "*", "\x00", "\r\nx: y", "{}", "%s", "٣"),
             *(
                 f"{good}{tail}"
                 for tail in ("/", "/close", "/../x", "?x=1", "#x", "%2fclose", ";x", " ", "\n", "\u200b")

@@ -113,6 +113,14 @@ class MeaningConformance:
             assert message == as_it_was, f"{name}: translating changed the message"
         assert harness.faults.requests == before, "`translate` spoke to the gateway"
 
+    def test_the_order_of_arrival_does_not_matter(self, harness: GatewayHarness) -> None:
+        """Gateways keep no order: what a statement means does not depend on those that came before it."""
+        there, back = (harness.build(harness.secrets[:2], Mode.LIVE) for _ in range(2))
+        recorded = list(harness.corpus.items())
+        expected = {name: _events(harness, r.statement, there) for name, r in recorded}
+        for name, r in reversed(recorded):
+            assert _events(harness, r.statement, back) == expected[name], f"{name}: it depends on what came before"
+
     def test_an_unknown_type_yields_nothing(self, harness: GatewayHarness) -> None:
         """Gateways add types every month; one that the adapter does not know is not an error."""
         for name, recorded in harness.corpus.items():
