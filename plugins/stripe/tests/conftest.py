@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -9,6 +11,8 @@ from typing import Any, ClassVar
 
 import pytest
 import stripe
+from openapi_core import OpenAPI
+from openapi_core.testing import MockRequest
 from pydantic import SecretStr
 
 from paycordon.events import Mode, Money, Subject, SubjectKind
@@ -18,6 +22,7 @@ from paycordon.testing import FaultPlan, GatewayHarness, Recorded, Statement
 from paycordon.testing.clock import NOON, FrozenClock
 from paycordon_stripe.gateway import StripeGateway, StripeSettings
 from paycordon_stripe.simulator import Fault, FaultKind, Faults, StripeSimulator, events, webhooks
+from paycordon_stripe.simulator import Recorded as Sent
 
 INSTANCE = "stripe_sim"
 ACCT = "acct_1Recorded"
@@ -66,14 +71,86 @@ def subject_of() -> Callable[[str], Subject]:
     return lambda account: Subject(instance=INSTANCE, kind=SubjectKind.ACCOUNT, id=account, account=account)
 
 
-@pytest.fixture
-def specs() -> Path:
-    """The folder with the vendors' published descriptions; tests that need it skip where it is absent."""
+def specs_folder() -> Path | None:
+    """The folder with the vendors' published descriptions, if it is here."""
     named = os.environ.get("PAYCORDON_SPECS")
     found = Path(named) if named else Path(__file__).resolve().parents[4] / "shared" / "specs"
-    if not found.is_dir():
-        pytest.skip("the vendors' API descriptions are not here; set PAYCORDON_SPECS to their folder")
-    return found
+    return found if found.is_dir() else None
+
+
+class Contract:
+    """Stripe's published description of its API, to which recorded requests are held.
+
+    Stripe takes nested forms, which no tool checks; so the recorded form is decoded, its texts are given the types
+    their schemas ask for, and the request is checked as if its body were JSON. Unknown fields are errors.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        spec = json.loads((folder / "stripe" / "stripe-subset-from-sdk-16.1.0.openapi.json").read_text())
+        self._schemas = spec["components"]["schemas"]
+        self._bodies: dict[str, Any] = {}
+        # The v2 paths repeat operation ids of v1, which a description may not; nothing here speaks v2.
+        spec["paths"] = {path: item for path, item in spec["paths"].items() if path.startswith("/v1/")}
+        for path, operations in spec["paths"].items():
+            for method, operation in operations.items():
+                # Nothing here sends a query, and the tool cannot read lists in Stripe's notation.
+                operation["parameters"] = [p for p in operation.get("parameters", []) if p["in"] == "path"]
+                content = operation.get("requestBody", {}).get("content", {})
+                form = content.pop("application/x-www-form-urlencoded", None)
+                if form:
+                    content["application/json"] = {"schema": form["schema"]}
+                    self._bodies[f"{method} {path}"] = form["schema"]
+        self._api = OpenAPI.from_dict(spec)
+
+    def check(self, request: Sent) -> None:
+        """Fail unless the description knows the request, each of its fields, and their types."""
+        pattern = re.sub(r"acct_\w+", "{account}", request.path)
+        pattern = re.sub(r"po_\w+", "{payout}", re.sub(r"dp_\w+", "{dispute}", pattern))
+        pattern = re.sub(r"capabilities/\w+", "capabilities/{capability}", pattern)
+        assert request.method == "POST" or not request.form, f"{request.path} is asked with a query"
+        body = None
+        if request.method == "POST":
+            schema = self._bodies[f"post {pattern}"]
+            body = json.dumps(self._typed(dict(request.params), schema)).encode()
+        self._api.validate_request(
+            MockRequest(
+                "http://localhost",
+                request.method.lower(),
+                request.path,
+                headers={"Authorization": request.headers["authorization"]},
+                data=body or b"",
+                content_type="application/json",
+            )
+        )
+
+    def _typed(self, value: Any, schema: dict[str, Any]) -> Any:
+        if "$ref" in schema:
+            return self._typed(value, self._schemas[schema["$ref"].rpartition("/")[2]])
+        if "anyOf" in schema:
+            options = [self._typed(value, option) for option in schema["anyOf"]]
+            return next((option for option in options if option != value), value)
+        if isinstance(value, dict):
+            known, other = schema.get("properties", {}), schema.get("additionalProperties") or {}
+            return {key: self._typed(inner, known.get(key, other)) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._typed(inner, schema.get("items", {})) for inner in value]
+        if schema.get("type") == "integer" and value.lstrip("-").isdigit():
+            return int(value)
+        return value == "true" if schema.get("type") == "boolean" and value in ("true", "false") else value
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract | None:
+    folder = specs_folder()
+    return Contract(folder) if folder else None
+
+
+@pytest.fixture
+def lawful(simulator: StripeSimulator, contract: Contract | None) -> Iterator[None]:
+    """Hold every request that a test sends to Stripe's own description of its API, where that is here."""
+    yield
+    for request in simulator.requests if contract else ():
+        contract.check(request)
 
 
 class Planned(Faults):

@@ -4,6 +4,8 @@ import pytest
 
 from paycordon.testing import GatewayConformance
 
+pytestmark = pytest.mark.usefixtures("lawful")
+
 
 class TestStripe(GatewayConformance):
     @pytest.fixture

@@ -104,9 +104,11 @@ def test_a_key_in_use_is_a_conflict(post, simulator, account):
     simulator.inject(Fault(FaultKind.SLOW, "POST", seconds=30))
     slow = threading.Thread(target=lambda: post_quietly(post, account))
     slow.start()
-    deadline = threading.Event()
-    while not simulator.payouts(account) and not deadline.wait(0.01):
-        pass
+    pause = threading.Event()
+    for _ in range(1_000):
+        if simulator.payouts(account):
+            break
+        pause.wait(0.01)
 
     assert post("/v1/payouts", PAYOUT, key="k", account=account).status_code == 409
     simulator.stop()
