@@ -13,10 +13,12 @@ import secrets
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from paycordon.enforcement.reconcile import Reconciler
@@ -128,6 +130,7 @@ def run(duties: Sequence[Duty], pace: Pace, stop: threading.Event) -> None:
     threads = [
         threading.Thread(target=_repeat, args=(duty, pace, stop), name=f"paycordon {duty.name}") for duty in duties
     ]
+    _logger.info("works on %s", ", ".join(duty.name for duty in duties))
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -168,8 +171,10 @@ def _report(duty: Duty, pace: Pace, error: Exception, failures: int) -> float:
     if isinstance(error, StoreUnavailable):
         _logger.error("%s: %s; next try in %.0f s", duty.name, error, seconds)
     else:
-        # The text of an unforeseen exception may repeat personal data, so only its type is logged.
-        _logger.critical("%s: failed with %s; next try in %.0f s", duty.name, type(error).__name__, seconds)
+        # The text of an unforeseen exception may repeat personal data, so only its type and place are logged.
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
+        _logger.critical("%s: failed with %s; next try in %.0f s", duty.name, what, seconds)
     return seconds
 
 

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paycordon.store.schema import micros
+
+NOW = datetime.now(UTC)
+LATE, SOON = micros(NOW - timedelta(hours=1)), micros(NOW + timedelta(hours=1))
+COLUMNS = "instance, message_id, type, received_at, body, state, failures, last_error, due_at, lease_until"
+DELIVERY = f"INSERT INTO deliveries ({COLUMNS})"
+
+
+@pytest.fixture
+def database(cli, deployment: Path) -> Path:
+    assert cli("doctor").code == 0
+    return deployment / "paycordon.db"
+
+
+def change(database: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def found(cli, part: str) -> dict[str, Any]:
+    """The worst that the doctor says about a part."""
+    done = cli("doctor", "--json")
+    about = [each for each in done.json["found"] if each["part"] == part]
+    worst = min(about, key=lambda each: ["fail", "warn", "ok"].index(each["health"]))
+    assert done.code == (1 if any(each["health"] == "fail" for each in done.json["found"]) else 0)
+    assert worst["fix"] or worst["health"] == "ok"
+    return worst
+
+
+def test_a_key_that_others_can_read_is_a_warning_with_the_command_that_helps(cli, database: Path) -> None:
+    key = database.parent / ".paycordon" / "identifier.key"
+    key.chmod(0o644)
+
+    assert found(cli, "keys")["fix"] == f"chmod 600 {key}"
+    key.chmod(0o600)
+    assert found(cli, "keys")["health"] == "ok"
+
+
+def test_a_short_or_missing_key_fails(cli, database: Path) -> None:
+    key = database.parent / ".paycordon" / "identifier.key"
+    key.write_text("short")
+    assert "shorter than 32 bytes" in found(cli, "configuration")["message"]
+    key.unlink()
+    assert "identifier.key" in found(cli, "configuration")["message"]
+
+
+def test_a_stuck_delivery_fails_until_somebody_retries_it(cli, database: Path) -> None:
+    change(database, f"{DELIVERY} VALUES ('s', 'm', 't', 0, '{{}}', 'stuck', 16, 'PayloadInvalid', {LATE}, 0)")
+    assert found(cli, "deliveries")["fix"] == "`paycordon delivery list` says why"
+
+    (stuck,) = cli("delivery", "list", "--json").json
+    assert (stuck["id"], stuck["last_error"]) == (1, "PayloadInvalid")
+    assert "paycordon delivery retry" in cli("delivery", "list").out
+    assert cli("delivery", "retry", "1").code == 0
+    assert found(cli, "deliveries")["health"] == "ok"
+    assert cli("delivery", "list", "--json").json == []
+    assert [each["state"] for each in cli("delivery", "list", "--waiting", "--json").json] == ["waiting"]
+    assert cli("delivery", "retry", "1").code == 2
+
+
+def test_deliveries_that_nobody_works_on_fail(cli, database: Path) -> None:
+    change(database, f"{DELIVERY} VALUES ('s', 'm', 't', 0, '{{}}', 'waiting', 0, NULL, {SOON}, 0)")
+    assert found(cli, "deliveries")["message"] == "1 wait, none too long"
+    change(database, f"UPDATE deliveries SET due_at = {LATE}")
+    assert found(cli, "deliveries")["fix"] == "start a worker with `paycordon work`"
+
+
+def test_a_held_account_at_an_instance_that_is_not_configured_is_a_warning(cli, hold: str) -> None:
+    about = found(cli, "restrictions")
+
+    assert about["health"] == "warn"
+    assert "`stripe_main`" in about["message"]
+
+
+def test_a_log_that_was_changed_fails(cli, hold: str, deployment: Path) -> None:
+    change(deployment / "paycordon.db", "UPDATE log SET payload = '{}' WHERE seq = 2")
+
+    about = found(cli, "log")
+    assert (about["health"], about["message"]) == ("fail", "entry 2 was changed")
+
+
+def test_a_log_from_the_future_says_that_the_clock_is_wrong(cli, hold: str, deployment: Path) -> None:
+    change(deployment / "paycordon.db", f"UPDATE log SET at = {SOON} WHERE seq = 2")
+
+    assert found(cli, "clock")["health"] == "fail"
+
+
+def test_a_policy_with_risks_is_a_warning(cli, database: Path) -> None:
+    policy = database.parent / "policies" / "starter.yaml"
+    policy.write_text(policy.read_text().replace("params:\n", "params:\n  unused: 1\n"))
+
+    about = found(cli, "policies")
+    assert about["health"] == "warn"
+    assert "starter.yaml:" in about["message"]
+
+
+def test_a_required_plugin_that_is_not_installed_fails_and_the_rest_is_still_examined(cli, database: Path) -> None:
+    config = database.parent / "paycordon.yaml"
+    config.write_text(config.read_text() + "required: [nosuch]\n")
+
+    assert found(cli, "plugins")["fix"] == "pip install paycordon-nosuch"
+    assert found(cli, "store")["health"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("sqlite:///nosuch/paycordon.db", "unable to open database file"),
+        ("mysql://localhost/x", "not supported"),
+        ("nonsense", "cannot be read"),
+    ],
+)
+def test_a_store_that_cannot_be_opened_fails(cli, database: Path, url: str, told: str) -> None:
+    config = database.parent / "paycordon.yaml"
+    config.write_text(config.read_text().replace("sqlite:///paycordon.db", url))
+
+    about = found(cli, "store")
+    assert about["health"] == "fail"
+    assert told in about["message"]
+
+
+def test_people_read_what_to_do(cli, database: Path) -> None:
+    text = cli("doctor").out
+
+    assert "ready" in text
+    assert "paycordon plugins" in text
