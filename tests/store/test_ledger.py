@@ -51,7 +51,7 @@ def test_prepared_statement_takes_named_parameters_in_any_order_and_more_than_on
     statement = Prepared(text("SELECT :b || :a || :b"))
     with store.read() as connection:
         for _ in range(2):
-            assert statement(connection, {"a": "x", "b": "y", "unused": "z"}).scalar_one() == "yxy"
+            assert statement(connection, {"a": "x", "b": "y", "unused": "z"}).scalar() == "yxy"
 
 
 def test_prepared_statement_runs_for_each_set_and_for_none(store: Store) -> None:

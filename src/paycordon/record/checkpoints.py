@@ -28,18 +28,15 @@ from sqlalchemy import text
 
 from paycordon.errors import ConfigError
 from paycordon.store import Store
-from paycordon.store.prepared import Prepared
 from paycordon.store.schema import micros
 
 _FORMAT = 1
 _HASH_BYTES = 32
-_head = Prepared(text("SELECT seq, hash FROM log ORDER BY seq DESC LIMIT 1"))
-_last = Prepared(text("SELECT COALESCE(MAX(seq), 0) FROM checkpoints"))
-_insert = Prepared(
-    text(
-        "INSERT INTO checkpoints (seq, at, statement, key_id, signature) "
-        "VALUES (:seq, :at, :statement, :key_id, :signature) ON CONFLICT (seq) DO NOTHING"
-    )
+_head = text("SELECT seq, hash FROM log ORDER BY seq DESC LIMIT 1")
+_last = text("SELECT COALESCE(MAX(seq), 0) FROM checkpoints")
+_insert = text(
+    "INSERT INTO checkpoints (seq, at, statement, key_id, signature) "
+    "VALUES (:seq, :at, :statement, :key_id, :signature) ON CONFLICT (seq) DO NOTHING"
 )
 
 
@@ -97,8 +94,8 @@ def checkpoint(store: Store, private_key: Ed25519PrivateKey, now: datetime) -> C
         StoreUnavailable: nothing was written.
     """
     with store.write() as connection:
-        head = _head(connection).one_or_none()
-        if head is None or head.seq <= _last(connection).scalar_one():
+        head = connection.execute(_head).one_or_none()
+        if head is None or head.seq <= connection.execute(_last).scalar_one():
             return None
         content = {"paycordon_log": _FORMAT, "seq": head.seq, "hash": bytes(head.hash).hex(), "at": now.isoformat()}
         statement = json.dumps(content, separators=(",", ":"))
@@ -111,7 +108,7 @@ def checkpoint(store: Store, private_key: Ed25519PrivateKey, now: datetime) -> C
             "key_id": signed.key_id,
             "signature": signature,
         }
-        return signed if _insert(connection, row).rowcount else None
+        return signed if connection.execute(_insert, row).rowcount else None
 
 
 def export(signed: Checkpoint) -> str:

@@ -17,19 +17,16 @@ from paycordon.record.crosscheck import CrossCheck
 from paycordon.record.log import GENESIS, entry_hash
 from paycordon.record.problems import Problem, Problems
 from paycordon.store import Store
-from paycordon.store.prepared import Prepared
 
 __all__ = ["LogReport", "Problem", "verify"]
 
 _PAGE = 500
 
-_first_page = Prepared(text("SELECT seq, at, kind, payload, hash FROM log ORDER BY seq LIMIT :page"))
-_next_page = Prepared(text("SELECT seq, at, kind, payload, hash FROM log WHERE seq > :last ORDER BY seq LIMIT :page"))
-_total = Prepared(text("SELECT COUNT(*) FROM log"))
-_stored = Prepared(
-    text("SELECT seq, statement, key_id, signature FROM checkpoints WHERE seq > :last ORDER BY seq LIMIT :page")
-)
-_hash_at = Prepared(text("SELECT hash FROM log WHERE seq = :seq"))
+_first_page = text("SELECT seq, at, kind, payload, hash FROM log ORDER BY seq LIMIT :page")
+_next_page = text("SELECT seq, at, kind, payload, hash FROM log WHERE seq > :last ORDER BY seq LIMIT :page")
+_total = text("SELECT COUNT(*) FROM log")
+_stored = text("SELECT seq, statement, key_id, signature FROM checkpoints WHERE seq > :last ORDER BY seq LIMIT :page")
+_hash_at = text("SELECT hash FROM log WHERE seq = :seq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ def verify(
     chain = _Chain(of_log)
     read = 0
     with store.read() as connection, CrossCheck(connection, of_records) as records:
-        total = int(_total(connection).scalar_one())
+        total = int(connection.execute(_total).scalar_one())
         for page in _pages(connection):
             for row in page:
                 chain.take(row)
@@ -102,10 +99,10 @@ def verify(
 
 
 def _pages(connection: Connection) -> Iterator[Sequence[Any]]:
-    page = _first_page(connection, {"page": _PAGE}).all()
+    page = connection.execute(_first_page, {"page": _PAGE}).all()
     while page:
         yield page
-        page = _next_page(connection, {"last": page[-1].seq, "page": _PAGE}).all()
+        page = connection.execute(_next_page, {"last": page[-1].seq, "page": _PAGE}).all()
 
 
 class _Chain:
@@ -187,7 +184,7 @@ class _Comparison:
 
     def compare_stored(self) -> None:
         last = 0
-        while page := _stored(self._connection, {"last": last, "page": _PAGE}).all():
+        while page := self._connection.execute(_stored, {"last": last, "page": _PAGE}).all():
             for row in page:
                 last = row.seq
                 signed = _readable(row)
@@ -205,7 +202,7 @@ class _Comparison:
         if doubt:
             self._problems.add("checkpoint", f"{name} {signed.seq}: {doubt}", entry=signed.seq)
             return
-        stored = _hash_at(self._connection, {"seq": signed.seq}).scalar()
+        stored = self._connection.execute(_hash_at, {"seq": signed.seq}).scalar()
         if stored == signed.hash:
             self.agreed += 1
         elif signed.seq > self._head:

@@ -23,12 +23,11 @@ from paycordon.metrics import Metrics
 from paycordon.screening import Cordon, utc_now
 from paycordon.server.access import Access
 from paycordon.store import Store
-from paycordon.store.prepared import Prepared
 
 _PROTECTED = ("/v1", "/metrics", "/docs", "/openapi.json")
 _FIELD_NAME = re.compile(r"[a-z_]{1,40}")
 _LONG_NUMBER = re.compile(r"\d(?:[ -]?\d){11,}")
-_ping = Prepared(text("SELECT 1"))
+_ping = text("SELECT 1")
 
 
 def create_app(
@@ -84,7 +83,7 @@ def _add_health(app: FastAPI, store: Store) -> None:
 def _reachable(store: Store) -> bool:
     try:
         with store.read() as connection:
-            _ping(connection)
+            connection.execute(_ping)
     except StoreUnavailable:
         return False
     return True

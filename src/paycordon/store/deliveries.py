@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection, text
 
 from paycordon.errors import Conflict, NotFound, PayloadInvalid
 from paycordon.events import Event
@@ -116,6 +117,19 @@ class StoredDelivery:
         return Message(id=self.message_id, type=self.type, body=body)
 
 
+class _Due(NamedTuple):
+    """A row of `_DUE`."""
+
+    id: int
+    instance: str
+    message_id: str
+    type: str
+    received_at: int
+    body: str
+    failures: int
+    lease_owner: str | None
+
+
 def pause_after(failures: int) -> timedelta:
     """Say how long to wait after so many failures: ten seconds, tripled each time, at most two hours."""
     return min(_FIRST_PAUSE * int(3 ** min(max(failures - 1, 0), 10)), _LONGEST_PAUSE)
@@ -149,33 +163,33 @@ def claim(store: Store, owner: str, now: datetime, lease: timedelta, limit: int 
     """
     until = micros(now + lease)
     with store.write() as connection:
-        due = _due[store.dialect](connection, {"now": micros(now), "limit": limit}).mappings().all()
+        due = [_Due(*row) for row in _due[store.dialect](connection, {"now": micros(now), "limit": limit})]
         claimed = []
         for row in _alone_if_suspect(due):
-            failures = row["failures"] + (row["lease_owner"] is not None)
+            failures = row.failures + (row.lease_owner is not None)
             if failures >= MAX_FAILURES:
-                _lost(connection, {"id": row["id"], "failures": failures})
+                _lost(connection, {"id": row.id, "failures": failures})
                 continue
-            _lease(connection, {"id": row["id"], "owner": owner, "until": until, "failures": failures})
+            _lease(connection, {"id": row.id, "owner": owner, "until": until, "failures": failures})
             claimed.append(_claimed(row, failures, owner, until))
         return claimed
 
 
-def _alone_if_suspect(due: Sequence[RowMapping]) -> Sequence[RowMapping]:
+def _alone_if_suspect(due: Sequence[_Due]) -> Sequence[_Due]:
     """Keep messages whose worker died apart from the others: a lease that was never answered still has its owner."""
-    if due and due[0]["lease_owner"] is not None:
+    if due and due[0].lease_owner is not None:
         return due[:1]
-    return [row for row in due if row["lease_owner"] is None]
+    return [row for row in due if row.lease_owner is None]
 
 
-def _claimed(row: RowMapping, failures: int, owner: str, until: int) -> StoredDelivery:
+def _claimed(row: _Due, failures: int, owner: str, until: int) -> StoredDelivery:
     return StoredDelivery(
-        id=row["id"],
-        instance=row["instance"],
-        message_id=row["message_id"],
-        type=row["type"],
-        body=row["body"],
-        received_at=from_micros(row["received_at"]),
+        id=row.id,
+        instance=row.instance,
+        message_id=row.message_id,
+        type=row.type,
+        body=row.body,
+        received_at=from_micros(row.received_at),
         failures=failures,
         owner=owner,
         lease_until=until,
