@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from paycordon.events import EventType, Mode, OpaqueId, Record, Subject, Text, UtcTime
 
@@ -115,8 +115,6 @@ class Evaluation(Record):
 
 class Decision(Record):
     """The immutable record of one screening: its inputs, what was concluded, under which policy."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = SCHEMA_VERSION
     id: OpaqueId

@@ -83,9 +83,9 @@ Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 al
 
 
 class Record(BaseModel):
-    """Base of all records: frozen, closed to unknown fields."""
+    """Base of all records: frozen, closed to unknown fields; errors name fields and never repeat values."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_enum_values=False, val_json_bytes="base64")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Money(Record):
@@ -216,8 +216,6 @@ class Event(Record):
         pydantic.ValidationError: on anything malformed, and on anything that looks like a card number; the error
             names the field and does not repeat the number.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     schema_version: Literal[1] = SCHEMA_VERSION
     id: OpaqueId

@@ -209,7 +209,7 @@ class Reconciler:
 
     def _pause(self, failures: int, error: ActionError) -> timedelta:
         asked = error.after if isinstance(error, RetryLater) and error.after else timedelta(0)
-        doubled = self._timing.first_retry * 2 ** min(failures - 1, 20)
+        doubled: timedelta = self._timing.first_retry * 2 ** min(failures - 1, 20)
         return max(asked, min(doubled, self._timing.last_retry))
 
     def _log(self, connection: Connection, kind: str, row: RestrictionRow, **more: str) -> None:

@@ -49,7 +49,7 @@ def append(connection: Connection, at: datetime, kind: str, payload: Payload) ->
     """
     if connection.dialect.name == "postgresql":
         _lock(connection, {"lock": _LOCK})
-    seq, previous = _head(connection).fetchone() or (0, GENESIS)
+    seq, previous = _head(connection).first() or (0, GENESIS)
     content = json.dumps(payload, separators=(",", ":"), sort_keys=True)
     moment = micros(at)
     row = {"seq": seq + 1, "at": moment, "kind": kind, "payload": content}

@@ -16,14 +16,20 @@ from paycordon.store.migrate import upgrade
 DEFAULT_PATIENCE = timedelta(seconds=5)
 
 # What a driver says when the database itself cannot be used, as against a statement that is wrong.
-_UNAVAILABLE = (
-    "OperationalError",
-    "InterfaceError",
-    "DiskFull",
-    "ReadOnlySqlTransaction",
-    "InternalError",
-    "DatabaseError",  # exactly this type: SQLite says so of a file that is damaged or no database at all
+_UNAVAILABLE = frozenset(
+    {
+        "OperationalError",
+        "InterfaceError",
+        "DiskFull",
+        "ReadOnlySqlTransaction",
+        "InternalError",
+        "DatabaseError",  # exactly this type: SQLite says so of a file that is damaged or no database at all
+    }
 )
+
+
+# A decision writes about a dozen pages. SQLite's own 1,000 would have every eightieth commit copy them back.
+_CHECKPOINT_PAGES = 10_000
 
 
 class Store:
@@ -52,7 +58,7 @@ class Store:
         store = cls(_engine(url, patience))
         if migrate:
             try:
-                with _translated():
+                with _translated(store.engine):
                     upgrade(store.engine)
             except BaseException:
                 store.close()
@@ -75,7 +81,7 @@ class Store:
         Raises:
             StoreUnavailable: the database cannot be used right now.
         """
-        with _translated(), self.engine.connect() as connection:
+        with _translated(self.engine), self.engine.connect() as connection:
             if self.dialect == "postgresql":
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
@@ -88,19 +94,24 @@ class Store:
         Raises:
             StoreUnavailable: the database cannot be used right now; nothing was written.
         """
-        with _translated(), self.engine.connect() as connection:
+        with _translated(self.engine), self.engine.connect() as connection:
             connection = connection.execution_options(paycordon_write=True)
             with connection.begin():
                 yield connection
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(engine: Engine) -> Iterator[None]:
+    driver: Any = engine.dialect.loaded_dbapi
     try:
         yield
     except DBAPIError as error:
-        if type(error).__name__ in _UNAVAILABLE or type(error.orig).__name__ in _UNAVAILABLE:
-            raise StoreUnavailable(f"the store cannot be used: {_first_line(error)}") from error
+        if {type(error).__name__, type(error.orig).__name__} & _UNAVAILABLE:
+            raise _unavailable(error.orig) from error
+        raise
+    except driver.Error as error:  # from statements given to the driver directly
+        if type(error).__name__ in _UNAVAILABLE:
+            raise _unavailable(error) from error
         raise
     except SQLAlchemyError as error:
         if type(error).__name__ == "TimeoutError":
@@ -108,8 +119,9 @@ def _translated() -> Iterator[None]:
         raise
 
 
-def _first_line(error: DBAPIError) -> str:
-    return str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+def _unavailable(error: BaseException | None) -> StoreUnavailable:
+    lines = str(error).strip().splitlines()
+    return StoreUnavailable(f"the store cannot be used: {lines[0] if lines else type(error).__name__}")
 
 
 def _engine(url: str, patience: timedelta) -> Engine:
@@ -155,6 +167,7 @@ def _prepare_sqlite(milliseconds: int) -> Any:
         cursor.execute(f"PRAGMA busy_timeout={milliseconds}")
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
 
@@ -163,7 +176,8 @@ def _prepare_sqlite(milliseconds: int) -> Any:
 
 def _begin_sqlite(connection: Connection) -> None:
     write = connection.get_execution_options().get("paycordon_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    driver: Any = connection.connection.driver_connection
+    driver.execute("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
 def server_time(connection: Connection) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -99,7 +98,7 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
         Superseded: the snapshot is stale; nothing may be kept of this transaction.
     """
     event, merchant = entry.event, entry.origin.merchant
-    seq = _count(connection, {"merchant": merchant}).scalar_one()
+    seq = _count(connection, {"merchant": merchant}).scalar()
     if seq != entry.origin.seq + 1:
         raise Superseded
     if entry.origin.linked != merchant:
@@ -164,19 +163,20 @@ def _decide(
         "decision": decision.id,
         "decision_digest": digest_of(body),
         "outcome": decision.outcome.value,
-        "holds": list(holds),
+        "holds": holds,
     }
 
 
 def _place_holds(
     connection: Connection, entry: Entry, decision: Decision, now: datetime, randomness: Randomness
-) -> Sequence[str]:
+) -> list[str]:
     """Place one hold for each outcome of this decision's own rules that stops; a standing hold is not doubled."""
     own = [m for m in decision.matches if m.outcome.stops and m.rule != "standing_hold"]
-    placed = []
+    placed: list[str] = []
     for match in own:
+        hold = new_id("hold", now, randomness)
         row = {
-            "id": new_id("hold", now, randomness),
+            "id": hold,
             "decision_id": decision.id,
             "merchant": decision.merchant,
             "instance": decision.instance,
@@ -189,7 +189,7 @@ def _place_holds(
             "created_at": micros(now),
         }
         _hold(connection, row)
-        placed.append(row["id"])
+        placed.append(hold)
     # An account that appears while its merchant is held must be restricted as well, without a hold of its own.
     if placed or (entry.standing.stops and entry.origin.linked != decision.merchant):
         want_reconciled(connection, decision.merchant, decision.instance, decision.subject.account, now)
@@ -227,5 +227,5 @@ def add_case_event(
 
 def note_in_case(connection: Connection, merchant: str, at: datetime, kind: str, note: str) -> None:
     """Add a line to the merchant's open cases, if there are any."""
-    for case in list(_open_case(connection, {"merchant": merchant}).scalars()):
+    for case in _open_case(connection, {"merchant": merchant}).scalars():
         add_case_event(connection, case, at, kind, note=note)

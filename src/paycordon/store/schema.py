@@ -71,6 +71,7 @@ events = Table(
     Index(
         "ix_events_window", "merchant", "type", "occurred_at", "seq", "account", "currency", "amount", "counterparty"
     ),
+    sqlite_with_rowid=False,
 )
 
 # Which merchant was seen with which identifier, as keyed digests.
@@ -107,7 +108,7 @@ decisions = Table(
     Column("id", String, primary_key=True),
     Column("instance", String, nullable=False),
     Column("event_id", String, nullable=False),
-    Column("merchant", String, nullable=False, index=True),
+    Column("merchant", String, nullable=False),
     Column("outcome", String, nullable=False),
     Column("decided_at", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
@@ -202,7 +203,7 @@ deliveries = Table(
 log = Table(
     "log",
     metadata,
-    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", _Serial, primary_key=True, autoincrement=False),
     Column("at", BigInteger, nullable=False),
     Column("kind", String, nullable=False),
     Column("payload", Text, nullable=False),

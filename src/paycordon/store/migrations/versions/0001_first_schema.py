@@ -61,7 +61,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_decisions")),
         sa.UniqueConstraint("instance", "event_id", name=op.f("uq_decisions_instance_event_id")),
     )
-    op.create_index(op.f("ix_decisions_merchant"), "decisions", ["merchant"])
     op.create_table(
         "deliveries",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -96,6 +95,7 @@ def upgrade() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("instance", "id", name=op.f("pk_events")),
         sa.UniqueConstraint("merchant", "seq", name=op.f("uq_events_merchant_seq")),
+        sqlite_with_rowid=False,
     )
     op.create_index(
         "ix_events_window",
@@ -139,7 +139,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "log",
-        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("payload", sa.Text(), nullable=False),

@@ -1,0 +1,171 @@
+"""What a durable decision costs, beside the two things it cannot be faster than.
+
+Run with `pytest tests/benchmarks --benchmark-only -s`. One run measures, on the same machine and disk:
+
+- a durable decision: 50 rules, 100,000 indicators, two aggregates, SQLite with full sync;
+- (a) a bare SQLite append of the same bytes, with full sync;
+- (b) the 50 rules alone, by the CEL library itself.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import statistics
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from paycordon import checks as builtin_checks
+from paycordon.coalition.identifiers import Digester
+from paycordon.decisions import Outcome
+from paycordon.events import Event, Identifier
+from paycordon.plugins import Plugins
+from paycordon.policy import load_policies
+from paycordon.policy.schema import bind
+from paycordon.screening import Cordon
+from paycordon.store import Store, indicators, schema
+from paycordon.testing import make_event
+
+NOW = datetime(2026, 6, 1, 9, tzinfo=UTC)
+RULES = 50
+INDICATORS = 100_000
+ROUNDS = 2_000
+MERCHANTS = 200
+SECRET = b"0123456789abcdef0123456789abcdef"
+
+
+def policy_text() -> str:
+    rules = "\n".join(
+        f"""  - id: rule-{n}
+    on: [payout.requested]
+    when: >-
+      event.payout.amount.minor > {10_000_000 + n}
+      && findings.exists(f, f.code == "indicator.match" && f.confidence >= 0.{n % 9 + 1})
+      || aggregates.payouts_1d > {1_000 + n} || aggregates.paid_7d > {10**12 + n}
+    then: hold
+    merchant_reason: additional_information_required"""
+        for n in range(RULES)
+    )
+    return f"""policy: benchmark
+version: 1
+on_error: review
+aggregates:
+  payouts_1d: {{count: payout.requested, window: 24h}}
+  paid_7d: {{sum: payout.requested, window: 7d}}
+rules:
+{rules}
+"""
+
+
+class Events:
+    """Payouts of many merchants, each later than the one before."""
+
+    def __init__(self) -> None:
+        self._numbers = count()
+
+    def __call__(self) -> Event:
+        n = next(self._numbers)
+        merchant = n % MERCHANTS
+        return make_event(
+            "payout.requested",
+            id=f"evt_{n}",
+            occurred_at=NOW + timedelta(seconds=n),
+            account={"id": f"acct_{merchant}"},
+            merchant={"id": f"m_{merchant}", "country": "NL"},
+            identifiers=(
+                Identifier(kind="bank_account", value=f"fingerprint-{merchant}"),  # type: ignore[arg-type]
+                Identifier(kind="email", value=f"owner-{merchant}@shop.example"),  # type: ignore[arg-type]
+            ),
+        )
+
+
+@pytest.fixture(scope="module")
+def cordon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cordon]:
+    directory = tmp_path_factory.mktemp("decision")
+    (directory / "policy.yaml").write_text(policy_text())
+    store = Store.open(f"sqlite:///{directory / 'bench.db'}")
+    digester = Digester({"k1": SECRET}, "k1")
+    known = [
+        indicators.Indicator(
+            digest=digester.digest(Identifier(kind="email", value=f"known-{n}@other.example")),  # type: ignore[arg-type]
+            kind="email",
+            source="synthetic",
+            reference=f"R-{n}",
+            confidence=80,
+            status="allegation",
+        )
+        for n in range(INDICATORS)
+    ]
+    with store.write() as connection:
+        indicators.add_many(connection, known, "synthetic", NOW)
+    engine = Cordon(store, load_policies([directory / "policy.yaml"]), Plugins({"checks": builtin_checks}), digester)
+    yield engine
+    engine.close()
+
+
+def measure(benchmark: Any, function: Callable[..., Any], setup: Callable[[], Any] | None = None) -> list[float]:
+    benchmark.pedantic(function, setup=setup, rounds=ROUNDS, warmup_rounds=100)
+    return sorted(benchmark.stats.stats.data)
+
+
+RESULTS: dict[str, list[float]] = {}
+
+
+@pytest.mark.benchmark(group="decision")
+def test_a_durable_decision(benchmark: Any, cordon: Cordon) -> None:
+    events = Events()
+    RESULTS["decision"] = measure(benchmark, cordon.screen, lambda: ((events(),), {}))
+    last = cordon.screen(events())
+    assert last.outcome is Outcome.ALLOW
+    assert last.errors == ()
+    assert last.rule_errors == ()
+    assert last.aggregates["benchmark.payouts_1d"] is not None
+
+
+@pytest.mark.benchmark(group="decision")
+def test_a_bare_append_of_the_same_bytes(benchmark: Any, cordon: Cordon, tmp_path: Path) -> None:
+    with cordon.store.read() as connection:
+        event = connection.execute(select(schema.events.c.body).limit(1)).scalar_one()
+        decision = connection.execute(select(schema.decisions.c.body).limit(1)).scalar_one()
+    database = sqlite3.connect(tmp_path / "bare.db", isolation_level=None)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA synchronous=FULL")
+    database.execute("CREATE TABLE bare (id INTEGER PRIMARY KEY, body TEXT)")
+    body = event + decision
+
+    def append() -> None:
+        database.execute("INSERT INTO bare (body) VALUES (?)", (body,))
+
+    RESULTS["append"] = measure(benchmark, append)
+    database.close()
+
+
+@pytest.mark.benchmark(group="decision")
+def test_the_fifty_rules_alone(benchmark: Any, cordon: Cordon) -> None:
+    (program,) = cordon.policies.programs_for("payout.requested")
+    event = cordon.digester.conceal(Events()())
+    numbers = {"aggregates.payouts_1d": 3, "aggregates.paid_7d": 37_500}
+
+    def evaluate() -> Any:
+        return program.conditions.evaluate({**bind(event, ()), **numbers})
+
+    assert evaluate() == [False] * RULES
+    RESULTS["rules"] = measure(benchmark, evaluate)
+
+
+def test_print_the_ratios(benchmark: Any) -> None:
+    benchmark.pedantic(lambda: None, rounds=1)
+    if set(RESULTS) != {"decision", "append", "rules"}:
+        pytest.skip("runs after the other three, in one run with them")
+    p50 = {name: statistics.median(data) for name, data in RESULTS.items()}
+    p99 = {name: data[int(len(data) * 0.99)] for name, data in RESULTS.items()}
+    for name in RESULTS:
+        rate = 1 / statistics.fmean(RESULTS[name])
+        print(f"\n{name:>9}: p50 {p50[name] * 1e3:.3f} ms  p99 {p99[name] * 1e3:.3f} ms  {rate:,.0f}/s", end="")
+    print(f"\n    ratio: decision / append = {p50['decision'] / p50['append']:.2f}", end="")
+    print(f", rules / decision = {p50['rules'] / p50['decision']:.2f}")
