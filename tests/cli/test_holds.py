@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,6 +74,20 @@ def test_a_release_needs_a_name_a_reason_and_a_yes(cli, hold: str, options: tupl
     assert done.code == 2
     assert told in done.err
     assert cli("hold", "show", hold, "--json").json["hold"]["released_at"] is None
+
+
+@pytest.mark.parametrize(("answer", "code", "released"), [(b"n\n", 2, False), (b"y\n", 0, True)])
+def test_on_a_terminal_a_release_asks(cli, hold: str, answer: bytes, code: int, released: bool) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, answer)
+    command = [sys.executable, "-m", "paycordon", "hold", "release", hold, "--by", "anna", "--reason", "seen"]
+    done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, check=False, timeout=60)
+    os.close(ours)
+    os.close(theirs)
+
+    assert done.returncode == code, done.stderr
+    assert "release hold on account acct_1 of m_1?" in done.stderr
+    assert (cli("hold", "show", hold, "--json").json["hold"]["released_at"] is not None) is released
 
 
 @pytest.mark.parametrize("command", [("show",), ("release", "--by", "a", "--reason", "b", "--yes")])

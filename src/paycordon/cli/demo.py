@@ -89,11 +89,12 @@ class _Story:
         self.ok = False
 
     def play(self, screen: _Screen | None) -> None:
-        from paycordon.working import Worker
+        from paycordon.working import Pace, Worker
 
         show = screen.show if screen else lambda _story, _note: None
         self._add_indicators()
-        worker = Worker(self._cordon, self._gateways, checkpoint_key=self._config.log_signing_key)
+        pace = Pace(idle=timedelta(milliseconds=50))
+        worker = Worker(self._cordon, self._gateways, pace=pace)
         thread = threading.Thread(target=worker.run, args=(self._stop,), name="demo-worker")
         thread.start()
         self._threads.append(thread)

@@ -96,7 +96,7 @@ def release(
             hold = get(connection, hold_id)
         if not yes:
             question = f"release {hold.outcome} on {hold.subject_kind} {hold.subject_id} of {hold.merchant}?"
-            typer.confirm(question, abort=True, err=True)
+            checked("not released", typer.confirm(question, err=True))
         with store.write() as connection:
             released = release_hold(connection, hold_id, by=by.strip(), reason=reason.strip(), now=utc_now())
     finally:
