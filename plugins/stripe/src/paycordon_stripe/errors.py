@@ -55,7 +55,7 @@ def meaning_of(error: Exception, *, writing: bool) -> ActionError:
     if isinstance(status, int) and 400 <= status < 500:
         return Refused(f"stripe refuses: {said}")
     if writing and not _never_sent(error):
-        return OutcomeUnknown(f"it is not known whether stripe acted: {said}")
+        return OutcomeUnknown(f"it is not known whether stripe acted: {said}", answered=isinstance(status, int))
     return RetryLater(f"stripe cannot be reached or read: {said}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from paycordon.demonstration import Demonstration
 from paycordon.gateways import Gateway
 from paycordon.hookspecs import hookimpl
 from paycordon_stripe.gateway import StripeGateway
@@ -14,3 +15,11 @@ from paycordon_stripe.gateway import StripeGateway
 def register_gateways() -> Iterable[type[Gateway[Any]]]:
     """Bring the adapter named `stripe`."""
     return [StripeGateway]
+
+
+@hookimpl
+def register_demonstrations() -> Iterable[type[Demonstration]]:
+    """Bring what `paycordon demo` plays."""
+    from paycordon_stripe.demonstration import StripeDemonstration  # only the demonstration needs the simulator
+
+    return [StripeDemonstration]
