@@ -157,6 +157,10 @@ def test_category_controls(merchant: dict[str, str], expected: list[str]) -> Non
     assert codes(found) == expected
 
 
+def test_a_change_that_does_not_name_the_category_is_not_a_missing_category() -> None:
+    assert codes(MccControls(MccControlsSettings()).screen_merchant(event=event("merchant.changed"))) == []
+
+
 @pytest.mark.parametrize(
     "kind", [DisputeRatio, IndicatorMatch, MccControls, PayoutDestinationChanged, PayoutVelocity, SharedIdentifier]
 )

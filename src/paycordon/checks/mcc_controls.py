@@ -9,7 +9,7 @@ from pydantic import Field
 
 from paycordon.checks.base import Check, CheckSettings
 from paycordon.decisions import Finding
-from paycordon.events import Event
+from paycordon.events import Event, EventType
 from paycordon.hookspecs import hookimpl
 
 Mcc = Annotated[str, Field(pattern=r"^\d{4}$")]
@@ -47,7 +47,9 @@ class MccControls(Check[MccControlsSettings]):
         """Look the merchant's category up."""
         mcc = event.merchant.mcc
         if mcc is None:
-            yield Finding(check=self.id, code="mcc.missing", confidence=0.5)
+            # A change states only what changed, so that a missing category says nothing there.
+            if event.type == EventType.MERCHANT_ONBOARDING:
+                yield Finding(check=self.id, code="mcc.missing", confidence=0.5)
         elif mcc in self.settings.blocked:
             yield Finding(check=self.id, code="mcc.blocked", evidence={"mcc": mcc})
         elif mcc in self.settings.high_integrity_risk and event.merchant.id not in self.settings.registered:

@@ -293,7 +293,8 @@ class _Screen:
         from rich.console import Console
         from rich.live import Live
 
-        self._console = Console()
+        # Written to a file or a pipe there is no width to keep to, and eight columns of letters help nobody.
+        self._console = Console() if Console().is_terminal else Console(width=132)
         self.live = Live(console=self._console, auto_refresh=False)
 
     def show(self, story: _Story, note: str) -> None:

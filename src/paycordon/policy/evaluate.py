@@ -48,7 +48,10 @@ def evaluate(
         if unclear or check_errors:
             matches.append(_on_error(program, unclear, check_errors))
     if standing is not Outcome.ALLOW:
-        matches.append(RuleMatch(policy=STANDING_POLICY, rule=STANDING_HOLD, outcome=standing))
+        reason = NEUTRAL_REASON if standing.stops else ""
+        matches.append(
+            RuleMatch(policy=STANDING_POLICY, rule=STANDING_HOLD, outcome=standing, merchant_reason=reason)
+        )
     matches.sort(key=lambda match: match.policy)
     outcome = Outcome.most_severe(*(match.outcome for match in matches))
     return Evaluation(outcome=outcome, matches=tuple(matches), errors=tuple(errors))
