@@ -104,3 +104,11 @@ def test_withdrawing_what_is_not_there_changes_nothing(cli, known: str) -> None:
 
 def test_an_empty_list_says_what_to_do_next(cli, deployment: Path) -> None:
     assert "`paycordon indicator add --help`" in cli("indicator", "list").out
+
+
+def test_a_kind_that_nobody_knows_is_taken_with_a_note(cli, deployment: Path) -> None:
+    done = cli(*ADD, "-", "--kind", "emial", stdin="seller1@shop.example")
+
+    assert done.code == 0
+    assert "`emial` is no kind that this version knows" in done.err
+    assert cli(*ADD, "-", stdin="seller1@shop.example").err == ""

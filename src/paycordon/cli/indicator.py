@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, open_store, read_config
-from paycordon.cli.output import print_json, print_line, print_table
+from paycordon.cli.output import print_json, print_line, print_note, print_table
 
 if TYPE_CHECKING:
     from paycordon.config import Config
@@ -43,6 +43,7 @@ def add(
 ) -> None:
     """Add indicators, or replace what their source said before. Only keyed digests of the values are stored."""
     from paycordon.cli.inputs import checked
+    from paycordon.events import IdentifierKind
     from paycordon.screening import utc_now
     from paycordon.store.indicators import Indicator
     from paycordon.store.indicators import add as add_indicator
@@ -65,6 +66,8 @@ def add(
         print_json([asdict(each) for each in indicators])
         return
     print_line(f"added {len(indicators)} of kind {kind} from {named[0]}")
+    if kind not in {str(each) for each in IdentifierKind}:
+        print_note(f"note: `{kind}` is no kind that this version knows; it matches events of exactly that kind only")
 
 
 def list_indicators(
