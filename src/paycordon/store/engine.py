@@ -23,7 +23,6 @@ _UNAVAILABLE = frozenset(
         "DiskFull",
         "ReadOnlySqlTransaction",
         "InternalError",
-        "DatabaseError",  # exactly this type: SQLite says so of a file that is damaged or no database at all
     }
 )
 
@@ -106,17 +105,23 @@ def _translated(engine: Engine) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if {type(error).__name__, type(error.orig).__name__} & _UNAVAILABLE:
+        if _means_unavailable(error.orig):
             raise _unavailable(error.orig) from error
         raise
     except driver.Error as error:  # from statements given to the driver directly
-        if type(error).__name__ in _UNAVAILABLE:
+        if _means_unavailable(error):
             raise _unavailable(error) from error
         raise
     except SQLAlchemyError as error:
         if type(error).__name__ == "TimeoutError":
             raise StoreUnavailable("the store has no free connection") from error
         raise
+
+
+def _means_unavailable(error: BaseException | None) -> bool:
+    # Psycopg has a subclass for each state. SQLite raises plain `DatabaseError` for a file that is no database.
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return bool(kinds & _UNAVAILABLE) or type(error).__name__ == "DatabaseError"
 
 
 def _unavailable(error: BaseException | None) -> StoreUnavailable:
