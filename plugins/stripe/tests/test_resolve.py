@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+
+from paycordon.errors import Refused
+from paycordon.events import Account, Dispute, Event, Money, Payout
+from paycordon.testing.clock import NOON
+from paycordon_stripe.simulator import events
+
+pytestmark = pytest.mark.usefixtures("lawful")
+
+
+@pytest.fixture
+def account(simulator):
+    return simulator.create_account()
+
+
+def event_about(account, **parts):
+    kinds = {"payout": "payout.updated", "dispute": "dispute.opened", "payment": "payment.succeeded"}
+    type_ = next((kinds[name] for name in parts), "merchant.changed")
+    return Event(
+        id="evt_1",
+        type=type_,
+        occurred_at=NOON,
+        gateway="stripe",
+        instance="stripe_sim",
+        account=Account(id=account),
+        extra={"stripe_type": "x"},
+        **parts,
+    )
+
+
+def test_resolving_adds_what_the_account_says_and_keeps_the_event(gateway, simulator):
+    account = simulator.create_account(**{k: v for k, v in events.account("acct_1Full", NOON).items() if k != "object"})
+
+    event = gateway.resolve(event_about(account))
+
+    assert (event.id, event.type, event.extra) == ("evt_1", "merchant.changed", {"stripe_type": "x"})
+    assert event.merchant.name == "Synthetic Goods"
+    assert event.account.country == "US"
+    assert ("bank_account", "fpSynthetic0001") in [(i.kind, i.value) for i in event.identifiers]
+
+
+def test_resolving_takes_the_present_state_of_a_payout_and_a_dispute(gateway, simulator, account):
+    simulator.put("payouts", account, events.payout("po_1", NOON, status="failed"))
+    simulator.put("disputes", account, events.dispute("dp_1", NOON, status="won"))
+    amount = Money(minor=1, currency="USD")
+
+    payout = gateway.resolve(event_about(account, payout=Payout(id="po_1", amount=amount, status="pending")))
+    dispute = gateway.resolve(event_about(account, dispute=Dispute(id="dp_1", amount=amount, status="needs_response")))
+
+    assert payout.payout.status == "failed"
+    assert dispute.dispute.status == "won"
+
+
+def test_resolving_a_payout_that_is_only_asked_for_adds_the_account(gateway, account):
+    asked = event_about(account, payout=Payout(amount=Money(minor=1, currency="USD")))
+
+    assert gateway.resolve(asked).account.country == "US"
+
+
+@pytest.mark.parametrize("id_", ["po_1/../../accounts", "po 1", "po_unknown"])
+def test_resolving_a_payout_that_is_none_is_refused(gateway, account, id_):
+    with pytest.raises(Refused):
+        gateway.resolve(event_about(account, payout=Payout(id=id_, amount=Money(minor=1, currency="USD"))))
+
+
+def test_resolving_an_account_that_carries_a_card_number_is_refused_and_not_repeated(gateway, simulator):
+    account = simulator.create_account(business_profile={"name": "4111 1111 1111 1111"})
+
+    with pytest.raises(Refused) as caught:
+        gateway.resolve(event_about(account))
+
+    assert "4111" not in str(caught.value)
