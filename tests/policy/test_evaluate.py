@@ -214,3 +214,9 @@ def test_times_are_compared_as_times(policies, event):
     expression = "event.occurred_at - event.account.created_at < duration('336h')"
     assert answer(policies, event, expression) is True
     assert answer(policies, old, expression) is False
+
+
+def test_many_rules_of_the_greatest_length_are_evaluated(policies, event):
+    long = " || ".join(["event.gateway == '" + "x" * 4_000 + "'", "true"])
+    found = evaluate(policies(*[long] * 70), event, [], {})
+    assert len(found.matches) == 70

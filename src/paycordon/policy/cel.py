@@ -21,7 +21,8 @@ from paycordon.policy.schema import SCHEMA, type_name
 
 MAX_SOURCE = 4_096
 MAX_NESTING = 32
-TOGETHER = 32
+TOGETHER = 64
+MAX_TOGETHER = 50_000  # characters; the compiler takes 100,000 code points
 
 Param = (
     bool
@@ -100,7 +101,11 @@ class Language:
 
     def conditions(self, sources: Sequence[str]) -> Conditions:
         """Prepare expressions, each of them checked before, to be evaluated on the same event."""
-        groups = [sources[start : start + TOGETHER] for start in range(0, len(sources), TOGETHER)]
+        groups: list[list[str]] = [[]]
+        for source in sources:
+            if len(groups[-1]) >= TOGETHER or sum(map(len, groups[-1])) + len(source) > MAX_TOGETHER:
+                groups.append([])
+            groups[-1].append(source)
         return Conditions(self, [_Group(self, group) for group in groups])
 
     def activation(self, variables: Mapping[str, Any]) -> Any:

@@ -49,9 +49,7 @@ def evaluate(
             matches.append(_on_error(program, unclear, check_errors))
     if standing is not Outcome.ALLOW:
         reason = NEUTRAL_REASON if standing.stops else ""
-        matches.append(
-            RuleMatch(policy=STANDING_POLICY, rule=STANDING_HOLD, outcome=standing, merchant_reason=reason)
-        )
+        matches.append(RuleMatch(policy=STANDING_POLICY, rule=STANDING_HOLD, outcome=standing, merchant_reason=reason))
     matches.sort(key=lambda match: match.policy)
     outcome = Outcome.most_severe(*(match.outcome for match in matches))
     return Evaluation(outcome=outcome, matches=tuple(matches), errors=tuple(errors))
