@@ -77,8 +77,10 @@ def _in_utc(value: datetime) -> datetime:
 
 
 UtcTime = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-Text = Annotated[str, Field(max_length=2_048)]
-OpaqueId = Annotated[str, Field(min_length=1, max_length=255)]
+# Neither database is offered what one of them refuses (NUL), nor a terminal what it would obey.
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+Text = Annotated[str, Field(max_length=2_048, pattern=r"^[^\x00]*$")]
+OpaqueId = Annotated[str, Field(min_length=1, max_length=255, pattern=_PRINTABLE)]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
 
 
@@ -139,9 +141,14 @@ class Merchant(Record):
 
 
 class Account(Record):
-    """That customer at one gateway instance."""
+    """That customer at one gateway instance.
+
+    `at_gateway` is false while a guarded call that creates the account has not reached the gateway: there is nothing
+    there yet that could be restricted, and `id` is only a name for the attempt.
+    """
 
     id: OpaqueId
+    at_gateway: bool = True
     country: Country | None = None
     created_at: UtcTime | None = None
     charges_enabled: bool | None = None

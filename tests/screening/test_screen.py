@@ -215,6 +215,21 @@ def test_an_account_that_appears_while_its_merchant_is_held_is_restricted_too(bu
     assert [tuple(row) for row in found] == [("acme", "acct_1"), ("other", "acct_2")]
 
 
+def test_an_account_that_is_not_at_its_gateway_yet_is_held_without_work_for_the_gateway(
+    build: Build, store: Store
+) -> None:
+    know(store, KNOWN)
+    wanted = make_event(
+        "merchant.onboarding",
+        occurred_at=NOW,
+        account={"id": "pending-1", "at_gateway": False},
+        merchant={"mcc": "5942"},
+        identifiers=[KNOWN],
+    )
+    assert build().screen(wanted).outcome is Outcome.HOLD
+    assert (rows(store, schema.holds), rows(store, schema.restrictions), rows(store, schema.accounts)) == (1, 0, 0)
+
+
 def test_payments_are_context_and_get_no_decision_of_their_own(build: Build, store: Store) -> None:
     decision = build().screen(make_event("payment.succeeded", occurred_at=NOW))
     assert decision.outcome is Outcome.ALLOW

@@ -188,4 +188,4 @@ def load_public_key(pem: str) -> Ed25519PublicKey:
     return key
 
 
-_HINT = "make one with `paycordon log key`"
+_HINT = "make one with `paycordon init`"

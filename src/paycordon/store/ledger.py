@@ -101,7 +101,7 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
     seq = _count(connection, {"merchant": merchant}).scalar()
     if seq != entry.origin.seq + 1:
         raise Superseded
-    if entry.origin.linked != merchant:
+    if entry.origin.linked != merchant and event.account.at_gateway:
         _link(connection, {"instance": event.instance, "account": event.account.id, "merchant": merchant})
     body = event.model_dump_json(exclude_none=True)
     _insert_event(connection, event, merchant, seq, body, now)

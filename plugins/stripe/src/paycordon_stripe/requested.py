@@ -94,7 +94,9 @@ def _account(call: Call, id_: str) -> dict[str, Any]:
     payee = node.expanded("external_account")
     return {
         "type": EventType.MERCHANT_ONBOARDING if onboarding else EventType.MERCHANT_CHANGED,
-        "account": Account(id=call.account or f"{PENDING_PREFIX}{id_}", country=node.text("country")),
+        "account": Account(
+            id=call.account or f"{PENDING_PREFIX}{id_}", at_gateway=bool(call.account), country=node.text("country")
+        ),
         "merchant": merchant_of(node),
         "identifiers": (*identifiers_of(node), *identifiers_of_external_account(payee), *_numbers(node, payee)),
     }
