@@ -29,8 +29,8 @@ EVENT = Event(
 DEADLINE = 0.1
 
 
-def a_check(id_: str, function: Callable[[], Any]) -> CheckCall:
-    kind = type("Probe", (Check,), {"id": id_, "emits": {f"{id_}.found": "found it"}})
+def a_check(id_: str, function: Callable[[], Any], *, bounded: bool = False) -> CheckCall:
+    kind = type("Probe", (Check,), {"id": id_, "emits": {f"{id_}.found": "found it"}, "bounded": bounded})
     return CheckCall(kind(CheckSettings()), lambda: function(), ())
 
 
@@ -66,6 +66,21 @@ def test_a_check_that_raises_leaves_the_others_alone(runner: CheckRunner, error:
     assert run(runner, calls) == (["a", "c"], {"b": ErrorKind.RAISED})
 
 
+def test_findings_come_in_the_order_of_ids_whichever_thread_they_come_from(runner: CheckRunner) -> None:
+    calls = [a_check(name, lambda name=name: [finding(name)], bounded=name in "bd") for name in "abcde"]  # type: ignore[misc]
+    assert run(runner, calls) == (list("abcde"), {})
+
+
+def test_a_bounded_check_runs_on_the_callers_thread_and_others_do_not(runner: CheckRunner) -> None:
+    where: dict[str, int] = {}
+    calls = [
+        a_check("a", lambda: where.update(a=threading.get_ident()), bounded=True),
+        a_check("b", lambda: where.update(b=threading.get_ident())),
+    ]
+    assert run(runner, calls) == ([], {})
+    assert where["a"] == threading.get_ident() != where["b"]
+
+
 def test_the_text_of_an_exception_stays_out_of_the_record(runner: CheckRunner) -> None:
     calls = [a_check("a", raising(ValueError("jane@example.com")))]
     _, errors = runner.run(EVENT, calls, {"a": CONTEXT}, time.monotonic() + 1)
@@ -96,8 +111,11 @@ def foreign() -> list[Finding]:
         endless,
     ],
 )
-def test_rubbish_is_an_error_of_that_check_alone(runner: CheckRunner, rubbish: Callable[[], Any]) -> None:
-    calls = [a_check("a", lambda: [finding("a")]), a_check("b", rubbish), a_check("c", lambda: None)]
+@pytest.mark.parametrize("bounded", [True, False])
+def test_rubbish_is_an_error_of_that_check_alone(
+    runner: CheckRunner, rubbish: Callable[[], Any], bounded: bool
+) -> None:
+    calls = [a_check("a", lambda: [finding("a")]), a_check("b", rubbish, bounded=bounded), a_check("c", lambda: None)]
     assert run(runner, calls) == (["a"], {"b": ErrorKind.INVALID})
 
 

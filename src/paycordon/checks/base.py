@@ -25,11 +25,16 @@ class Check(Generic[_S]):
     A subclass states its `id`, the codes it `emits` (code to sentence) and its `settings_type`, and implements one to
     three of `screen_merchant`, `screen_payout`, `screen_dispute`, marked with `hookimpl`. Its docstring is what risk
     teams read.
+
+    `bounded` promises that the check only computes on its arguments, in a time that their size bounds: no input or
+    output, no lock, no waiting. It then runs on the caller's thread, which saves about 0.1 ms a screening, and cannot
+    be given up when it is late. Exceptions and wrong results are isolated all the same.
     """
 
     id: ClassVar[str]
     emits: ClassVar[Mapping[str, str]]
     settings_type: ClassVar[type[CheckSettings]] = CheckSettings
+    bounded: ClassVar[bool] = False
 
     def __init__(self, settings: _S) -> None:
         self.settings = settings

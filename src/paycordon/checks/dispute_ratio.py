@@ -38,6 +38,7 @@ class DisputeRatio(Check[DisputeRatioSettings]):
     id: ClassVar[str] = "dispute_ratio"
     emits: ClassVar[Mapping[str, str]] = {"dispute.ratio_high": "more disputes than the configured share of payments"}
     settings_type = DisputeRatioSettings
+    bounded: ClassVar[bool] = True
 
     def aggregates(self) -> Mapping[str, Aggregate]:
         """Count disputes and payments of the window."""

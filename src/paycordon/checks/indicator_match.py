@@ -29,6 +29,7 @@ class IndicatorMatch(Check[IndicatorMatchSettings]):
     id: ClassVar[str] = "indicator_match"
     emits: ClassVar[Mapping[str, str]] = {"indicator.match": "an identifier is known to the coalition"}
     settings_type = IndicatorMatchSettings
+    bounded: ClassVar[bool] = True
 
     def _screen(self, context: Context) -> Iterable[Finding]:
         for hit in context.indicators:

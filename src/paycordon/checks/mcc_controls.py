@@ -41,6 +41,7 @@ class MccControls(Check[MccControlsSettings]):
         "mcc.missing": "the application names no category",
     }
     settings_type = MccControlsSettings
+    bounded: ClassVar[bool] = True
 
     @hookimpl
     def screen_merchant(self, event: Event) -> Iterable[Finding]:

@@ -42,6 +42,7 @@ class PayoutDestinationChanged(Check[PayoutDestinationChangedSettings]):
         "payout.destination_changed": "the payout destination is new for a merchant that had another before"
     }
     settings_type = PayoutDestinationChangedSettings
+    bounded: ClassVar[bool] = True
 
     @hookimpl
     def screen_payout(self, event: Event, context: Context) -> Iterable[Finding]:

@@ -30,6 +30,7 @@ class PayoutVelocity(Check[PayoutVelocitySettings]):
     id: ClassVar[str] = "payout_velocity"
     emits: ClassVar[Mapping[str, str]] = {"payout.velocity": "more payouts in the window than the settings allow"}
     settings_type = PayoutVelocitySettings
+    bounded: ClassVar[bool] = True
 
     def aggregates(self) -> Mapping[str, Aggregate]:
         """Count the merchant's payouts of the window."""

@@ -33,6 +33,7 @@ class SharedIdentifier(Check[SharedIdentifierSettings]):
         "identifier.shared_with_blocked": "a blocked merchant was seen with the same identifier",
     }
     settings_type = SharedIdentifierSettings
+    bounded: ClassVar[bool] = True
 
     def _screen(self, context: Context) -> Iterable[Finding]:
         for shared in context.shared:
