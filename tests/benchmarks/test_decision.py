@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 import statistics
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -19,11 +20,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.engine.default import DefaultDialect
 
 from paycordon import checks as builtin_checks
+from paycordon import screening
 from paycordon.coalition.identifiers import Digester
 from paycordon.decisions import Outcome
 from paycordon.events import Event, Identifier
+from paycordon.isolation import CheckRunner
 from paycordon.plugins import Plugins
 from paycordon.policy import load_policies
 from paycordon.policy.schema import bind
@@ -65,7 +69,8 @@ rules:
 class Events:
     """Payouts of many merchants, each later than the one before."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "evt") -> None:
+        self._prefix = prefix
         self._numbers = count()
 
     def __call__(self) -> Event:
@@ -73,7 +78,7 @@ class Events:
         merchant = n % MERCHANTS
         return make_event(
             "payout.requested",
-            id=f"evt_{n}",
+            id=f"{self._prefix}_{n}",
             occurred_at=NOW + timedelta(seconds=n),
             account={"id": f"acct_{merchant}"},
             merchant={"id": f"m_{merchant}", "country": "NL"},
@@ -156,6 +161,41 @@ def test_the_fifty_rules_alone(benchmark: Any, cordon: Cordon) -> None:
 
     assert evaluate() == [False] * RULES
     RESULTS["rules"] = measure(benchmark, evaluate)
+
+
+PARTS = {
+    "identifiers to digests": (Digester, "conceal"),
+    "read: origin": (screening, "origin"),
+    "read: context": (screening, "context"),
+    "read: aggregates": (screening, "aggregate"),
+    "checks": (CheckRunner, "run"),
+    "policies": (screening, "evaluate"),
+    "write: rows and log": (screening, "record"),
+    "both commits": (DefaultDialect, "do_commit"),
+}
+
+
+def test_where_the_time_goes(benchmark: Any, cordon: Cordon, monkeypatch: pytest.MonkeyPatch) -> None:
+    spent: dict[str, float] = dict.fromkeys(PARTS, 0.0)
+
+    def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                spent[name] += time.perf_counter() - started
+
+        return call
+
+    for name, (owner, attribute) in PARTS.items():
+        monkeypatch.setattr(owner, attribute, timed(name, getattr(owner, attribute)))
+    events = Events(prefix="part")
+    started = time.perf_counter()
+    benchmark.pedantic(lambda: [cordon.screen(events()) for _ in range(ROUNDS)], rounds=1)
+    spent["the rest"] = time.perf_counter() - started - sum(spent.values())
+    for name, seconds in spent.items():
+        print(f"\n{name:>24}: {seconds / ROUNDS * 1e3:.3f} ms a decision", end="")
 
 
 def test_print_the_ratios(benchmark: Any) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Self
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, RootTransaction, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from paycordon.errors import ConfigError, StoreUnavailable
@@ -54,15 +54,15 @@ class Store:
             ConfigError: the URL or its driver is wrong, or the schema is newer than this version.
             StoreUnavailable: the database cannot be reached or written.
         """
-        store = cls(_engine(url, patience))
         if migrate:
+            # Others may start at the same moment, and then this waits for their migration, however short the patience.
+            migrated = _engine(url, max(patience, DEFAULT_PATIENCE))
             try:
-                with _translated(store.engine):
-                    upgrade(store.engine)
-            except BaseException:
-                store.close()
-                raise
-        return store
+                with _translated(migrated):
+                    upgrade(migrated)
+            finally:
+                migrated.dispose()
+        return cls(_engine(url, patience))
 
     def close(self) -> None:
         """Give all connections back."""
@@ -74,17 +74,44 @@ class Store:
         return self.engine.dialect.name
 
     @contextmanager
+    def session(self) -> Iterator[Session]:
+        """One connection for several transactions in a row.
+
+        Raises:
+            StoreUnavailable: the database cannot be used right now.
+        """
+        with _translated(self.engine), self.engine.connect() as connection:
+            yield Session(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A session of one `Session.read`; raises the same."""
+        with self.session() as session, session.read() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A session of one `Session.write`; raises the same."""
+        with self.session() as session, session.write() as connection:
+            yield connection
+
+
+class Session:
+    """A connection and its transactions, one at a time."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._is_postgresql = connection.dialect.name == "postgresql"
+
+    @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one consistent state and writes nothing.
 
         Raises:
             StoreUnavailable: the database cannot be used right now.
         """
-        with _translated(self.engine), self.engine.connect() as connection:
-            if self.dialect == "postgresql":
-                connection = connection.execution_options(isolation_level="REPEATABLE READ")
-            with connection.begin():
-                yield connection
+        with self._begun("REPEATABLE READ", write=False):
+            yield self._connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -93,10 +120,15 @@ class Store:
         Raises:
             StoreUnavailable: the database cannot be used right now; nothing was written.
         """
-        with _translated(self.engine), self.engine.connect() as connection:
-            connection = connection.execution_options(paycordon_write=True)
-            with connection.begin():
-                yield connection
+        with self._begun("READ COMMITTED", write=True):
+            yield self._connection
+
+    def _begun(self, isolation: str, *, write: bool) -> RootTransaction:
+        if self._is_postgresql:
+            self._connection.execution_options(isolation_level=isolation)
+        else:
+            self._connection.info["begin"] = "BEGIN IMMEDIATE" if write else "BEGIN"
+        return self._connection.begin()
 
 
 @contextmanager
@@ -134,7 +166,12 @@ def _engine(url: str, patience: timedelta) -> Engine:
     milliseconds = int(patience.total_seconds() * 1000)
     try:
         if parsed.get_backend_name() == "sqlite":
-            engine = create_engine(parsed, connect_args={"timeout": patience.total_seconds()}, pool_size=8)
+            engine = create_engine(
+                parsed,
+                connect_args={"timeout": patience.total_seconds()},
+                pool_size=8,
+                pool_timeout=patience.total_seconds(),
+            )
             event.listen(engine, "connect", _prepare_sqlite(milliseconds))
             event.listen(engine, "begin", _begin_sqlite)
             return engine
@@ -142,6 +179,7 @@ def _engine(url: str, patience: timedelta) -> Engine:
         return create_engine(
             parsed.set(drivername="postgresql+psycopg"),
             pool_size=8,
+            pool_timeout=patience.total_seconds(),
             pool_pre_ping=True,
             connect_args={"options": options, "connect_timeout": max(2, int(patience.total_seconds()))},
         )
@@ -180,9 +218,8 @@ def _prepare_sqlite(milliseconds: int) -> Any:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    write = connection.get_execution_options().get("paycordon_write")
     driver: Any = connection.connection.driver_connection
-    driver.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+    driver.execute(connection.info.get("begin", "BEGIN IMMEDIATE"))
 
 
 def server_time(connection: Connection) -> str:

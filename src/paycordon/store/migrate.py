@@ -39,17 +39,15 @@ def upgrade(engine: Engine) -> None:
     with engine.connect() as connection, connection.begin():
         if current(connection) == newest():
             return
-    with engine.connect() as connection:
-        connection = connection.execution_options(paycordon_write=True)
-        with connection.begin():
-            if engine.dialect.name == "postgresql":
-                connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            config = Config()
-            config.set_main_option("script_location", str(_SCRIPTS))
-            config.attributes["connection"] = connection
-            try:
-                command.upgrade(config, "head")
-            except CommandError as error:
-                raise ConfigError(
-                    "the store was made by a newer version of paycordon", hint="upgrade this installation"
-                ) from error
+    with engine.connect() as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        config = Config()
+        config.set_main_option("script_location", str(_SCRIPTS))
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise ConfigError(
+                "the store was made by a newer version of paycordon", hint="upgrade this installation"
+            ) from error
