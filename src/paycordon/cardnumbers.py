@@ -50,13 +50,17 @@ def _starts_card_number(text: str, groups: list[re.Match[str]], first: int) -> b
     return False
 
 
+def _written_out(value: str | float) -> str:
+    # JSON writes one number in several ways, and some readers make floats of all of them.
+    if isinstance(value, float):
+        return str(abs(int(value))) if value.is_integer() and abs(value) < 10**_LONGEST else ""
+    return value if isinstance(value, str) else str(abs(value))
+
+
 def paths_of_card_numbers(value: object, path: str = "") -> Iterator[str]:
     """Yield where in a JSON-like value a PAN stands, never the number itself."""
-    if isinstance(value, str):
-        if looks_like_card_number(value):
-            yield path
-    elif isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) >= 10**12 and looks_like_card_number(str(abs(value))):
+    if isinstance(value, str | int | float):
+        if looks_like_card_number(_written_out(value)):
             yield path
     elif isinstance(value, dict):
         for key, item in value.items():

@@ -73,7 +73,10 @@ class Mode(StrEnum):
 
 
 def _in_utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # within a day of the first or the last moment there is
+        raise ValueError("the time lies outside of the calendar") from None
 
 
 UtcTime = Annotated[AwareDatetime, AfterValidator(_in_utc)]
@@ -93,7 +96,8 @@ class Record(BaseModel):
 class Money(Record):
     """An amount in minor units (cents, öre, fils) of an ISO 4217 currency."""
 
-    minor: StrictInt
+    # What a signed integer of 64 bits holds: neither a database nor an expression of a rule takes more.
+    minor: Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1)]
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
     def __str__(self) -> str:

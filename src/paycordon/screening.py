@@ -33,9 +33,10 @@ from paycordon.plugins import Plugins
 from paycordon.plugins import load as load_plugins
 from paycordon.policy import PolicySet, evaluate, load_policies
 from paycordon.store import Store
+from paycordon.store.engine import Session
 from paycordon.store.holds import standing_of
 from paycordon.store.ledger import Entry, Superseded, record
-from paycordon.store.snapshot import Origin, aggregate, context, origin
+from paycordon.store.snapshot import Origin, aggregate, context, origin, standing_alone
 
 SCREENED_STAGES = frozenset({Stage.MERCHANT, Stage.PAYOUT, Stage.DISPUTE})
 UNAVAILABLE_REASON = "processing_delayed"
@@ -130,7 +131,8 @@ class Cordon:
             timedelta(milliseconds=config.screening.check_deadline_ms),
             config.screening.when_unavailable,
         )
-        store = Store.open(config.store)
+        # A locked database must not keep a caller longer than it asked for.
+        store = Store.open(config.store, patience=limits.budget)
         return cls(store, policies, plugins, digester, limits=limits)
 
     def close(self) -> None:
@@ -142,9 +144,10 @@ class Cordon:
     def screen(self, event: Event) -> Decision:
         """Judge an event, record it with its decision, and return the decision.
 
-        An event that was screened before gets the decision it got then. Events that are context only (`payment.*`)
-        are recorded and get an `allow` that is not itself recorded. When the store cannot be used, the decision
-        states the configured outcome and nothing is recorded: ask again later.
+        An event that was screened before gets the decision it got then; something else under the same id inherits
+        nothing: it is held without being recorded, and needs an id of its own. Events that are context only
+        (`payment.*`) are recorded and get an `allow` that is not itself recorded. When the store cannot be used, the
+        decision states the configured outcome and nothing is recorded: ask again later.
         """
         started = self._monotonic()
         try:
@@ -185,28 +188,38 @@ class Cordon:
     def _screen(self, event: Event, started: float) -> Decision:
         concealed = self.digester.conceal(event)
         until = started + self._limits.budget.total_seconds()
-        while True:
-            now = self._clock()
-            with self.store.read() as connection:
-                found = origin(connection, concealed)
-                if found.decision is not None:
-                    return Decision.model_validate_json(found.decision)
-                plan = self._plan(concealed)
-                known = context(connection, concealed, found.merchant, now)
-                numbers = aggregate(connection, concealed, found.merchant, plan.aggregates)
-            decision = self._judge(concealed, found, known, numbers, plan, started, until)
-            if found.recorded:
-                return decision
-            screened = concealed.stage in SCREENED_STAGES
-            entry = Entry(concealed, found, decision if screened else None, known.standing)
-            try:
-                with self.store.write() as connection:
-                    record(connection, entry, now, self._randomness)
-            except Superseded:
-                if self._monotonic() >= until:
-                    raise StoreUnavailable("the merchant's history kept changing") from None
-                continue
+        with self.store.session() as session:
+            while True:
+                try:
+                    return self._screen_once(session, concealed, started, until)
+                except Superseded:
+                    if self._monotonic() >= until:
+                        raise StoreUnavailable("the merchant's history kept changing") from None
+
+    def _screen_once(self, session: Session, event: Event, started: float, until: float) -> Decision:
+        """Judge on one snapshot.
+
+        Raises:
+            Superseded: the snapshot was stale by the time the decision was to be recorded.
+        """
+        now = self._clock()
+        with session.read() as connection:
+            found = origin(connection, event)
+            if found.recorded is not None and not _is_repeated(event, found.recorded):
+                _logger.error("an event id was used again for something else; nothing was recorded of that")
+                return self._undecided(event, "event_id_reused", least=Outcome.HOLD)
+            if found.decision is not None:
+                return Decision.model_validate_json(found.decision)
+            plan = self._plan(event)
+            known = context(connection, event, found.merchant, now)
+            numbers = aggregate(connection, event, found.merchant, plan.aggregates)
+        decision = self._judge(event, found, known, numbers, plan, started, until)
+        if found.recorded is not None:
             return decision
+        recorded = decision if event.stage in SCREENED_STAGES else None
+        with session.write() as connection:
+            record(connection, Entry(event, found, recorded, known.standing), now, self._randomness)
+        return decision
 
     def _judge(
         self,
@@ -274,8 +287,8 @@ class Cordon:
                 self._plans[event.type] = plan
         return plan
 
-    def _undecided(self, event: Event, rule: str) -> Decision:
-        outcome = self._limits.when_unavailable if event.stage in SCREENED_STAGES else Outcome.ALLOW
+    def _undecided(self, event: Event, rule: str, *, least: Outcome = Outcome.ALLOW) -> Decision:
+        outcome = self._limits.when_unavailable | least if event.stage in SCREENED_STAGES else Outcome.ALLOW
         reason = UNAVAILABLE_REASON if outcome.stops else ""
         now = self._clock()
         return Decision(
@@ -284,7 +297,7 @@ class Cordon:
             event_type=event.type,
             instance=event.instance,
             mode=event.mode,
-            merchant=event.merchant.id or f"{event.instance}/{event.account.id}",
+            merchant=event.merchant.id or standing_alone(event.instance, event.account.id),
             subject=event.subject,
             outcome=outcome,
             merchant_reason=reason,
@@ -292,6 +305,19 @@ class Cordon:
             policies=self.policies.refs,
             decided_at=now,
         )
+
+
+def _is_repeated(event: Event, recorded: str) -> bool:
+    """Tell whether an event asks for what the recorded one of its id asked for; what else is known may have grown."""
+    before = Event.model_validate_json(recorded)
+    if None not in (event.merchant.id, before.merchant.id) and event.merchant.id != before.merchant.id:
+        return False
+    return _matter(event) == _matter(before)
+
+
+def _matter(event: Event) -> tuple[object, ...]:
+    payout = event.payout
+    return event.type, event.mode, event.subject, payout and (payout.amount, payout.destination)
 
 
 def _is_unrecorded(decision: Decision) -> bool:

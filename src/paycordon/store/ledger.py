@@ -24,7 +24,7 @@ _count = Prepared(
 _link = Prepared(
     text(
         "INSERT INTO accounts (instance, account, merchant) VALUES (:instance, :account, :merchant) "
-        "ON CONFLICT (instance, account) DO UPDATE SET merchant = excluded.merchant"
+        "ON CONFLICT (instance, account) DO UPDATE SET merchant = excluded.merchant WHERE accounts.merchant = :linked"
     )
 )
 _event = Prepared(
@@ -63,6 +63,7 @@ _restrict = Prepared(
         "failures, due_at, lease_until) "
         "SELECT instance, account, merchant, 'none', 0, 0, 'pending', 'none', 0, :now, 0 "
         "FROM accounts WHERE merchant = :merchant OR (instance = :instance AND account = :account) "
+        "ORDER BY instance, account "  # locked in one order, so that no two transactions wait for each other
         "ON CONFLICT (instance, account) DO UPDATE SET state = 'pending', failures = 0, due_at = excluded.due_at, "
         "generation = restrictions.generation + 1, merchant = excluded.merchant"
     )
@@ -102,7 +103,10 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
     if seq != entry.origin.seq + 1:
         raise Superseded
     if entry.origin.linked != merchant and event.account.at_gateway:
-        _link(connection, {"instance": event.instance, "account": event.account.id, "merchant": merchant})
+        _link_account(connection, entry)
+        # An account that appears while its merchant is held must be restricted as well, without a hold of its own.
+        if entry.standing.stops:
+            want_reconciled(connection, merchant, event.instance, event.account.id, now)
     body = event.model_dump_json(exclude_none=True)
     _insert_event(connection, event, merchant, seq, body, now)
     at = micros(event.occurred_at)
@@ -118,8 +122,15 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
         "seq": seq,
     }
     if entry.decision is not None:
-        payload |= _decide(connection, entry, entry.decision, now, randomness)
+        payload |= _decide(connection, entry.decision, now, randomness)
     append(connection, now, "event" if entry.decision is None else "decision", payload)
+
+
+def _link_account(connection: Connection, entry: Entry) -> None:
+    where = {"instance": entry.event.instance, "account": entry.event.account.id, "linked": entry.origin.linked}
+    # Nothing is changed when somebody has linked the account since the snapshot; what this event says of it is stale.
+    if _link(connection, {**where, "merchant": entry.origin.merchant}).rowcount == 0:
+        raise Superseded
 
 
 def _insert_event(connection: Connection, event: Event, merchant: str, seq: int, body: str, now: datetime) -> None:
@@ -143,7 +154,7 @@ def _insert_event(connection: Connection, event: Event, merchant: str, seq: int,
 
 
 def _decide(
-    connection: Connection, entry: Entry, decision: Decision, now: datetime, randomness: Randomness
+    connection: Connection, decision: Decision, now: datetime, randomness: Randomness
 ) -> dict[str, str | int | list[str] | None]:
     body = decision.model_dump_json()
     row = {
@@ -156,7 +167,7 @@ def _decide(
         "body": body,
     }
     _decision(connection, row)
-    holds = _place_holds(connection, entry, decision, now, randomness)
+    holds = _place_holds(connection, decision, now, randomness)
     if decision.outcome is not Outcome.ALLOW:
         _open(connection, decision, now, randomness)
     return {
@@ -167,9 +178,7 @@ def _decide(
     }
 
 
-def _place_holds(
-    connection: Connection, entry: Entry, decision: Decision, now: datetime, randomness: Randomness
-) -> list[str]:
+def _place_holds(connection: Connection, decision: Decision, now: datetime, randomness: Randomness) -> list[str]:
     """Place one hold for each outcome of this decision's own rules that stops; a standing hold is not doubled."""
     own = [m for m in decision.matches if m.outcome.stops and m.rule != "standing_hold"]
     placed: list[str] = []
@@ -190,8 +199,7 @@ def _place_holds(
         }
         _hold(connection, row)
         placed.append(hold)
-    # An account that appears while its merchant is held must be restricted as well, without a hold of its own.
-    if placed or (entry.standing.stops and entry.origin.linked != decision.merchant):
+    if placed:
         want_reconciled(connection, decision.merchant, decision.instance, decision.subject.account, now)
     return placed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,11 +32,14 @@ SHARED_KINDS = frozenset(
     }
 )
 
+MAX_MERCHANT = 255
+_LARGEST = 2**63 - 1  # what an expression of a rule can compute with
+
 _origin = Prepared(
     text(
         "SELECT (SELECT merchant FROM accounts WHERE instance = :instance AND account = :account), "
         "(SELECT body FROM decisions WHERE instance = :instance AND event_id = :event), "
-        "(SELECT 1 FROM events WHERE instance = :instance AND id = :event)"
+        "(SELECT body FROM events WHERE instance = :instance AND id = :event)"
     )
 )
 _seq = Prepared(text("SELECT seq FROM merchants WHERE merchant = :merchant"))
@@ -55,16 +59,24 @@ class Origin:
     Attributes:
         merchant: the merchant it belongs to.
         linked: the merchant its account was linked to before; none if the account is new.
-        recorded: whether this very event is in the store already.
+        recorded: the stored event of this id, if there is one.
         decision: the stored decision about it, if there is one.
         seq: the number of the merchant's newest event.
     """
 
     merchant: str
     linked: str | None
-    recorded: bool
+    recorded: str | None
     decision: str | None
     seq: int
+
+
+def standing_alone(instance: str, account: str) -> str:
+    """Name the merchant that an account is as long as it is linked to none."""
+    name = f"{instance}/{account}"
+    if len(name) <= MAX_MERCHANT:
+        return name
+    return f"{name[: MAX_MERCHANT - 65]}#{hashlib.sha256(name.encode()).hexdigest()}"
 
 
 def origin(connection: Connection, event: Event) -> Origin:
@@ -75,9 +87,9 @@ def origin(connection: Connection, event: Event) -> Origin:
     """
     where = {"instance": event.instance, "account": event.account.id, "event": event.id}
     linked, decision, recorded = _origin(connection, where).one()
-    merchant = event.merchant.id or linked or f"{event.instance}/{event.account.id}"
+    merchant = event.merchant.id or linked or standing_alone(event.instance, event.account.id)
     seq = _seq(connection, {"merchant": merchant}).scalar()
-    return Origin(merchant, linked, bool(recorded), decision, seq or 0)
+    return Origin(merchant, linked, recorded, decision, seq or 0)
 
 
 def context(connection: Connection, event: Event, merchant: str, now: datetime) -> Context:
@@ -151,7 +163,9 @@ def _shared(connection: Connection, digests: Sequence[str], merchant: str) -> tu
 _WINDOW = "FROM events WHERE merchant = :merchant AND type = :type AND occurred_at > :since AND occurred_at <= :until"
 _SELECT = {
     Function.COUNT: "COUNT(*), 0",
-    Function.SUM: "COALESCE(SUM(CASE WHEN currency = :value THEN amount ELSE 0 END), 0), 0",
+    # In halves of 32 bits: a sum of 64-bit integers overflows on SQLite, and the merchant could not be screened again.
+    Function.SUM: "COALESCE(SUM(CASE WHEN currency = :value THEN amount & 4294967295 ELSE 0 END), 0), "
+    "COALESCE(SUM(CASE WHEN currency = :value THEN amount >> 32 ELSE 0 END), 0)",
     Function.DISTINCT: "COUNT(DISTINCT counterparty), "
     "COALESCE(MAX(CASE WHEN counterparty = :value THEN 1 ELSE 0 END), 0)",
 }
@@ -194,10 +208,12 @@ def _value(connection: Connection, event: Event, merchant: str, wanted: Aggregat
         "account": event.account.id,
         "value": value.get(wanted.function),
     }
-    result, has_current = _AGGREGATES[wanted.function, wanted.by](connection, parameters).one()
+    result, more = map(int, _AGGREGATES[wanted.function, wanted.by](connection, parameters).one())
+    if wanted.function is Function.SUM:
+        result += more << 32
     if wanted.include_current and event.type == wanted.of:
-        return int(result) + _share(event, wanted.function, bool(has_current))
-    return int(result)
+        result += _share(event, wanted.function, bool(more))
+    return max(-_LARGEST - 1, min(result, _LARGEST))
 
 
 def _share(event: Event, function: Function, has_current: bool) -> int:
