@@ -15,12 +15,24 @@ def tamper(deployment: Path, statement: str) -> None:
 
 def test_a_whole_log_is_verified_against_its_signed_checkpoints(cli, hold: str) -> None:
     assert cli("log", "checkpoint", "--out", "kept.jsonl").code == 0
-    assert "nothing was logged" in cli("log", "checkpoint", "--out", "kept.jsonl").out
+    kept = Path("kept.jsonl").read_text()
+    assert cli("log", "checkpoint", "--out", "kept.jsonl").code == 0
+    assert Path("kept.jsonl").read_text() == kept, "a checkpoint is kept once"
 
     done = cli("log", "verify", "--checkpoints", "kept.jsonl", "--json")
 
     assert done.code == 0
     assert (done.json["ok"], done.json["entries"], done.json["checkpoints"]) == (True, 2, 2)
+
+
+def test_a_checkpoint_that_a_worker_signed_can_still_be_kept(cli, hold: str) -> None:
+    assert cli("work", "--once").code == 0
+    assert cli("log", "checkpoint", "--out", "kept.jsonl").code == 0
+    assert cli("log", "verify", "--checkpoints", "kept.jsonl").code == 0
+
+
+def test_an_empty_log_has_nothing_to_sign(cli, deployment: Path) -> None:
+    assert "nothing was logged yet" in cli("log", "checkpoint").out
 
 
 def test_the_first_bad_entry_is_named(cli, deployment: Path, hold: str) -> None:

@@ -65,9 +65,12 @@ def checkpoint(
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Sign the newest entry of the decision log, so that what stands before it cannot be rewritten unseen."""
+    """Sign the newest entry of the decision log, so that what stands before it cannot be rewritten unseen.
+
+    When a worker has signed it already, that checkpoint is the one printed or kept.
+    """
     from paycordon.record.checkpoints import checkpoint as sign
-    from paycordon.record.checkpoints import export
+    from paycordon.record.checkpoints import export, newest
     from paycordon.screening import utc_now
     from paycordon.store import Store
 
@@ -77,20 +80,26 @@ def checkpoint(
     try:
         # Opened before anything is signed: a signature that could not be kept would not be made again.
         with _appending(out) as file:
-            signed = sign(store, key, utc_now())
-            if signed is not None and file is not None:
-                os.write(file, f"{export(signed)}\n".encode())
-                os.fsync(file)
+            signed = sign(store, key, utc_now()) or newest(store)
+            if signed is not None and file is not None and out is not None:
+                _keep(export(signed), out, file)
     finally:
         store.close()
     if as_json:
         print_json(None if signed is None else {"seq": signed.seq, "hash": signed.hash.hex(), "line": export(signed)})
     elif signed is None:
-        print_line("nothing was logged since the last checkpoint")
+        print_line("nothing was logged yet, so there is nothing to sign")
     elif out is None:
         print_line(export(signed))
     else:
-        print_line(f"signed entry {signed.seq}; appended to {out}")
+        print_line(f"signed entry {signed.seq}; kept in {out}")
+
+
+def _keep(line: str, path: Path, file: int) -> None:
+    """Append a checkpoint to a file that does not hold it yet, for certain."""
+    if line not in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        os.write(file, f"{line}\n".encode())
+        os.fsync(file)
 
 
 def public_key(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:

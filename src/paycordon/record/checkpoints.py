@@ -34,6 +34,7 @@ _FORMAT = 1
 _HASH_BYTES = 32
 _head = text("SELECT seq, hash FROM log ORDER BY seq DESC LIMIT 1")
 _last = text("SELECT COALESCE(MAX(seq), 0) FROM checkpoints")
+_newest = text("SELECT statement, key_id, signature FROM checkpoints ORDER BY seq DESC LIMIT 1")
 _insert = text(
     "INSERT INTO checkpoints (seq, at, statement, key_id, signature) "
     "VALUES (:seq, :at, :statement, :key_id, :signature) ON CONFLICT (seq) DO NOTHING"
@@ -109,6 +110,18 @@ def checkpoint(store: Store, private_key: Ed25519PrivateKey, now: datetime) -> C
             "signature": signature,
         }
         return signed if connection.execute(_insert, row).rowcount else None
+
+
+def newest(store: Store) -> Checkpoint | None:
+    """Return the checkpoint of the newest signed entry, if there is one.
+
+    Raises:
+        StoreUnavailable: the database cannot be used.
+        ValueError: the stored statement is not one.
+    """
+    with store.read() as connection:
+        row = connection.execute(_newest).one_or_none()
+    return None if row is None else Checkpoint.read(row.statement, row.key_id, bytes(row.signature))
 
 
 def export(signed: Checkpoint) -> str:
