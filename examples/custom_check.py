@@ -6,11 +6,11 @@ Any module with a `register_checks` hook is a plugin. In a deployment it is inst
 module in the entry point group `paycordon`; Paycordon then finds it at the start, and `paycordon plugins` shows it::
 
     [project.entry-points.paycordon]
-    large_first_payout = "custom_check"
+    our_checks = "custom_check"
 
 Its settings stand in `paycordon.yaml`, and a missing plugin stops the start if you require it::
 
-    required: [large_first_payout]
+    required: [our_checks]
     checks:
       large_first_payout: {limit_minor: 250000, currency: EUR}
 
@@ -112,11 +112,9 @@ def main() -> None:
         Path(directory, "policies", "first-payouts.yaml").write_text(POLICY, encoding="utf-8")
         cordon = with_this_check(Path(directory, "paycordon.yaml"))
         try:
-            for number, minor in enumerate((4_000_00, 4_000_00, 90_00), start=1):
-                decision = cordon.screen(
-                    payout(f"payout-{number}", "merchant-1" if number < 3 else "merchant-2", minor)
-                )
-                print(f"{decision.merchant}: {decision.outcome} {decision.rule} {codes(decision.findings)}")
+            for merchant, minor in (("merchant-1", 90_00), ("merchant-1", 4_000_00), ("merchant-2", 4_000_00)):
+                decision = cordon.screen(payout(merchant, minor))
+                print(f"{merchant}, {minor / 100:,.0f} EUR: {decision.outcome} ({codes(decision.findings)})")
         finally:
             cordon.close()
 
@@ -128,15 +126,15 @@ def with_this_check(path: Path) -> Cordon:
     return Cordon(
         Store.open(config.store),
         load_policies(config.policies),
-        Plugins({"checks": checks, "large_first_payout": sys.modules[__name__]}),
+        Plugins({"checks": checks, "our_checks": sys.modules[__name__]}),
         Digester(keys, config.identifier_keys.current),
     )
 
 
-def payout(id_: str, merchant: str, minor: int) -> Event:
+def payout(merchant: str, minor: int) -> Event:
     return Event.model_validate(
         {
-            "id": id_,
+            "id": f"payout of {minor} to {merchant}",
             "type": "payout.requested",
             "occurred_at": datetime.now(UTC),
             "gateway": "stripe",

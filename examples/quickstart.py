@@ -12,8 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import stripe
-from paycordon_stripe import guard
-from paycordon_stripe.simulator import StripeSimulator
 
 from paycordon import (
     Account,
@@ -31,6 +29,8 @@ from paycordon import (
 )
 from paycordon.deployment import create
 from paycordon.store import holds, indicators
+from paycordon_stripe import guard
+from paycordon_stripe.simulator import StripeSimulator
 
 INSTANCE = "stripe_eu"  # one connection to a gateway, as it is called in paycordon.yaml
 HONEST_IBAN = Identifier(kind=IdentifierKind.IBAN, value="NL91 ABNA 0417 1643 00")
@@ -67,20 +67,20 @@ def ask_before_paying_out(cordon: Cordon, simulator: StripeSimulator) -> None:
 
     print("1. Ask before money moves")
     show("the bookshop", cordon, payout_event("payout-1", bookshop, "bookshop", HONEST_IBAN))
-    show("the seller  ", cordon, payout_event("payout-2", seller, "seller", KNOWN_IBAN))
+    show("the seller", cordon, payout_event("payout-2", seller, "seller", KNOWN_IBAN))
 
     print("2. The same in the client you have: wrap it once")
     backend = stripe.StripeClient(simulator.api_key, base_addresses={"api": simulator.base_url})
     client = guard(backend, cordon, INSTANCE)
     pay(client, "the bookshop", bookshop)
-    pay(client, "the seller  ", seller)  # nothing of it reaches Stripe
+    pay(client, "the seller", seller)  # nothing of it reaches Stripe
 
     print("3. A person looks and releases, as `paycordon hold release` does")
     with cordon.store.write() as connection:
         for hold in holds.listed(connection):
             print(f"   released: {hold.rule} on {hold.subject_kind} {hold.subject_id}")
             holds.release(connection, hold.id, by="risk@psp.example", reason="owner identified", now=now())
-    pay(client, "the seller  ", seller)  # the same call, with the same idempotency key
+    pay(client, "the seller", seller)  # the same call, with the same idempotency key
 
 
 def payout_event(id_: str, account: str, merchant: str, destination: Identifier) -> Event:
