@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,8 +23,19 @@ from paycordon.gateways import Applied, Change, Gateway, GatewayState, Restricti
 from paycordon.metrics import Metrics
 from paycordon.record.log import append, digest_of
 from paycordon.store import Store
-from paycordon.store.ledger import note_in_case
-from paycordon.store.restrictions import LeaseLost, RestrictionRow, as_text, claim, due, finished, refreshed, update
+from paycordon.store.ledger import note_in_case, put_before_person
+from paycordon.store.restrictions import (
+    LeaseLost,
+    RestrictionRow,
+    as_text,
+    baseline_after_release,
+    claim,
+    due,
+    finished,
+    refreshed,
+    reopen,
+    update,
+)
 from paycordon.store.schema import micros
 
 _logger = logging.getLogger("paycordon")
@@ -104,43 +115,60 @@ class Reconciler:
 
     def _settle(self, row: RestrictionRow) -> None:
         try:
-            self._reconcile(row)
+            row, state = self._prepared(row)
         except LeaseLost:
             _logger.warning("another worker took over an account at `%s`", row.instance)
-        except ActionError as error:
-            self._fail(row, error)
-        except Exception as error:  # an adapter must raise declared errors only; if not, nothing is known
-            self._fail(row, OutcomeUnknown(f"unexpected {type(error).__name__}"))
+        except Exception as error:
+            self._fail(row, _as_action_error(error), touched=False)
+        else:
+            self._carry_out(row, state)
 
-    def _reconcile(self, row: RestrictionRow) -> None:
+    def _prepared(self, row: RestrictionRow) -> tuple[RestrictionRow, GatewayState]:
+        """Read the gateway, then the holds, and store what must be known before the gateway is touched."""
         state = self._retrying(self._gateway.read, _subject(row))
         with self._store.write() as connection:
             row = refreshed(connection, row, self._owner, self._clock(), self._timing.lease)
-            baseline = self._baseline(connection, row, state)
-            self._note_drift(connection, row, state)
-        if baseline is None:
-            self._finish(row, state, "settled", {"applied": Restriction.NONE.value, "settings": None, "failures": 0})
-            return
-        applied = self._apply(row, state, baseline)
-        if row.desired is Restriction.NONE:
-            self._released(row, applied.state, baseline)
-        else:
-            self._restricted(row, applied)
+            row = self._with_baseline(connection, row, state)
+            return self._with_drift_noted(connection, row, state), state
 
-    def _baseline(self, connection: Connection, row: RestrictionRow, state: GatewayState) -> Settings | None:
-        """Return the baseline, storing it first if this is the first restriction; none when there is nothing to do."""
+    def _carry_out(self, row: RestrictionRow, state: GatewayState) -> None:
+        try:
+            if row.baseline is None:
+                nothing = {"applied": Restriction.NONE.value, "settings": None, "failures": 0}
+                self._finish(row, state, "settled", nothing)
+            elif row.desired is Restriction.NONE:
+                self._released(row, self._apply(row, state, row.baseline).state, row.baseline)
+            else:
+                self._restricted(row, self._apply(row, state, row.baseline))
+        except LeaseLost:
+            self._overtaken(row)
+        except Exception as error:
+            self._fail(row, _as_action_error(error), touched=True)
+
+    def _overtaken(self, row: RestrictionRow) -> None:
+        """Have the account looked at again: what was sent may have taken effect after the other worker had finished."""
+        _logger.warning("another worker took over an account at `%s` while it was being changed", row.instance)
+        with self._store.write() as connection:
+            reopen(connection, row, self._clock())
+
+    def _with_baseline(self, connection: Connection, row: RestrictionRow, state: GatewayState) -> RestrictionRow:
+        """Store the baseline if this is the first restriction; there stays none when there is nothing to do."""
         if row.baseline is not None or row.desired is Restriction.NONE:
-            return row.baseline
+            return row
         text = as_text(state.settings)
         update(connection, row, self._owner, self._clock(), {"baseline": text})
         self._log(connection, "restriction.baseline", row, settings_digest=digest_of(text))
-        return state.settings
+        return replace(row, baseline=state.settings)
 
-    def _note_drift(self, connection: Connection, row: RestrictionRow, state: GatewayState) -> None:
+    def _with_drift_noted(self, connection: Connection, row: RestrictionRow, state: GatewayState) -> RestrictionRow:
         if row.state == "settled" and row.settings is not None and state.settings != row.settings:
+            # The change was made once already: under the same key the gateway would only repeat its answer.
+            update(connection, row, self._owner, self._clock(), {"attempt": row.attempt + 1})
             found = as_text(state.settings)
             self._log(connection, "restriction.drift", row, settings_digest=digest_of(found))
             note_in_case(connection, row.merchant, self._clock(), "drift", f"changed at {row.instance} by someone else")
+            return replace(row, attempt=row.attempt + 1)
+        return row
 
     def _apply(self, row: RestrictionRow, state: GatewayState, baseline: Settings) -> Applied:
         if row.desired is Restriction.NONE and state.settings == baseline:
@@ -166,7 +194,7 @@ class Reconciler:
         values = {
             "applied": Restriction.NONE.value,
             "settings": None,
-            "baseline": None,
+            "baseline": baseline_after_release(row),
             "expires_at": None,
             "failures": 0,
             "last_error": None,
@@ -186,14 +214,14 @@ class Reconciler:
                 self._log(connection, "restriction.applied", row, restriction=values["applied"], settings_digest=digest)
         self._metrics.reconciled(row.instance, values["applied"])
 
-    def _fail(self, row: RestrictionRow, error: ActionError) -> None:
+    def _fail(self, row: RestrictionRow, error: ActionError, *, touched: bool) -> None:
         """Record that the gateway does not agree yet; nothing is ever taken as done on hope."""
         now = self._clock()
         failures = row.failures + 1
         stuck = isinstance(error, Refused) or failures >= self._timing.give_up_after
         label = "stuck" if stuck else "unknown" if isinstance(error, OutcomeUnknown) else "pending"
         values: dict[str, Any] = {"failures": failures, "last_error": f"{type(error).__name__}: {error}"[:1_000]}
-        if isinstance(error, OutcomeUnknown) and error.answered:
+        if isinstance(error, Refused) or (isinstance(error, OutcomeUnknown) and error.answered):
             values["attempt"] = row.attempt + 1
         pause = self._timing.last_retry if stuck else self._pause(failures, error)
         try:
@@ -201,9 +229,11 @@ class Reconciler:
                 update(connection, row, self._owner, now, {**values, **finished(row, label, now + pause)})
                 if stuck and row.state != "stuck":
                     self._log(connection, "restriction.stuck", row, error=type(error).__name__)
-                    note_in_case(connection, row.merchant, now, "stuck", f"{row.instance}: {type(error).__name__}")
+                    note = f"{row.instance}: {type(error).__name__}"
+                    put_before_person(connection, row.merchant, now, "stuck", note)
         except LeaseLost:
-            _logger.warning("another worker took over an account at `%s`", row.instance)
+            if touched:
+                self._overtaken(row)
         self._metrics.reconciled(row.instance, label)
         _logger.warning("an account at `%s` is not reconciled yet: %s", row.instance, type(error).__name__)
 
@@ -214,6 +244,11 @@ class Reconciler:
 
     def _log(self, connection: Connection, kind: str, row: RestrictionRow, **more: str) -> None:
         append(connection, self._clock(), kind, {"instance": row.instance, "account": row.account, **more})
+
+
+def _as_action_error(error: Exception) -> ActionError:
+    """An adapter must raise declared errors only; if it does not, nothing is known."""
+    return error if isinstance(error, ActionError) else OutcomeUnknown(f"unexpected {type(error).__name__}")
 
 
 def _subject(row: RestrictionRow) -> Subject:

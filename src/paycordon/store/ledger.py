@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -169,7 +170,8 @@ def _decide(
     _decision(connection, row)
     holds = _place_holds(connection, decision, now, randomness)
     if decision.outcome is not Outcome.ALLOW:
-        _open(connection, decision, now, randomness)
+        case = _open(connection, decision.merchant, now, randomness)
+        add_case_event(connection, case, now, "decision", decision_id=decision.id)
     return {
         "decision": decision.id,
         "decision_digest": digest_of(body),
@@ -210,12 +212,13 @@ def want_reconciled(connection: Connection, merchant: str, instance: str, accoun
     _restrict(connection, {**where, "now": micros(now)})
 
 
-def _open(connection: Connection, decision: Decision, now: datetime, randomness: Randomness) -> None:
-    case = _open_case(connection, {"merchant": decision.merchant}).scalar()
+def _open(connection: Connection, merchant: str, now: datetime, randomness: Randomness) -> str:
+    """Return the merchant's open case, opening one if there is none."""
+    case: str | None = _open_case(connection, {"merchant": merchant}).scalar()
     if case is None:
         case = new_id("case", now, randomness)
-        _new_case(connection, {"id": case, "merchant": decision.merchant, "at": micros(now)})
-    add_case_event(connection, case, now, "decision", decision_id=decision.id)
+        _new_case(connection, {"id": case, "merchant": merchant, "at": micros(now)})
+    return case
 
 
 def add_case_event(
@@ -237,3 +240,8 @@ def note_in_case(connection: Connection, merchant: str, at: datetime, kind: str,
     """Add a line to the merchant's open cases, if there are any."""
     for case in _open_case(connection, {"merchant": merchant}).scalars():
         add_case_event(connection, case, at, kind, note=note)
+
+
+def put_before_person(connection: Connection, merchant: str, at: datetime, kind: str, note: str) -> None:
+    """Add a line to the merchant's open case, and open one if there is none: somebody has to look."""
+    add_case_event(connection, _open(connection, merchant, at, secrets.token_bytes), at, kind, note=note)

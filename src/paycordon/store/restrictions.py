@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, case, select
+from sqlalchemy import Connection, RowMapping, case, func, select
 
 from paycordon.gateways import Restriction, Settings
 from paycordon.store import Store, schema
@@ -134,6 +134,22 @@ def finished(row: RestrictionRow, state: str, due_at: datetime) -> dict[str, Any
         "lease_until": 0,
         "lease_owner": None,
     }
+
+
+def baseline_after_release(row: RestrictionRow) -> Any:
+    """Return the value of a released account's baseline: none, unless it was touched again meanwhile."""
+    return case((_table.c.generation == row.generation, None), else_=_table.c.baseline)
+
+
+def reopen(connection: Connection, row: RestrictionRow, now: datetime) -> None:
+    """Have an account looked at at once, with the baseline that its late writer knew in case it was dropped."""
+    values = {
+        "state": "pending",
+        "generation": _table.c.generation + 1,
+        "due_at": micros(now),
+        "baseline": func.coalesce(_table.c.baseline, None if row.baseline is None else as_text(row.baseline)),
+    }
+    connection.execute(_table.update().where(*_key(row.instance, row.account)).values(values))
 
 
 def listed(connection: Connection, *, merchant: str | None = None) -> Sequence[RestrictionRow]:
