@@ -85,4 +85,3 @@ def test_pins_name_no_address() -> None:
     pins = (ROOT / ".ci" / "constraints.txt").read_text()
     assert "==" in pins
     assert "://" not in pins
-    assert "index-url" not in pins
