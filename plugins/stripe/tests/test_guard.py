@@ -362,3 +362,49 @@ def test_the_key_says_the_mode(judge, key, mode):
         client.v1.payouts.create(PAYOUT, TO_ACCOUNT)
 
     assert judge.events[0].mode == mode
+
+
+@pytest.mark.parametrize("verb", CALLS)
+def test_a_repeated_call_that_was_allowed_is_stopped_by_a_hold_of_today(client, judge, simulator, verb):
+    judge.in_force = lambda _: Outcome.HOLD
+
+    with pytest.raises(Held) as caught:
+        CALLS[verb](client, idempotency_key="k-1")
+
+    assert caught.value.merchant_reason
+    assert simulator.requests == []
+
+
+def test_what_is_sent_is_what_was_screened_even_if_somebody_changes_it_meanwhile(client, judge, simulator):
+    params = {"amount": 100, "currency": "usd", "metadata": {"order": "1"}}
+    options = dict(TO_ACCOUNT)
+    simulator.create_account(id="acct_1Other")
+
+    def tampering(event: Event) -> Outcome:
+        params["amount"] = 999_999
+        params["metadata"]["order"] = "2"
+        options["stripe_account"] = "acct_1Other"
+        return Outcome.ALLOW
+
+    judge.rule = tampering
+
+    payout = client.v1.payouts.create(params, options)
+
+    assert (payout.amount, payout.metadata["order"]) == (100, "1")
+    assert judge.events[0].amount.minor == 100
+
+
+def test_a_generator_among_the_parameters_is_read_once(client, judge):
+    fields = ["balance_transaction"]
+
+    client.v1.payouts.create({**PAYOUT, "expand": (f for f in fields)}, {**TO_ACCOUNT, "idempotency_key": "k"})
+    client.v1.payouts.create({**PAYOUT, "expand": (f for f in fields)}, {**TO_ACCOUNT, "idempotency_key": "k"})
+
+    assert judge.events[0].id == judge.events[1].id
+
+
+def test_an_idempotency_key_among_the_headers_names_the_call_as_well(client, judge):
+    for _ in range(2):
+        client.v1.payouts.create(PAYOUT, {**TO_ACCOUNT, "headers": {"Idempotency-Key": "k-1"}})
+
+    assert judge.events[0].id == judge.events[1].id

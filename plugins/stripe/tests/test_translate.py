@@ -275,6 +275,16 @@ def test_a_card_number_is_refused_and_not_repeated():
     assert caught.value.__suppress_context__
 
 
+@pytest.mark.parametrize("text", ["n" * 5_000, "syn\0thetic"])
+def test_a_merchant_cannot_escape_by_a_text_that_no_event_takes(text):
+    profile = {"name": text, "url": f"https://shop.example/{text}", "support_email": "a@shop.example"}
+
+    (event,) = translated(account_updated(business_profile=profile))
+
+    assert event.merchant.name == text.replace("\0", "")[:2_048]
+    assert ("email", "a@shop.example") in [(i.kind, i.value) for i in event.identifiers]
+
+
 def test_a_wrong_shape_is_named_and_not_repeated():
     with pytest.raises(PayloadInvalid, match=r"`event\.data\.object\.email` is not a text") as caught:
         translated(account_updated(email={"secret": "private@shop.example"}))

@@ -16,6 +16,7 @@ MERCHANT_METADATA_KEY = "paycordon_merchant"
 """Where the facilitator may put its own merchant id in an account's metadata, to link accounts of several gateways."""
 
 MAX_IDENTIFIERS = 256
+MAX_TEXT = 2_048  # as `paycordon.events` takes
 _Found = Iterator[tuple[IdentifierKind, str | None]]
 
 
@@ -44,10 +45,10 @@ def merchant_of(node: Node) -> Merchant:
     name = profile.text("name") or node.child("company").text("name") or _person_name(node.child("individual"))
     return Merchant(
         id=node.child("metadata").text(MERCHANT_METADATA_KEY),
-        name=name,
+        name=_fitted(name),
         country=node.text("country"),
         mcc=profile.text("mcc"),
-        url=profile.text("url"),
+        url=_fitted(profile.text("url")),
     )
 
 
@@ -84,11 +85,16 @@ def unique(found: Iterable[tuple[IdentifierKind, str | None]]) -> tuple[Identifi
     Raises:
         PayloadInvalid: a telephone number looks like a card number.
     """
-    seen = dict.fromkeys((kind, value) for kind, value in found if value)
+    seen = dict.fromkeys((kind, text) for kind, value in found if (text := _fitted(value)))
     # An event takes telephone numbers as they are, for some pass the check by chance; none of those is a card number.
     if any(kind is IdentifierKind.PHONE and looks_like_card_number(value) for kind, value in seen if value):
         raise PayloadInvalid("a telephone number looks like a card number, which is never taken")
     return tuple(Identifier(kind=kind, value=value) for kind, value in seen)[:MAX_IDENTIFIERS]
+
+
+def _fitted(text: str | None) -> str | None:
+    """Make what a merchant wrote fit into an event: one too long would keep the account from being screened at all."""
+    return text.replace("\0", "")[:MAX_TEXT] if text else None
 
 
 def facts_of(node: Node) -> dict[str, JsonValue]:

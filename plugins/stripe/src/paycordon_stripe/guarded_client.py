@@ -9,7 +9,7 @@ goes through untouched, and so do the answers and errors of those that are::
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     )
 
 __all__ = ["Cordon", "guard"]
+
+
+NEUTRAL_REASON = "additional_information_required"
+"""What is told when the decision itself said nothing, for the hold came later."""
 
 
 class Cordon(Protocol):
@@ -93,13 +97,12 @@ class _Checkpoint:
 
     def passes(self, call: Call) -> None:
         decision = self._cordon.screen(self._event(call))
-        if decision.outcome.stops:
-            _stop(decision, self._cordon.in_force(decision))
+        _stop(decision, self._cordon.in_force(decision))
 
+    # A repeated call gets the decision it got before, so even an `allow` may be overtaken by a hold of today.
     async def passes_async(self, call: Call) -> None:
         decision = await self._cordon.screen_async(self._event(call))
-        if decision.outcome.stops:
-            _stop(decision, await self._cordon.in_force_async(decision))
+        _stop(decision, await self._cordon.in_force_async(decision))
 
     def _event(self, call: Call) -> Event:
         return event_of(call, self._instance, self._mode, self._clock())
@@ -108,18 +111,31 @@ class _Checkpoint:
 def _stop(decision: Decision, outcome: Outcome) -> None:
     if outcome.stops:
         error = Blocked if outcome is Outcome.BLOCK else Held
-        raise error(decision.id, decision.merchant_reason)
+        raise error(decision.id, decision.merchant_reason or NEUTRAL_REASON)
 
 
 def _call(verb: str, account: str, params: Mapping[str, Any] | None, options: Mapping[str, Any] | None) -> Call:
-    return Call(verb, account, params or {}, (options or {}).get("idempotency_key"))
+    key = _headers(options).get("idempotency-key") or (options or {}).get("idempotency_key")
+    return Call(verb, account, params or {}, key)
+
+
+def _headers(options: Mapping[str, Any] | None) -> dict[str, str]:
+    return {str(key).lower(): str(value) for key, value in ((options or {}).get("headers") or {}).items()}
+
+
+def _kept(value: Any) -> Any:
+    """Copy parameters down to their values, so that what is sent is what was screened, whoever changes the original."""
+    if isinstance(value, Mapping):
+        return {key: _kept(item) for key, item in value.items()}
+    return value if isinstance(value, str | bytes) or not isinstance(value, Iterable) else [_kept(v) for v in value]
 
 
 def _acting_account(service: PayoutService, options: Mapping[str, Any] | None) -> str:
     """Return the connected account a call is made for, empty for the platform: by options, headers or the client."""
     options = options or {}
-    headers = {str(key).lower(): str(value) for key, value in (options.get("headers") or {}).items()}
-    named = headers.get("stripe-account") or options.get("stripe_account") or service._requestor.stripe_account
+    named = (
+        _headers(options).get("stripe-account") or options.get("stripe_account") or service._requestor.stripe_account
+    )
     context = options.get("stripe_context") or service._requestor._options.stripe_context
     return str(named or str(context or "").rpartition("/")[2])
 
@@ -130,11 +146,13 @@ class _Payouts(PayoutService):
         self._checkpoint = checkpoint
 
     def create(self, params: PayoutCreateParams, options: RequestOptions | None = None) -> Payout:
+        params, options = _kept(params), _kept(options)
         if account := _acting_account(self, options):
             self._checkpoint.passes(_call("payouts.create", account, params, options))
         return super().create(params, options)
 
     async def create_async(self, params: PayoutCreateParams, options: RequestOptions | None = None) -> Payout:
+        params, options = _kept(params), _kept(options)
         if account := _acting_account(self, options):
             await self._checkpoint.passes_async(_call("payouts.create", account, params, options))
         return await super().create_async(params, options)
@@ -146,11 +164,13 @@ class _Transfers(TransferService):
         self._checkpoint = checkpoint
 
     def create(self, params: TransferCreateParams, options: RequestOptions | None = None) -> Transfer:
+        params, options = _kept(params), _kept(options)
         if destination := params.get("destination"):
             self._checkpoint.passes(_call("transfers.create", destination, params, options))
         return super().create(params, options)
 
     async def create_async(self, params: TransferCreateParams, options: RequestOptions | None = None) -> Transfer:
+        params, options = _kept(params), _kept(options)
         if destination := params.get("destination"):
             await self._checkpoint.passes_async(_call("transfers.create", destination, params, options))
         return await super().create_async(params, options)
@@ -162,23 +182,27 @@ class _Accounts(AccountService):
         self._checkpoint = checkpoint
 
     def create(self, params: AccountCreateParams | None = None, options: RequestOptions | None = None) -> Account:
+        params, options = _kept(params), _kept(options)
         self._checkpoint.passes(_call("accounts.create", "", params, options))
         return super().create(params, options)
 
     async def create_async(
         self, params: AccountCreateParams | None = None, options: RequestOptions | None = None
     ) -> Account:
+        params, options = _kept(params), _kept(options)
         await self._checkpoint.passes_async(_call("accounts.create", "", params, options))
         return await super().create_async(params, options)
 
     def update(
         self, account: str, /, params: AccountUpdateParams | None = None, options: RequestOptions | None = None
     ) -> Account:
+        params, options = _kept(params), _kept(options)
         self._checkpoint.passes(_call("accounts.update", account, params, options))
         return super().update(account, params, options)
 
     async def update_async(
         self, account: str, /, params: AccountUpdateParams | None = None, options: RequestOptions | None = None
     ) -> Account:
+        params, options = _kept(params), _kept(options)
         await self._checkpoint.passes_async(_call("accounts.update", account, params, options))
         return await super().update_async(account, params, options)
