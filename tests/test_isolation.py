@@ -184,3 +184,37 @@ def test_many_threads_may_screen_at_once(runner: CheckRunner) -> None:
     for thread in threads:
         thread.join()
     assert results == [["a", "b", "c"]] * 1600
+
+
+def tampered() -> Finding:
+    made = finding("a")
+    made.evidence["later"] = object()  # type: ignore[assignment]
+    return made
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        tampered,
+        lambda: Finding.model_construct(check="a", code="a.found", confidence="sure", evidence={}),
+        lambda: Finding.model_construct(check="a", code="a.found", confidence=float("nan"), evidence={}),
+        lambda: Finding.model_construct(check="a", code="a.found", confidence=1.0, evidence={"text": "\ud800"}),
+        lambda: Finding.model_construct(check="a", code="a.found", confidence=1.0, evidence={"text": "x" * 100_000}),
+    ],
+)
+@pytest.mark.parametrize("bounded", [True, False])
+def test_a_finding_that_could_not_be_recorded_is_an_error_of_its_check(
+    runner: CheckRunner, rubbish: Callable[[], Finding], bounded: bool
+) -> None:
+    calls = [a_check("a", lambda: [rubbish()], bounded=bounded), a_check("b", lambda: [finding("b")], bounded=bounded)]
+    assert run(runner, calls) == (["b"], {"a": ErrorKind.INVALID})
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_evidence_that_a_check_changes_afterwards_stays_as_it_was(runner: CheckRunner, bounded: bool) -> None:
+    kept = finding("a")
+    contexts = {"a": CONTEXT}
+    call = a_check("a", lambda: [kept], bounded=bounded)
+    (found,), _ = runner.run(EVENT, [call], contexts, time.monotonic() + 5)
+    kept.evidence["later"] = 1
+    assert found.evidence == {}

@@ -25,6 +25,7 @@ from paycordon.decisions import CheckError, ErrorKind, Finding
 from paycordon.events import Event
 
 MAX_FINDINGS = 100
+MAX_FINDING_BYTES = 16_384
 MAX_STUCK_THREADS = 2
 
 Monotonic = Callable[[], float]
@@ -219,7 +220,11 @@ def _validated(check: Check[Any], returned: object) -> _Result:
             problem = _problem(check, item, len(findings))
             if problem:
                 break
-            findings.append(item)
+            try:
+                findings.append(_copied(item))
+            except ValueError as error:  # of pydantic, for what it cannot write or would not have taken
+                problem = f"yielded a finding that cannot be recorded ({type(error).__name__})"
+                break
     else:
         problem = f"returned `{type(returned).__name__}`, not findings"
     return CheckError(check=check.id, kind=ErrorKind.INVALID, detail=problem) if problem else findings
@@ -235,6 +240,14 @@ def _problem(check: Check[Any], item: object, count: int) -> str:
     if count >= MAX_FINDINGS:
         return f"yielded more than {MAX_FINDINGS} findings"
     return ""
+
+
+def _copied(finding: Finding) -> Finding:
+    """Take over what will be recorded: evidence is a dictionary, which the check may still change or have spoilt."""
+    text = finding.__pydantic_serializer__.to_json(finding, warnings="error")
+    if len(text) > MAX_FINDING_BYTES:
+        raise ValueError("the evidence is too long")
+    return Finding.model_validate_json(text)
 
 
 def _where(error: BaseException) -> str:

@@ -220,3 +220,11 @@ def test_many_rules_of_the_greatest_length_are_evaluated(policies, event):
     long = " || ".join(["event.gateway == '" + "x" * 4_000 + "'", "true"])
     found = evaluate(policies(*[long] * 70), event, [], {})
     assert len(found.matches) == 70
+
+
+def test_a_loop_that_is_too_long_is_an_error_of_its_rule_alone(policies, event):
+    many = [MATCH.model_copy(update={"confidence": i / 100}) for i in range(100)]
+    endless = "findings.all(a, findings.all(b, findings.all(c, c.confidence >= 0.0)))"
+    found = evaluate(policies("event.type == 'payout.requested'", endless, on_error="block"), event, many, {})
+    assert summary(found) == (Outcome.BLOCK, ["p/r0", "p/on_error"])
+    assert [error.rule for error in found.errors] == ["r1"]

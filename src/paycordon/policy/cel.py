@@ -129,12 +129,12 @@ class _Group:
         self._separate = [language._compile(source) for source in sources]
 
     def evaluate(self, activation: Any) -> list[bool | Unclear]:
-        result = self._together.eval(activation)
-        if result.type() is not cel.Type.ERROR:
+        result = _evaluated(self._together, activation)
+        if not isinstance(result, Unclear) and result.type() is not cel.Type.ERROR:
             values: list[Any] = result.plain_value()
             if all(value is True or value is False for value in values):
                 return values
-        return [_answer(expression.eval(activation)) for expression in self._separate]
+        return [_answer(_evaluated(expression, activation)) for expression in self._separate]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,17 @@ class Conditions:
         return [answer for group in self.groups for answer in group.evaluate(activation)]
 
 
+def _evaluated(expression: Any, activation: Any) -> Any:
+    """Evaluate; what the implementation itself gives up on, such as a loop that is too long, has no answer either."""
+    try:
+        return expression.eval(activation)
+    except RuntimeError as error:
+        return Unclear(_readable(str(error)))
+
+
 def _answer(value: Any) -> bool | Unclear:
+    if isinstance(value, Unclear):
+        return value
     if value.type() == cel.Type.BOOL:
         return bool(value.value())
     if value.type() == cel.Type.ERROR:
