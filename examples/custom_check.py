@@ -43,12 +43,9 @@ from paycordon import (
     hookimpl,
 )
 from paycordon.aggregates import Function
-from paycordon.coalition.identifiers import Digester
 from paycordon.config import load_config
 from paycordon.deployment import create
 from paycordon.plugins import Plugins
-from paycordon.policy import load_policies
-from paycordon.store import Store
 
 
 class LargeFirstPayoutSettings(CheckSettings):
@@ -121,14 +118,8 @@ def main() -> None:
 
 def with_this_check(path: Path) -> Cordon:
     """Put an engine together whose plugins are the built-in checks and this module."""
-    config = load_config(path, os.environ)
-    keys = {name: key.encode() for name, key in config.identifier_keys.keys.items()}
-    return Cordon(
-        Store.open(config.store),
-        load_policies(config.policies),
-        Plugins({"checks": checks, "our_checks": sys.modules[__name__]}),
-        Digester(keys, config.identifier_keys.current),
-    )
+    plugins = Plugins({"checks": checks, "our_checks": sys.modules[__name__]})
+    return Cordon.from_loaded(load_config(path, os.environ), plugins)
 
 
 def payout(merchant: str, minor: int) -> Event:

@@ -18,7 +18,7 @@ from paycordon.errors import ConfigError, PaycordonError
 from paycordon.plugins import Plugins, load, open_gateways
 from paycordon.policy import Severity, lint, load_policies
 from paycordon.store import Store
-from paycordon.store.migrate import current, newest
+from paycordon.store.migrate import NEWEST, current
 from paycordon.store.schema import from_micros, micros
 
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=5)
@@ -171,8 +171,8 @@ def _examine_database(examination: _Examination, store: Store) -> None:
     with store.read() as connection:
         revision = current(connection)
         settings = _sqlite_settings(connection) if store.dialect == "sqlite" else {}
-    if revision != newest():
-        raise ConfigError(f"the schema is at {revision}, not at {newest()}", hint="start any command to upgrade it")
+    if revision != NEWEST:
+        raise ConfigError(f"the schema is at {revision}, not at {NEWEST}", hint="start any command to upgrade it")
     weak = [f"{name}={value}" for name, value in settings.items() if (name, value) not in _SAFE]
     if weak:
         message = f"SQLite runs with {', '.join(weak)}: a power cut may lose what was committed"

@@ -95,7 +95,7 @@ class Plugins:
 
     def _add_check(self, kind: type[Check[Any]], settings: CheckSettings | None) -> None:
         check = kind(settings if settings is not None else kind.settings_type())
-        self._register(check, kind.id)
+        self._register(check, f"check {kind.id}")  # a plugin may well be named like its only check
         self.checks[kind.id] = check
 
     def _register(self, plugin: object, name: str) -> None:
@@ -119,11 +119,9 @@ class Plugins:
     def _calls_of(self, hook: str) -> tuple[CheckCall, ...]:
         implementations = getattr(self._manager.hook, hook).get_hookimpls()
         calls = [
-            CheckCall(self.checks[i.plugin_name], i.function, tuple(i.argnames))
-            for i in implementations
-            if i.plugin_name in self.checks
+            CheckCall(i.plugin, i.function, tuple(i.argnames)) for i in implementations if isinstance(i.plugin, Check)
         ]
-        strangers = [i.plugin_name for i in implementations if i.plugin_name not in self.checks]
+        strangers = [i.plugin_name for i in implementations if not isinstance(i.plugin, Check)]
         if strangers:
             raise PluginError(
                 f"plugin `{strangers[0]}` implements `{hook}` itself", hint="register a check with `register_checks`"

@@ -118,9 +118,14 @@ class Cordon:
         return cls.from_loaded(load_config(Path(path), environ))
 
     @classmethod
-    def from_loaded(cls, config: Config) -> Self:
-        """Open a deployment whose configuration was read already; raises as `from_config`."""
-        plugins = load_plugins(config)
+    def from_loaded(cls, config: Config, plugins: Plugins | None = None) -> Self:
+        """Open a deployment whose configuration was read already; raises as `from_config`.
+
+        Args:
+            config: the configuration.
+            plugins: what to use instead of the installed plugins.
+        """
+        plugins = plugins or load_plugins(config)
         policies = load_policies(config.policies)
         digester = Digester(
             {key_id: secret.encode() for key_id, secret in config.identifier_keys.keys.items()},

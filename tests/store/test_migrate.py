@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from paycordon.errors import ConfigError, StoreUnavailable
 from paycordon.store import Store
-from paycordon.store.migrate import current, newest
+from paycordon.store.migrate import NEWEST, SCRIPTS, current
 from paycordon.store.schema import metadata
 
 
@@ -21,7 +22,7 @@ def test_migrated_schema_is_the_declared_one(empty_url: str) -> None:
     with store.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
-        assert current(connection) == newest()
+        assert current(connection) == NEWEST
     store.close()
 
 
@@ -38,7 +39,7 @@ def test_second_open_changes_nothing(store: Store, store_url: str) -> None:
     Store.open(store_url).close()
     with store.read() as connection:
         assert connection.execute(text("SELECT seq FROM merchants")).scalar_one() == 7
-        assert current(connection) == newest()
+        assert current(connection) == NEWEST
 
 
 def test_store_of_a_newer_version_is_refused(store: Store, store_url: str) -> None:
@@ -65,7 +66,7 @@ def test_several_processes_may_open_an_empty_store_at_once(empty_url: str) -> No
     assert errors == []
     store = Store.open(empty_url, migrate=False)
     with store.read() as connection:
-        assert current(connection) == newest()
+        assert current(connection) == NEWEST
     store.close()
 
 
@@ -86,3 +87,7 @@ def test_wrong_url_stops_the_start(url: str, message: str) -> None:
 def test_place_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable):
         Store.open(f"sqlite:///{tmp_path / 'missing' / 'store.db'}")
+
+
+def test_the_newest_revision_is_the_one_that_ships() -> None:
+    assert ScriptDirectory(str(SCRIPTS)).get_current_head() == NEWEST

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, inspect, text
 
 from paycordon.errors import ConfigError
 
-_SCRIPTS = Path(__file__).parent / "migrations"
+SCRIPTS = Path(__file__).parent / "migrations"
+NEWEST = "0001"
+"""The newest revision among `SCRIPTS`, so that a database that has it opens without loading Alembic (0.4 s)."""
+
 _LOCK = 0x70617963  # any number that nobody else uses for an advisory lock
-
-
-def newest() -> str:
-    """Return the id of the newest revision that this version of the package knows."""
-    head = ScriptDirectory(str(_SCRIPTS)).get_current_head()
-    if head is None:
-        raise ConfigError("the package holds no schema revision", hint="reinstall paycordon")
-    return head
 
 
 def current(connection: Connection) -> str | None:
     """Return the database's revision, or none when it is empty."""
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def upgrade(engine: Engine) -> None:
@@ -37,13 +29,21 @@ def upgrade(engine: Engine) -> None:
         ConfigError: the database was made by a newer version.
     """
     with engine.connect() as connection, connection.begin():
-        if current(connection) == newest():
+        if current(connection) == NEWEST:
             return
+    _upgrade(engine)
+
+
+def _upgrade(engine: Engine) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util.exc import CommandError
+
     with engine.connect() as connection, connection.begin():
         if engine.dialect.name == "postgresql":
             connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config = Config()
-        config.set_main_option("script_location", str(_SCRIPTS))
+        config.set_main_option("script_location", str(SCRIPTS))
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
