@@ -99,12 +99,12 @@ def test_a_hold_that_is_not_there_is_named(cli, deployment: Path, command: tuple
 
 
 def test_stored_text_cannot_steer_the_terminal(cli, known: str, make_event) -> None:
-    hostile = "m\x1b]0;owned\x07[red]\u202e"
+    hostile = "m\x9d0;owned\x9c[red]\u202e"  # of C1; an id with an escape or a bell is refused at the door
     event = make_event(1, merchant={"id": hostile})
     assert cli("screen", stdin=json.dumps(event)).code == 1
 
     for command in (("hold", "list"), ("screen",)):
         shown = cli(*command, stdin=json.dumps(event)).out
-        assert "\x1b" not in shown
+        assert "\x9d" not in shown
         assert "\u202e" not in shown
         assert "[red]" in shown

@@ -51,14 +51,14 @@ def show(hold_id: HoldId, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOp
     from paycordon.cli.screen import described
     from paycordon.store.decisions import get as get_decision
     from paycordon.store.holds import get, standing_of
-    from paycordon.store.restrictions import listed
+    from paycordon.store.restrictions import of_hold
 
     store = open_store(config)
     try:
         with store.read() as connection:
             hold = get(connection, hold_id)
             decision = get_decision(connection, hold.decision_id)
-            restrictions = listed(connection, merchant=hold.merchant)
+            restrictions = of_hold(connection, hold)
             # What the holds ask for now; the stored wish is only brought up to date when a worker takes it up.
             wanted = [standing_of(connection, r.merchant, r.instance, r.account) for r in restrictions]
     finally:

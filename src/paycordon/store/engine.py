@@ -168,6 +168,7 @@ def _engine(url: str, patience: timedelta) -> Engine:
         if parsed.get_backend_name() == "sqlite":
             engine = create_engine(
                 parsed,
+                hide_parameters=True,  # they may be personal, and errors end up in logs
                 connect_args={"timeout": patience.total_seconds()},
                 pool_size=8,
                 pool_timeout=patience.total_seconds(),
@@ -178,6 +179,7 @@ def _engine(url: str, patience: timedelta) -> Engine:
         options = f"-c lock_timeout={milliseconds} -c statement_timeout={max(milliseconds * 4, 1000)}"
         return create_engine(
             parsed.set(drivername="postgresql+psycopg"),
+            hide_parameters=True,
             pool_size=8,
             pool_timeout=patience.total_seconds(),
             pool_pre_ping=True,

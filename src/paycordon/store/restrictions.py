@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, case, func, select
+from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select
 
 from paycordon.gateways import Restriction, Settings
 from paycordon.store import Store, schema
-from paycordon.store.holds import standing_of
+from paycordon.store.holds import Hold, standing_of
 from paycordon.store.schema import from_micros, micros
 
 _table = schema.restrictions
@@ -158,6 +158,13 @@ def listed(connection: Connection, *, merchant: str | None = None) -> Sequence[R
     if merchant is not None:
         query = query.where(_table.c.merchant == merchant)
     return [_row(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def of_hold(connection: Connection, hold: Hold) -> Sequence[RestrictionRow]:
+    """Return the restrictions that a hold asks for: of its account, whomever that belongs to now, and its merchant."""
+    query = select(_table).where(or_(_table.c.merchant == hold.merchant, and_(*_key(hold.instance, hold.account))))
+    rows = connection.execute(query.order_by(_table.c.instance, _table.c.account)).mappings()
+    return [_row(dict(row)) for row in rows]
 
 
 def as_text(settings: Settings) -> str:
