@@ -52,7 +52,7 @@ class Plugins:
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(hookspecs)
         for name in sorted(modules):
-            self._register(modules[name], name)
+            self._register(modules[name], name, "plugin")
         given = dict(check_settings or {})
         self.checks: dict[str, Check[Any]] = {}
         for kind in self.check_types().values():
@@ -73,9 +73,9 @@ class Plugins:
         found: dict[str, type[Check[Any]]] = {}
         for plugin, kind in self._registered("register_checks"):
             if not (isinstance(kind, type) and issubclass(kind, Check)):
-                raise PluginError(f"plugin `{plugin}` registers `{kind!r}`, which is not a check class")
+                raise PluginError(f"{plugin} registers `{kind!r}`, which is not a check class")
             if kind.id in found:
-                raise PluginError(f"plugin `{plugin}` registers a second check `{kind.id}`")
+                raise PluginError(f"{plugin} registers a second check `{kind.id}`")
             found[kind.id] = kind
         return dict(sorted(found.items()))
 
@@ -90,20 +90,20 @@ class Plugins:
             except PluginError:
                 raise
             except Exception as error:
-                message = f"plugin `{implementation.plugin_name}` failed in `{hook}`: {type(error).__name__}: {error}"
+                message = f"{implementation.plugin_name} failed in `{hook}`: {type(error).__name__}: {error}"
                 raise PluginError(message) from error
 
     def _add_check(self, kind: type[Check[Any]], settings: CheckSettings | None) -> None:
         check = kind(settings if settings is not None else kind.settings_type())
-        self._register(check, f"check {kind.id}")  # a plugin may well be named like its only check
+        self._register(check, kind.id, "check")  # a plugin may well be named like its only check
         self.checks[kind.id] = check
 
-    def _register(self, plugin: object, name: str) -> None:
+    def _register(self, plugin: object, name: str, what: str) -> None:
         try:
-            self._manager.register(plugin, name)
+            self._manager.register(plugin, f"{what} `{name}`")
             self._require_known_hooks()
         except (pluggy.PluginValidationError, ValueError) as error:
-            raise PluginError(f"plugin `{name}` cannot be used: {_one_line(error)}") from error
+            raise PluginError(f"{what} `{name}` cannot be used: {_one_line(error)}") from error
 
     def _require_known_hooks(self) -> None:
         self._manager.check_pending()
@@ -112,7 +112,7 @@ class Plugins:
         found: dict[str, type[Gateway[Any]]] = {}
         for plugin, kind in self._registered("register_gateways"):
             if kind.name in found:
-                raise PluginError(f"plugin `{plugin}` registers a second adapter `{kind.name}`")
+                raise PluginError(f"{plugin} registers a second adapter `{kind.name}`")
             found[kind.name] = kind
         return dict(sorted(found.items()))
 
@@ -124,7 +124,7 @@ class Plugins:
         strangers = [i.plugin_name for i in implementations if not isinstance(i.plugin, Check)]
         if strangers:
             raise PluginError(
-                f"plugin `{strangers[0]}` implements `{hook}` itself", hint="register a check with `register_checks`"
+                f"{strangers[0]} implements `{hook}` itself", hint="register a check with `register_checks`"
             )
         return tuple(sorted(calls, key=lambda call: call.check.id))
 

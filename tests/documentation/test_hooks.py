@@ -253,7 +253,7 @@ def test_an_argument_that_a_hook_does_not_have_stops_the_start() -> None:
         def screen_payout(self, event: Event, database: Any) -> Iterable[Finding]:
             return []
 
-    with pytest.raises(PluginError, match=r"plugin `probe` cannot be used: .*database"):
+    with pytest.raises(PluginError, match=r"check `probe` cannot be used: .*database"):
         Plugins({"probes": bringing(register_checks=[Curious])})
 
 
