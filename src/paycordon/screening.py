@@ -11,9 +11,11 @@ import asyncio
 import logging
 import os
 import secrets
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -105,6 +107,7 @@ class Cordon:
         self._randomness = randomness
         self._runner = CheckRunner(self._limits.check_deadline.total_seconds(), monotonic)
         self._plans: dict[str, _Plan] = {}
+        self._turns = tuple(threading.Lock() for _ in range(256))
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="paycordon-screen")
 
     @classmethod
@@ -192,14 +195,29 @@ class Cordon:
 
     def _screen(self, event: Event, started: float) -> Decision:
         concealed = self.digester.conceal(event)
-        until = started + self._limits.budget.total_seconds()
-        with self.store.session() as session:
+        budget = self._limits.budget.total_seconds()
+        until = started + budget
+        with self._turn_of(event, budget / 2), self.store.session() as session:
             while True:
                 try:
                     return self._screen_once(session, concealed, started, until)
                 except Superseded:
                     if self._monotonic() >= until:
                         raise StoreUnavailable("the merchant's history kept changing") from None
+
+    @contextmanager
+    def _turn_of(self, event: Event, patience: float) -> Iterator[None]:
+        """Let events of one merchant wait for each other in this process, for a while.
+
+        Judged all at once, all but one would have to be judged again, and some would never get through.
+        """
+        turn = self._turns[hash(event.merchant.id or event.account.id) % len(self._turns)]
+        taken = turn.acquire(timeout=patience)
+        try:
+            yield
+        finally:
+            if taken:
+                turn.release()
 
     def _screen_once(self, session: Session, event: Event, started: float, until: float) -> Decision:
         """Judge on one snapshot.

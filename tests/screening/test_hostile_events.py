@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from paycordon.aggregates import Aggregate, Function
 from paycordon.decisions import Decision, Outcome, RuleMatch
@@ -202,3 +203,23 @@ def test_sums_are_exact_across_signs_and_currencies(store: Store, clock: FrozenC
         event = payout("e-9")
         found = origin(connection, event)
         assert aggregate(connection, event, found.merchant, {"whole": whole}) == {"whole": 2**40 - 4}
+
+
+def test_events_of_one_merchant_do_not_drive_each_other_out(
+    store: Store, make_cordon: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    superseded: list[str] = []
+
+    def noted(connection: Connection, entry: Entry, *more: Any) -> None:
+        try:
+            record(connection, entry, *more)
+        except Superseded:
+            superseded.append(entry.event.id)
+            raise
+
+    monkeypatch.setattr("paycordon.screening.record", noted)
+    cordon = make_cordon(store)
+    with ThreadPoolExecutor(4) as threads:
+        decisions = list(threads.map(lambda n: cordon.screen(payout(f"e-{n}", merchant="m-1")), range(40)))
+    assert not [d for d in decisions if d.id.startswith("unrecorded_")]
+    assert superseded == []
