@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from paycordon.decisions import Decision, Outcome, RuleMatch
 from paycordon.enforcement import Reconciler, Timing
@@ -25,6 +25,7 @@ from paycordon.gateways import (
     Settings,
     Support,
 )
+from paycordon.record.verify import verify
 from paycordon.store import Store, holds, restrictions, schema
 from paycordon.store.ledger import Entry, record
 from paycordon.store.snapshot import origin
@@ -193,6 +194,7 @@ def test_a_release_that_lands_after_another_worker_held_again_is_taken_back(worl
     world.work("w-2", rounds=2)
     assert world.gateway.settings_there == HELD
     assert world.row().baseline == ORDINARY
+    assert verify(world.store).ok
 
 
 @pytest.mark.parametrize("error", [Refused("no"), OutcomeUnknown("silence")])
@@ -223,3 +225,29 @@ def test_a_hold_placed_while_a_call_fails_is_neither_lost_nor_called_stuck(world
     assert world.row().state == "pending"
     world.work()
     assert (world.row().state, world.gateway.settings_there) == ("settled", HELD)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "says"), [('{"schedule":"weekly"}', "is not what the log recorded"), (None, "is missing, but")]
+)
+def test_a_baseline_changed_in_the_store_is_found_by_the_log(world: World, baseline: str | None, says: str) -> None:
+    world.place()
+    world.work()
+    assert verify(world.store).ok
+    with world.store.write() as connection:
+        connection.execute(update(schema.restrictions).values(baseline=baseline))
+    (problem,) = verify(world.store).problems
+    assert "baseline `acct-1`" in str(problem)
+    assert says in str(problem)
+
+
+def test_the_log_agrees_after_release_and_another_hold(world: World) -> None:
+    for settings in (ORDINARY, {"schedule": "weekly"}):
+        world.gateway.settings_there = settings
+        hold = world.place()
+        world.work()
+        assert verify(world.store).ok
+        world.release(hold)
+        world.work()
+        assert world.gateway.settings_there == settings
+    assert verify(world.store).ok

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, delete, select, text, update
 
 from paycordon.coalition.identifiers import Digester
+from paycordon.decisions import Outcome
 from paycordon.plugins import Plugins
 from paycordon.policy import load_policies
 from paycordon.record.checkpoints import Checkpoint, checkpoint, export, load
@@ -19,6 +21,8 @@ from paycordon.record.problems import MAX_LISTED
 from paycordon.record.verify import verify
 from paycordon.screening import Cordon, Limits
 from paycordon.store import Store, holds, schema
+from paycordon.store.ledger import Entry, record
+from paycordon.store.snapshot import origin
 from paycordon.testing import NOON, FrozenClock, make_event
 
 LOG = schema.log
@@ -339,3 +343,12 @@ def test_more_records_than_a_page_are_all_compared(sqlite_store: Store, make_cor
         "event `evt_399`: is missing, entry 400 names it",
         "event `evt_x`: no entry of the log names it",
     ]
+
+
+def test_a_record_of_the_wrong_type_is_named_and_does_not_stop_the_verification(sqlite_store: Store) -> None:
+    with sqlite_store.write() as connection:
+        event = make_event("payment.succeeded", id="evt_0")
+        entry = Entry(event, origin(connection, event), None, Outcome.ALLOW)
+        record(connection, entry, NOON, secrets.token_bytes)
+    edit(sqlite_store, lambda c: c.execute(text("UPDATE events SET body = CAST(body AS BLOB)")))
+    assert problems(sqlite_store) == ["event `evt_0`: is not what entry 1 recorded"]

@@ -29,7 +29,7 @@ Said = Mapping[str, Any]
 
 
 class CrossCheck:
-    """Compares events, decisions and holds with the log's entries; use as a context manager.
+    """Compares events, decisions, holds and baselines with the log's entries; use as a context manager.
 
     Hand it all entries by `take`, then call `end` for the records that no entry names.
     """
@@ -39,6 +39,9 @@ class CrossCheck:
         self._problems = problems
         self._named = sqlite3.connect("")  # a temporary file that the database deletes by itself
         self._named.execute("CREATE TABLE named (kind TEXT, a TEXT, b TEXT, PRIMARY KEY (kind, a, b)) WITHOUT ROWID")
+        self._named.execute(
+            "CREATE TABLE baselines (instance TEXT, account TEXT, digest TEXT, PRIMARY KEY (instance, account))"
+        )
         self._named.execute("CREATE TABLE released (hold TEXT PRIMARY KEY, by TEXT, reason_digest TEXT) WITHOUT ROWID")
 
     def __enter__(self) -> Self:
@@ -52,6 +55,9 @@ class CrossCheck:
     def take(self, entries: Sequence[Any]) -> None:
         """Compare the records that these entries name."""
         said = [(row.seq, content) for row in entries if (content := _content(row.payload)) is not None]
+        for row in entries:
+            if row.kind == "restriction.baseline":
+                self._note_baseline(_content(row.payload) or {})
         for start in range(0, len(said), _PAGE):
             part = said[start : start + _PAGE]
             self._take_events(part)
@@ -70,6 +76,7 @@ class CrossCheck:
             if not self._is_named("decision", row.id):
                 self._add("unnamed", "decision", row.id, "no entry of the log names it")
         self._check_holds()
+        self._check_baselines()
 
     def _take_events(self, said: Sequence[tuple[int, Said]]) -> None:
         named = {(c["instance"], c["event"]): (seq, c) for seq, c in said if _texts(c, "instance", "event")}
@@ -83,7 +90,7 @@ class CrossCheck:
             row = found.get(key)
             if row is None:
                 self._add("missing", "event", key[1], f"is missing, entry {seq} names it", seq)
-            elif digest_of(row.body) != content.get("event_digest"):
+            elif _digest(row.body) != content.get("event_digest"):
                 self._add("changed", "event", key[1], f"is not what entry {seq} recorded", seq)
             elif (row.merchant, row.seq) != (content.get("merchant"), content.get("seq")) or not _columns_agree(row):
                 self._add("changed", "event", key[1], "its columns are not what its text says", seq)
@@ -98,7 +105,7 @@ class CrossCheck:
             row = found.get(key)
             if row is None:
                 self._add("missing", "decision", key, f"is missing, entry {seq} names it", seq)
-            elif digest_of(row.body) != content.get("decision_digest"):
+            elif _digest(row.body) != content.get("decision_digest"):
                 self._add("changed", "decision", key, f"is not what entry {seq} recorded", seq)
             elif _of_decision(row) != tuple(content.get(n) for n in ("outcome", "merchant", "instance", "event")):
                 self._add("changed", "decision", key, "its columns are not what its text says", seq)
@@ -135,8 +142,28 @@ class CrossCheck:
                 self._add("changed", "hold", row.id, "is in force, but the log says that it was released")
         elif entry is None:
             self._add("changed", "hold", row.id, "is released, but no entry of the log says so")
-        elif entry != (row.released_by, digest_of(row.release_reason or "")):
+        elif entry != (row.released_by, _digest(row.release_reason or "")):
             self._add("changed", "hold", row.id, "its release is not what the log says")
+
+    def _note_baseline(self, content: Said) -> None:
+        if _texts(content, "instance", "account", "settings_digest"):
+            row = (content["instance"], content["account"], content["settings_digest"])
+            self._named.execute("INSERT OR REPLACE INTO baselines VALUES (?, ?, ?)", row)
+
+    def _check_baselines(self) -> None:
+        """Compare what releases will restore, for whoever changes that decides how a merchant is paid out."""
+        table = schema.restrictions
+        columns = (table.c.instance, table.c.account, table.c.baseline, table.c.applied)
+        for row in self._all(table, columns, (table.c.instance, table.c.account)):
+            if row.baseline is None:
+                if row.applied != "none":
+                    self._add("missing", "baseline", row.account, "is missing, but the account is restricted")
+                continue
+            logged = self._named.execute(
+                "SELECT digest FROM baselines WHERE instance = ? AND account = ?", (row.instance, row.account)
+            ).fetchone()
+            if logged != (_digest(row.baseline),):
+                self._add("changed", "baseline", row.account, "is not what the log recorded")
 
     def _note_missing_holds(self) -> None:
         holds = schema.holds
@@ -170,6 +197,11 @@ def _content(payload: object) -> Said | None:
     except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def _digest(stored: object) -> str:
+    """Digest what a column of text holds; SQLite lets anybody store something else there, which equals nothing."""
+    return digest_of(stored) if isinstance(stored, str) else ""
 
 
 def _texts(content: Said, *names: str) -> bool:
