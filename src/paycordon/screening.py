@@ -256,7 +256,9 @@ class Cordon:
     ) -> Decision:
         findings, errors = self._run_checks(event, known, numbers, plan, until)
         of_policies = {name: numbers[name] for name in plan.of_policies}
-        judged = evaluate(self.policies, event, findings, of_policies, check_errors=errors, standing=known.standing)
+        # What has happened already cannot be stopped any more, whatever is in force.
+        standing = known.standing if event.stage in SCREENED_STAGES else Outcome.ALLOW
+        judged = evaluate(self.policies, event, findings, of_policies, check_errors=errors, standing=standing)
         return Decision(
             id=new_id("dec", known.now, self._randomness),
             event_id=event.id,

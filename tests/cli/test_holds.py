@@ -66,6 +66,7 @@ def test_a_release_says_who_and_why_and_leaves_a_log_entry(cli, hold: str) -> No
         (("--by", " ", "--reason", "why", "--yes"), "`--by` and `--reason`"),
         (("--by", "anna", "--reason", "", "--yes"), "`--by` and `--reason`"),
         (("--by", "anna", "--reason", "why"), "`--yes`"),
+        (("--by", "anna", "--reason", "paid with 4242 4242 4242 4242", "--yes"), "card number"),
     ],
 )
 def test_a_release_needs_a_name_a_reason_and_a_yes(cli, hold: str, options: tuple[str, ...], told: str) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, func, select
 from paycordon.aggregates import Aggregate, Function
 from paycordon.decisions import Decision, Outcome, RuleMatch
 from paycordon.events import Event, EventType, Money
+from paycordon.record.verify import verify
 from paycordon.screening import Cordon
 from paycordon.store import Store, restrictions, schema
 from paycordon.store.ledger import Entry, Superseded, record
@@ -223,3 +224,13 @@ def test_events_of_one_merchant_do_not_drive_each_other_out(
         decisions = list(threads.map(lambda n: cordon.screen(payout(f"e-{n}", merchant="m-1")), range(40)))
     assert not [d for d in decisions if d.id.startswith("unrecorded_")]
     assert superseded == []
+    assert verify(store).ok
+
+
+def test_context_is_allowed_even_while_its_merchant_is_held(
+    store: Store, make_cordon: Make, clock: FrozenClock
+) -> None:
+    hold(store, payout("e-1", merchant="m-1"), clock())
+    payment = make_event("payment.succeeded", id="e-2", merchant={"id": "m-1"}, payment=PAYMENT)
+    assert make_cordon(store).screen(payment).outcome is Outcome.ALLOW
+    assert make_cordon(store).screen(payout("e-3", merchant="m-1")).outcome is Outcome.HOLD

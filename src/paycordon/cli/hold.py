@@ -83,12 +83,14 @@ def release(
     as_json: JsonOption = False,
 ) -> None:
     """Release a hold: workers then make the gateways agree with what still holds."""
+    from paycordon.cardnumbers import looks_like_card_number
     from paycordon.cli.inputs import checked
     from paycordon.screening import utc_now
     from paycordon.store.holds import get
     from paycordon.store.holds import release as release_hold
 
     checked("`--by` and `--reason` must say something", bool(by.strip() and reason.strip()))
+    checked("`--reason` looks like it holds a card number, which is never taken", not looks_like_card_number(reason))
     checked("not asking without a terminal; confirm with `--yes`", yes or (sys.stdin.isatty() and not as_json))
     store = open_store(config)
     try:
