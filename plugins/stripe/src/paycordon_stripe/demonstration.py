@@ -25,7 +25,8 @@ class StripeDemonstration(Demonstration):
     def __enter__(self) -> Self:
         """Start the simulator with the two merchants' accounts."""
         self._simulator.start()
-        self._shop = self._simulator.create_account(country="DE")
+        last_year = self._simulator.clock() - timedelta(days=365)
+        self._shop = self._simulator.create_account(country="DE", created=int(last_year.timestamp()))
         self._applicant = self._simulator.create_account(country="NL")
         return self
 
@@ -50,7 +51,7 @@ class StripeDemonstration(Demonstration):
         shop, applicant = self._shop, self._applicant
         ago = {days: now - timedelta(days=days) for days in (20, 10, 2)}
         application = self._event("account.updated", self._account(applicant, now, _KNOWN_FINGERPRINT), now, applicant)
-        forged = self._event("payout.created", stripe.payout("po_forged", now), now, shop)
+        forged = stripe.event("payout.created", stripe.payout("po_forged", now), now, account=shop, livemode=False)
         new_bank = stripe.bank_account("ba_1SimNew", shop, "fpSyntheticShopNew")
         return [
             self._shown(
@@ -115,6 +116,9 @@ class StripeDemonstration(Demonstration):
         )
 
     def _event(self, type_: str, object_: dict[str, Any], at: datetime, account: str) -> dict[str, Any]:
+        # What a delivery is about can be read at Stripe, and the adapter does read it.
+        if object_["object"] in ("payout", "dispute"):
+            self._simulator.put(f"{object_['object']}s", account, object_)
         return stripe.event(type_, object_, at, account=account, livemode=False)
 
     def _shown(self, title: str, account: str, event: dict[str, Any]) -> ShownDelivery:
