@@ -328,10 +328,10 @@ def test_where_nobody_listens_nothing_has_happened(make_gateway, subject_of):
         make_gateway(url).read(subject_of("acct_1"))
 
 
-def test_a_wrong_key_is_refused_and_not_shown(make_gateway, simulator, subject):
+def test_a_wrong_key_is_tried_again_later_and_not_shown(make_gateway, simulator, subject):
     gateway = make_gateway(simulator.base_url, api_key="sk_live_very_wrong")
 
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RetryLater) as caught:
         gateway.read(subject)
 
     assert "very_wrong" not in str(caught.value)

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from paycordon.errors import Refused
+from paycordon.errors import Refused, RetryLater
 from paycordon.events import Account, Dispute, Event, Money, Payout
 from paycordon.testing.clock import NOON
-from paycordon_stripe.simulator import events
+from paycordon_stripe.simulator import Fault, FaultKind, events
 
 pytestmark = pytest.mark.usefixtures("lawful")
 
@@ -82,3 +82,10 @@ def test_a_text_that_no_event_takes_does_not_keep_an_account_from_being_resolved
     event = gateway.resolve(event_about(account))
 
     assert event.merchant.name == text.replace("\0", "")[:2_048]
+
+
+def test_a_key_that_is_not_accepted_is_no_reason_to_judge_on_less(gateway, simulator, account):
+    simulator.inject(Fault(FaultKind.ANSWER, "GET", status=401))
+
+    with pytest.raises(RetryLater):
+        gateway.resolve(event_about(account))

@@ -1,14 +1,15 @@
 """The one place that says what an answer of Stripe, or its absence, means for us.
 
-========================================  =====================  =====================
-what came back                            to a read              to a write
-========================================  =====================  =====================
-no connection was made                    `RetryLater`           `RetryLater`
-429, 409                                  `RetryLater`           `RetryLater`
-5xx, time-out, connection lost            `RetryLater`           `OutcomeUnknown`
-2xx that cannot be read                   `RetryLater`           `OutcomeUnknown`
-any other status                          `Refused`              `Refused`
-========================================  =====================  =====================
+=========================================  =====================  =====================
+what came back                             to a read              to a write
+=========================================  =====================  =====================
+no connection was made                     `RetryLater`           `RetryLater`
+429, 409                                   `RetryLater`           `RetryLater`
+401: our key, not the account, is refused  `RetryLater`           `Refused`
+5xx, time-out, connection lost             `RetryLater`           `OutcomeUnknown`
+2xx that cannot be read                    `RetryLater`           `OutcomeUnknown`
+any other status                           `Refused`              `Refused`
+=========================================  =====================  =====================
 
 The texts name Stripe's code and request id, which a person can look up, and repeat neither Stripe's message nor the
 body: both may quote personal data.
@@ -52,6 +53,8 @@ def meaning_of(error: Exception, *, writing: bool) -> ActionError:
     said = _said(error, status)
     if status in (409, 429):
         return RetryLater(f"stripe asks to wait: {said}", after=_retry_after(error))
+    if status == 401 and not writing:  # of a key being replaced: what was to be read is read once it is
+        return RetryLater(f"stripe does not accept the key: {said}")
     if isinstance(status, int) and 400 <= status < 500:
         return Refused(f"stripe refuses: {said}")
     if writing and not _never_sent(error):
