@@ -121,12 +121,14 @@ class Cordon:
         return cls.from_loaded(load_config(Path(path), environ))
 
     @classmethod
-    def from_loaded(cls, config: Config, plugins: Plugins | None = None) -> Self:
+    def from_loaded(cls, config: Config, plugins: Plugins | None = None, *, patience: timedelta | None = None) -> Self:
         """Open a deployment whose configuration was read already; raises as `from_config`.
 
         Args:
             config: the configuration.
             plugins: what to use instead of the installed plugins.
+            patience: how long to wait for a lock of the database; the screening budget by default, for no caller must
+                wait longer than it asked for. Workers have nobody waiting.
         """
         plugins = plugins or load_plugins(config)
         policies = load_policies(config.policies)
@@ -139,8 +141,7 @@ class Cordon:
             timedelta(milliseconds=config.screening.check_deadline_ms),
             config.screening.when_unavailable,
         )
-        # A locked database must not keep a caller longer than it asked for.
-        store = Store.open(config.store, patience=limits.budget)
+        store = Store.open(config.store, patience=patience or limits.budget)
         return cls(store, policies, plugins, digester, limits=limits)
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from starlette.routing import Mount
 
 from paycordon.screening import Cordon
 from paycordon.server import create_app
-from paycordon.store import Store
+from paycordon.store import Store, schema
 from paycordon.store.deliveries import counts
 from paycordon.testing import make_event
 
@@ -43,13 +43,35 @@ def event_json(**overrides: Any) -> dict[str, Any]:
     return make_event("payout.requested").model_dump(mode="json", exclude_none=True) | overrides
 
 
+def payment_json() -> dict[str, Any]:
+    return make_event("payment.succeeded").model_dump(mode="json", exclude_none=True)
+
+
 def test_screening_answers_only_what_may_leave(app: Any) -> None:
     response = ask(app, "POST", "/v1/screen", json=event_json(), headers=BEARER)
     assert response.status_code == 200
-    assert set(response.json()) == {"decision_id", "outcome", "merchant_reason"}
+    assert set(response.json()) == {"decision_id", "outcome", "merchant_reason", "in_force"}
     assert response.json()["outcome"] == "allow"
     again = ask(app, "POST", "/v1/screen", json=event_json(), headers=BEARER)
     assert again.json() == response.json()
+
+
+def test_what_stands_in_the_way_now_is_told_apart_from_what_was_decided(app: Any, store: Store) -> None:
+    def answer() -> tuple[str, str]:
+        told = ask(app, "POST", "/v1/screen", json=event_json(), headers=BEARER).json()
+        return told["outcome"], told["in_force"]
+
+    assert answer() == ("allow", "allow")
+    given = dict.fromkeys(("id", "decision_id", "subject_kind", "subject_id", "rule", "merchant_reason"), "synthetic")
+    hold = {**given, "merchant": "m_1", "instance": "acme", "account": "acct_1", "outcome": "hold", "created_at": 0}
+    with store.write() as connection:
+        connection.execute(schema.holds.insert().values(hold))
+    assert answer() == ("allow", "hold"), "a hold placed since stands in the way of what was allowed"
+    payment = ask(app, "POST", "/v1/screen", json=payment_json(), headers=BEARER).json()
+    assert payment["in_force"] == "allow", "a payment is context, and holds do not touch it"
+    with store.write() as connection:
+        connection.execute(schema.holds.update().values(released_at=1))
+    assert answer() == ("allow", "allow")
 
 
 @pytest.mark.parametrize(

@@ -28,10 +28,11 @@ def work(
     from paycordon.doctor import require_writable
     from paycordon.plugins import open_gateways
     from paycordon.screening import Cordon
+    from paycordon.store.engine import DEFAULT_PATIENCE
     from paycordon.working import Worker
 
     loaded = read_config(config)
-    cordon = Cordon.from_loaded(loaded)
+    cordon = Cordon.from_loaded(loaded, patience=DEFAULT_PATIENCE)
     try:
         gateways = open_gateways(loaded, cordon.plugins)
         worker = Worker(cordon, gateways, checkpoint_key=loaded.log_signing_key)

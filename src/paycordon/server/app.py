@@ -20,7 +20,7 @@ from paycordon.events import Event
 from paycordon.gateways import Gateway
 from paycordon.intake import Intake
 from paycordon.metrics import Metrics
-from paycordon.screening import Cordon, utc_now
+from paycordon.screening import SCREENED_STAGES, Cordon, utc_now
 from paycordon.server.access import Access
 from paycordon.store import Store
 
@@ -92,8 +92,17 @@ def _reachable(store: Store) -> bool:
 def _add_screening(app: FastAPI, cordon: Cordon) -> None:
     @app.post("/v1/screen")
     async def screen(event: Event) -> dict[str, JsonValue]:
-        """Judge an event. The answer holds all that may leave the risk team, and nothing else."""
-        return (await cordon.screen_async(event)).outward()
+        """Judge an event. The answer holds all that may leave the risk team, and nothing else.
+
+        `outcome` is what was decided and never changes; `in_force` is what stands in the way now, after what people
+        have released or placed since: `allow` and `review` let the activity go on.
+        """
+        decision = await cordon.screen_async(event)
+        now = decision.outcome
+        if event.stage in SCREENED_STAGES:
+            standing = await cordon.in_force_async(decision)
+            now = standing if standing.stops or now.stops else now
+        return {**decision.outward(), "in_force": now.value}
 
 
 def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
