@@ -30,7 +30,7 @@ from paycordon.gateways import (
 )
 from paycordon.record.verify import verify
 from paycordon.screening import Cordon
-from paycordon.store import deliveries, indicators, restrictions
+from paycordon.store import decisions, deliveries, indicators, restrictions
 from paycordon.testing import make_event
 from paycordon.working import Duty, Pace, Worker, drain, owner_name, run
 
@@ -45,10 +45,16 @@ class PlainGateway(Gateway[GatewaySettings]):
     settings_type = GatewaySettings
     capabilities = {}
 
-    def __init__(self, instance: str, before_read: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        instance: str,
+        before_read: Callable[[], None] = lambda: None,
+        before_resolve: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(instance, GatewaySettings(adapter="plain", mode=Mode.LIVE))
         self.state = Restriction.NONE
         self.before_read = before_read
+        self.before_resolve = before_resolve
 
     def verify(self, delivery: Delivery, now: datetime) -> list[Message]:
         raise NotImplementedError
@@ -57,6 +63,7 @@ class PlainGateway(Gateway[GatewaySettings]):
         yield Event.model_validate(message.body["event"])
 
     def resolve(self, event: Event) -> Event:
+        self.before_resolve()
         return event
 
     def read(self, subject: Subject) -> GatewayState:
@@ -151,6 +158,40 @@ def test_a_gateway_that_never_answers_delays_no_other(cordon: Cordon) -> None:
         assert not settled(cordon, "dead")
         answer.set()
         until(lambda: settled(cordon, "dead"))
+
+
+def deliver(cordon: Cordon, instance: str) -> Event:
+    event = make_event(id=f"evt_{instance}", instance=instance)
+    message = Message(f"msg_{instance}", "onboarding", {"event": event.model_dump(mode="json")})
+    assert deliveries.store_messages(cordon.store, instance, [message], event.occurred_at) == 1
+    return event
+
+
+def screened(cordon: Cordon, event: Event) -> bool:
+    with cordon.store.read() as connection:
+        return decisions.of_event(connection, event.instance, event.id) is not None
+
+
+def test_a_gateway_that_never_answers_does_not_keep_the_deliveries_of_others_from_being_screened(
+    cordon: Cordon,
+) -> None:
+    answer = threading.Event()
+    dead = PlainGateway("dead", before_resolve=lambda: answer.wait(PATIENCE) and None)
+    of_dead, of_alive = deliver(cordon, "dead"), deliver(cordon, "alive")
+
+    with working(Worker(cordon, {"dead": dead, "alive": PlainGateway("alive")}, pace=QUICK).run):
+        until(lambda: screened(cordon, of_alive))
+        assert not screened(cordon, of_dead)
+        answer.set()
+        until(lambda: screened(cordon, of_dead))
+
+
+def test_a_delivery_of_an_instance_that_is_not_configured_waits_until_it_is(cordon: Cordon) -> None:
+    event = deliver(cordon, "later")
+    assert Worker(cordon, {"acme": PlainGateway("acme")}).drain() == 0
+    assert not screened(cordon, event)
+    assert Worker(cordon, {"later": PlainGateway("later")}).drain() == 1
+    assert screened(cordon, event)
 
 
 def test_a_gateway_that_fails_is_left_for_later_and_does_not_keep_a_drain_from_ending(cordon: Cordon) -> None:

@@ -1,8 +1,8 @@
 """The worker process: several duties side by side, each in a thread of its own.
 
-Deliveries are screened in one thread, and each gateway instance is reconciled in one, so that a dead gateway delays no
-other. All work is claimed under leases: any number of workers may run, on any number of machines, and one that is
-killed loses nothing.
+The deliveries of each gateway instance are screened in one thread and its accounts reconciled in another, so that a
+dead gateway delays no other. Messages of an instance that is not configured wait until it is. All work is claimed under
+leases: any number of workers may run, on any number of machines, and one that is killed loses nothing.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Worker:
 
     Args:
         cordon: the engine; its store holds the work.
-        gateways: the adapters by instance; each is reconciled in a thread of its own.
+        gateways: the adapters by instance; each has threads of its own.
         checkpoint_key: the log's signing key in PEM; without one no checkpoints are made.
         owner: a name no other worker has; leases carry it.
         clock: says what time it is, UTC.
@@ -99,9 +99,10 @@ class Worker:
         self._pace = pace or Pace()
         owner = owner or owner_name()
         store, metrics = cordon.store, cordon.metrics
-        deliveries = DeliveryWorker(store, gateways, cordon, clock, owner, metrics=metrics)
-        self._duties = [Duty("deliveries", deliveries.run_once)]
+        self._duties: list[Duty] = []
         for instance, gateway in gateways.items():
+            deliveries = DeliveryWorker(store, gateways, cordon, clock, owner, instance=instance, metrics=metrics)
+            self._duties.append(Duty(f"deliveries of {instance}", deliveries.run_once))
             reconciler = Reconciler(store, gateway, owner=owner, clock=clock, sleep=sleep, metrics=metrics)
             self._duties.append(Duty(f"reconciliation of {instance}", reconciler.run_once))
         if checkpoint_key is not None:

@@ -44,6 +44,7 @@ class DeliveryWorker:
         cordon: what screens the events.
         clock: says what time it is, UTC.
         owner: a name no other worker has; leases carry it.
+        instance: the only instance whose messages are worked on; those of all by default.
         lease: for how long claimed messages are this worker's; longer than one message ever takes.
         metrics: where attempts are counted.
     """
@@ -56,6 +57,7 @@ class DeliveryWorker:
         clock: Callable[[], datetime],
         owner: str,
         *,
+        instance: str | None = None,
         lease: timedelta = DEFAULT_LEASE,
         metrics: Metrics | None = None,
     ) -> None:
@@ -64,6 +66,7 @@ class DeliveryWorker:
         self._cordon = cordon
         self._clock = clock
         self._owner = owner
+        self._instance = instance
         self._lease = lease
         self._metrics = metrics or Metrics()
 
@@ -76,7 +79,7 @@ class DeliveryWorker:
             StoreUnavailable: the round ended early; what was claimed is free again, at the latest when its lease
                 runs out.
         """
-        remaining = claim(self._store, self._owner, self._clock(), self._lease, BATCH)
+        remaining = claim(self._store, self._owner, self._clock(), self._lease, BATCH, instance=self._instance)
         worked = 0
         # Half of the lease stays in reserve, so that the message begun last is still ours when it is finished.
         until = self._clock() + self._lease / 2

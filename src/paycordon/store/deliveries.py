@@ -37,7 +37,8 @@ _insert = Prepared(
 )
 _DUE = (
     "SELECT id, instance, message_id, type, received_at, body, failures, lease_owner FROM deliveries "
-    "WHERE state = 'waiting' AND due_at <= :now AND lease_until <= :now ORDER BY due_at, id LIMIT :limit"
+    "WHERE state = 'waiting' AND due_at <= :now AND lease_until <= :now AND instance = COALESCE(:instance, instance) "
+    "ORDER BY due_at, id LIMIT :limit"
 )
 _due = {"sqlite": Prepared(text(_DUE)), "postgresql": Prepared(text(f"{_DUE} FOR UPDATE SKIP LOCKED"))}
 _lease = Prepared(
@@ -155,15 +156,18 @@ def store_messages(store: Store, instance: str, messages: Iterable[Message], now
         return sum(_insert(connection, row).rowcount for row in rows)
 
 
-def claim(store: Store, owner: str, now: datetime, lease: timedelta, limit: int = 20) -> list[StoredDelivery]:
-    """Take up to `limit` due messages for `lease`; what another worker holds is passed over.
+def claim(
+    store: Store, owner: str, now: datetime, lease: timedelta, limit: int = 20, *, instance: str | None = None
+) -> list[StoredDelivery]:
+    """Take up to `limit` due messages for `lease`, of one instance or of all; what another worker holds is passed over.
 
     Raises:
         StoreUnavailable: nothing was claimed.
     """
     until = micros(now + lease)
+    wanted = {"now": micros(now), "limit": limit, "instance": instance}
     with store.write() as connection:
-        due = [_Due(*row) for row in _due[store.dialect](connection, {"now": micros(now), "limit": limit})]
+        due = [_Due(*row) for row in _due[store.dialect](connection, wanted)]
         claimed = []
         for row in _alone_if_suspect(due):
             failures = row.failures + (row.lease_owner is not None)
