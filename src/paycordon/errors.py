@@ -27,6 +27,7 @@ None of them repeats a secret, a card number or, outside the facilitator's own l
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -34,6 +35,13 @@ from pathlib import Path
 
 class PaycordonError(Exception):
     """Base of every error this package raises on purpose."""
+
+
+def type_and_place(error: BaseException) -> str:
+    """Name an exception's type and where it was raised; its text is left out, for it may repeat personal data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from paycordon.checks.base import Check
 from paycordon.context import Context
 from paycordon.decisions import CheckError, ErrorKind, Finding
+from paycordon.errors import type_and_place
 from paycordon.events import Event
 
 MAX_FINDINGS = 100
@@ -207,7 +206,7 @@ def _call(call: CheckCall, event: Event, context: Context) -> _Result:
         returned = call.function(*[arguments[name] for name in call.argnames])
         return _validated(call.check, returned)
     except BaseException as error:  # a check may raise anything, SystemExit included
-        return CheckError(check=call.check.id, kind=ErrorKind.RAISED, detail=_where(error))
+        return CheckError(check=call.check.id, kind=ErrorKind.RAISED, detail=type_and_place(error))
 
 
 def _validated(check: Check[Any], returned: object) -> _Result:
@@ -248,11 +247,3 @@ def _copied(finding: Finding) -> Finding:
     if len(text) > MAX_FINDING_BYTES:
         raise ValueError("the evidence is too long")
     return Finding.model_validate_json(text)
-
-
-def _where(error: BaseException) -> str:
-    """Name an exception and its place; its text is left out, for it may repeat personal data."""
-    frames = traceback.extract_tb(error.__traceback__)
-    last = frames[-1] if frames else None
-    place = f" at {Path(last.filename).name}:{last.lineno}" if last else ""
-    return f"{type(error).__name__}{place}"

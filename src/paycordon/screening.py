@@ -36,9 +36,8 @@ from paycordon.plugins import load as load_plugins
 from paycordon.policy import PolicySet, evaluate, load_policies
 from paycordon.store import Store
 from paycordon.store.engine import Session
-from paycordon.store.holds import standing_of
 from paycordon.store.ledger import Entry, Superseded, record
-from paycordon.store.snapshot import Origin, aggregate, context, origin, standing_alone
+from paycordon.store.snapshot import Origin, aggregate, context, origin, standing_alone, standing_of
 
 SCREENED_STAGES = frozenset({Stage.MERCHANT, Stage.PAYOUT, Stage.DISPUTE})
 UNAVAILABLE_REASON = "processing_delayed"

@@ -13,16 +13,14 @@ import secrets
 import socket
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from paycordon.enforcement.reconcile import Reconciler
-from paycordon.errors import StoreUnavailable
+from paycordon.errors import StoreUnavailable, type_and_place
 from paycordon.gateways import Gateway
 from paycordon.intake import DeliveryWorker
 from paycordon.screening import Cordon, utc_now
@@ -173,9 +171,7 @@ def _report(duty: Duty, pace: Pace, error: Exception, failures: int) -> float:
         _logger.error("%s: %s; next try in %.0f s", duty.name, error, seconds)
     else:
         # The text of an unforeseen exception may repeat personal data, so only its type and place are logged.
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        what = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
-        _logger.critical("%s: failed with %s; next try in %.0f s", duty.name, what, seconds)
+        _logger.critical("%s: failed with %s; next try in %.0f s", duty.name, type_and_place(error), seconds)
     return seconds
 
 

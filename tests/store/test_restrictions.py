@@ -14,9 +14,8 @@ from paycordon.events import Event
 from paycordon.gateways import Restriction
 from paycordon.screening import Cordon
 from paycordon.store import Store, holds, restrictions, schema
-from paycordon.store.holds import standing_of
 from paycordon.store.ledger import Entry, record
-from paycordon.store.snapshot import origin
+from paycordon.store.snapshot import origin, standing_of
 from paycordon.testing import NOON, make_event
 
 

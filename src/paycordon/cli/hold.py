@@ -50,8 +50,9 @@ def show(hold_id: HoldId, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOp
     """Show a hold, the decision behind it with its evidence, and how far the gateways agree."""
     from paycordon.cli.screen import described
     from paycordon.store.decisions import get as get_decision
-    from paycordon.store.holds import get, standing_of
+    from paycordon.store.holds import get
     from paycordon.store.restrictions import of_hold
+    from paycordon.store.snapshot import standing_of
 
     store = open_store(config)
     try:

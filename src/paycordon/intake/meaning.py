@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from paycordon.cardnumbers import looks_like_card_number, paths_of_card_numbers
-from paycordon.errors import PaycordonError, PayloadInvalid
+from paycordon.errors import PaycordonError, PayloadInvalid, type_and_place
 from paycordon.events import Event
 from paycordon.gateways import Gateway, Message
 
@@ -66,6 +64,4 @@ def described(error: Exception) -> str:
     """
     if isinstance(error, PaycordonError):
         return f"{type(error).__name__}: {error}"
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{place}"
+    return type_and_place(error)

@@ -6,22 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
 from paycordon.decisions import Outcome
 from paycordon.errors import Conflict, NotFound
 from paycordon.record.log import append, digest_of
 from paycordon.store import schema
 from paycordon.store.ledger import add_case_event, want_reconciled
-from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_micros, micros
-
-_standing = Prepared(
-    text(
-        "SELECT outcome FROM holds WHERE released_at IS NULL AND merchant = :merchant "
-        "UNION SELECT outcome FROM holds WHERE released_at IS NULL AND instance = :instance AND account = :account"
-    )
-)
+from paycordon.store.snapshot import standing_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +40,6 @@ class Hold:
     def active(self) -> bool:
         """Whether it still restricts anything."""
         return self.released_at is None
-
-
-def standing_of(connection: Connection, merchant: str, instance: str, account: str) -> Outcome:
-    """Return the most severe outcome of the active holds on a merchant or on one account."""
-    rows = _standing(connection, {"merchant": merchant, "instance": instance, "account": account})
-    return Outcome.most_severe(*(Outcome(row[0]) for row in rows))
 
 
 def get(connection: Connection, hold_id: str) -> Hold:

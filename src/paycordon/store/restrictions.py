@@ -12,8 +12,9 @@ from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select
 
 from paycordon.gateways import Restriction, Settings
 from paycordon.store import Store, schema
-from paycordon.store.holds import Hold, standing_of
+from paycordon.store.holds import Hold
 from paycordon.store.schema import from_micros, micros
+from paycordon.store.snapshot import standing_of
 
 _table = schema.restrictions
 

@@ -92,11 +92,16 @@ def origin(connection: Connection, event: Event) -> Origin:
     return Origin(merchant, linked, recorded, decision, seq or 0)
 
 
+def standing_of(connection: Connection, merchant: str, instance: str, account: str) -> Outcome:
+    """Return the most severe outcome of the active holds on a merchant or on one account."""
+    rows = _standing(connection, {"merchant": merchant, "instance": instance, "account": account})
+    return Outcome.most_severe(*(Outcome(row[0]) for row in rows))
+
+
 def context(connection: Connection, event: Event, merchant: str, now: datetime) -> Context:
     """Read all of a check's context but the aggregates. The event's identifiers are digests."""
     digests = [i.digest for i in event.identifiers if i.digest]
     shared = [i.digest for i in event.identifiers if i.digest and i.kind in SHARED_KINDS]
-    standing = _standing(connection, {"merchant": merchant, "instance": event.instance, "account": event.account.id})
     known = _known(connection, {"merchant": merchant})
     return Context(
         now=now,
@@ -104,7 +109,7 @@ def context(connection: Connection, event: Event, merchant: str, now: datetime) 
         indicators=_indicators(connection, digests, now),
         shared=_shared(connection, shared, merchant),
         known=tuple(KnownIdentifier(k, d, from_micros(first), from_micros(last)) for k, d, first, last in known),
-        standing=Outcome.most_severe(*(Outcome(row[0]) for row in standing)),
+        standing=standing_of(connection, merchant, event.instance, event.account.id),
     )
 
 

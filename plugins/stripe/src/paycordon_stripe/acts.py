@@ -139,7 +139,7 @@ class Acts:
 
     def _schedule_write(self, account: str, schedule: dict[str, object]) -> _Write:
         def send(params: dict[str, Any], key: str) -> _Answer:
-            return self._client.v1.accounts.update(account, params, {"idempotency_key": key})  # type: ignore[arg-type]
+            return self._client.v1.accounts.update(account, params, {"idempotency_key": key})  # type: ignore[arg-type]  # a dict
 
         params = {"settings": {"payouts": {"schedule": schedule}}} if schedule else {}
         return _Write("schedule", params, send)
@@ -147,7 +147,7 @@ class Acts:
     def _capability_write(self, account: str, name: str, requested: bool) -> _Write:
         def send(params: dict[str, Any], key: str) -> _Answer:
             options: stripe.RequestOptions = {"idempotency_key": key}
-            return self._client.v1.accounts.capabilities.update(account, name, params, options)  # type: ignore[arg-type]
+            return self._client.v1.accounts.capabilities.update(account, name, params, options)  # type: ignore[arg-type]  # a dict
 
         return _Write(f"capability:{name}", {"requested": requested}, send)
 
