@@ -172,11 +172,12 @@ class Payout(Record):
 
 
 class Dispute(Record):
-    """A payer's claim against a payment."""
+    """A payer's claim against a payment. `payer` is the same token as the payment's."""
 
     id: OpaqueId
     amount: Money
     payment: OpaqueId | None = None
+    payer: Text | None = None
     reason: Text | None = None
     status: Text | None = None
     network_reason_code: Text | None = None
@@ -190,6 +191,7 @@ class Payment(Record):
     amount: Money
     payer: Text | None = None
     payer_country: Country | None = None
+    payer_time_zone: Annotated[str | None, Field(max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$", description="IANA")] = None
 
 
 class SubjectKind(StrEnum):
