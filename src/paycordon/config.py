@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
@@ -13,15 +13,18 @@ from paycordon.decisions import Outcome
 from paycordon.documents import Document, Problem, error_from, read_document, validate
 from paycordon.errors import ConfigError, Position
 from paycordon.events import Mode
+from paycordon.policy.load import PolicyFiles
 from paycordon.secretrefs import Secrets, is_reference, plain_secrets
 
+BINDINGS_FILE = "bindings.yaml"
+RATES_FILE = "rates.csv"
 MIN_KEY_BYTES = 32
 MIN_TOKEN_LENGTH = 24
 _M = TypeVar("_M", bound=BaseModel)
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 _Secret = Annotated[StrictStr, Field(repr=False)]
 _PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]*@")
-_WITH_REFERENCES = ("store", "identifier_keys", "log_signing_key", "api_token", "checks", "gateways")
+_WITH_REFERENCES = ("store", "identifier_keys", "log_signing_key", "api_token", "approvals", "checks", "gateways")
 _RELATIVE_SQLITE = re.compile(r"^(sqlite(?:\+\w+)?:///)(?![/:])(.+)$")
 
 
@@ -53,6 +56,13 @@ class Screening(_Section):
     when_unavailable: Outcome = Outcome.HOLD
 
 
+class Approvals(_Section):
+    """Who may sign policies, as Ed25519 public keys in PEM by name, and whether unsigned changes are refused."""
+
+    required: bool = False
+    signers: dict[_Name, StrictStr] = {}
+
+
 class _Instance(_Section):
     """The part of a gateway instance that does not depend on its adapter."""
 
@@ -71,6 +81,9 @@ class Config(_Section):
         log_signing_key: Ed25519 private key in PEM that signs checkpoints of the decision log.
         api_token: what callers of the sidecar's screen API present.
         policies: the policy files, with directories expanded.
+        bindings: where policies apply and how hard; by default `bindings.yaml` in a directory of `policies`.
+        rates: exchange rates by day; by default `rates.csv` in a directory of `policies`.
+        approvals: whose signatures changes of policies need.
         required: names of plugins that must be installed.
         screening: limits of a screening.
         checks: settings by check id, not validated yet.
@@ -82,16 +95,29 @@ class Config(_Section):
     log_signing_key: Annotated[StrictStr | None, Field(repr=False)] = None
     api_token: Annotated[StrictStr | None, Field(repr=False, min_length=MIN_TOKEN_LENGTH)] = None
     policies: Annotated[tuple[Path, ...], Field(min_length=1)]
+    bindings: Path | None = None
+    rates: Path | None = None
+    approvals: Approvals = Approvals()
     required: tuple[str, ...] = ()
     screening: Screening = Screening()
     checks: dict[_Name, dict[str, JsonValue]] = {}
     gateways: Annotated[dict[_Name, dict[str, JsonValue]], Field(repr=False)] = {}
 
     _document: Document = PrivateAttr()
+    _base: Path = PrivateAttr()
+    _entries: tuple[Path, ...] = PrivateAttr()
 
     def position(self, *loc: str | int) -> Position:
         """Where in the file the value at `loc` stands, or what is nearest around it."""
         return self._document.position(loc)
+
+    def policy_files(self) -> PolicyFiles:
+        """Look again which files judge: directories may have got others since the configuration was read.
+
+        Raises:
+            ConfigError: a file or directory is not there, or a directory has no policy.
+        """
+        return _policy_files(self, self._base)
 
     def validated(self, model: type[_M], *loc: str) -> _M:
         """Read the settings at `loc`, such as `("gateways", "stripe_eu")`, into a model.
@@ -127,13 +153,16 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     base = path.resolve().parent
     data = Secrets(environ, base).resolve_all(document, *_WITH_REFERENCES)
     config = validate(Config, document, data=data)
+    config._document, config._base, config._entries = document, base, config.policies
+    found = config.policy_files()
     config = config.model_copy(
         update={
-            "policies": tuple(_policy_files(config.policies, base, document)),
+            "policies": found.policies,
+            "bindings": found.bindings,
+            "rates": found.rates,
             "store": _absolute_store(config.store, base),
         }
     )
-    config._document = document
     for name in config.gateways:
         config.validated(_Instance, "gateways", name)
     _check_signing_key(config)
@@ -151,19 +180,42 @@ def _refuse_plain_secrets(document: Document) -> None:
         raise error_from(problems)
 
 
-def _policy_files(entries: Iterable[Path], base: Path, document: Document) -> Iterator[Path]:
-    """Expand directories to the policy files in them, in name order; files of policy tests are left out."""
-    for index, entry in enumerate(entries):
-        path, position = base / entry, document.position(("policies", index))
+def _policy_files(config: Config, base: Path) -> PolicyFiles:
+    """Expand directories to the files in them, in name order; files of policy tests are left out."""
+    policies: list[Path] = []
+    directories: list[Path] = []
+    for index, entry in enumerate(config._entries):
+        path, position = base / entry, config.position("policies", index)
         if path.is_dir():
-            found = [file for file in sorted(path.glob("*.yaml")) if not file.name.endswith(".test.yaml")]
+            found = [file for file in sorted(path.glob("*.yaml")) if _is_policy(file)]
             if not found:
                 raise ConfigError(f"there is no policy file in `{entry}`", position=position, hint="add a `.yaml` file")
-            yield from found
+            policies += found
+            directories.append(path)
         elif path.is_file():
-            yield path
+            policies.append(path)
         else:
             raise ConfigError(f"there is no policy file or directory `{entry}`", position=position)
+    bindings = _beside(config, "bindings", base, directories, BINDINGS_FILE)
+    return PolicyFiles(tuple(policies), bindings, _beside(config, "rates", base, directories, RATES_FILE))
+
+
+def _is_policy(path: Path) -> bool:
+    return path.name != BINDINGS_FILE and not path.name.endswith(".test.yaml")
+
+
+def _beside(config: Config, key: str, base: Path, directories: Iterable[Path], name: str) -> Path | None:
+    """Return the file that the configuration names, or the one of that name in a directory of policies."""
+    named: Path | None = getattr(config, key)
+    if named is not None:
+        if not (base / named).is_file():
+            raise ConfigError(f"there is no file `{named}`", position=config.position(key))
+        return base / named
+    found = [directory / name for directory in directories if (directory / name).is_file()]
+    if len(found) > 1:
+        hint = f"say which one counts: `{key}: PATH`"
+        raise ConfigError(f"there are several `{name}`", position=config.position("policies"), hint=hint)
+    return found[0] if found else None
 
 
 def _absolute_store(url: str, base: Path) -> str:

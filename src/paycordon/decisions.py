@@ -82,29 +82,74 @@ class RuleError(Record):
 
 
 class RuleMatch(Record):
-    """A rule that matched, or a pseudo-rule of the engine (`on_error`, `standing_hold`), and what it states."""
+    """A rule that matched, or a pseudo-rule of the engine (`on_error`, `standing_hold`, `typology.…`), and its outcome.
+
+    `binding` is the one under which the policy judged; none where policies are not bound. `limited` is the outcome the
+    rule states, where a cap of the binding has lowered it to `outcome`. `review_after_s` is how many seconds a hold may
+    wait for a person, as the policy says.
+    """
 
     policy: OpaqueId
     rule: OpaqueId
     outcome: Outcome
     internal_reason: Text = ""
     merchant_reason: Text = ""
+    binding: OpaqueId | None = None
+    limited: Outcome | None = None
+    review_after_s: Annotated[int, Field(ge=0)] | None = None
+
+
+class Score(Record):
+    """What the matching rules of a policy added up to for one typology, and which rules those were."""
+
+    policy: OpaqueId
+    typology: OpaqueId
+    points: int
+    rules: tuple[OpaqueId, ...] = ()
+
+
+class Cap(Record):
+    """A cap of a binding that was reached, so that the outcome became `review`.
+
+    `limit` is the cap and `used` what had been held or blocked before, in decisions within the hour, out of `screened`.
+    """
+
+    binding: OpaqueId
+    outcome: Outcome
+    limit: Annotated[float, Field(ge=0)]
+    used: int
+    screened: int
 
 
 class PolicyRef(Record):
-    """A policy in the exact wording that judged: its name, version and SHA-256 digest."""
+    """A policy, or a file beside one, in the wording that judged: name, version and SHA-256 digest."""
 
     name: OpaqueId
     version: int
     digest: str
 
 
-class Evaluation(Record):
-    """The pure part of a decision: what the policies say of recorded inputs."""
+class Judgement(Record):
+    """What a set of rules says of recorded inputs."""
 
     outcome: Outcome
     matches: tuple[RuleMatch, ...] = ()
     errors: tuple[RuleError, ...] = ()
+    scores: tuple[Score, ...] = ()
+
+
+class Evaluation(Judgement):
+    """The pure part of a decision: what the policies say of recorded inputs.
+
+    Attributes:
+        shadow: what it would be if all that runs in shadow were enforced too; none when nothing in shadow applied.
+        caps: the caps that lowered an outcome.
+        bindings: the ids of the bindings that applied, in force or in shadow.
+    """
+
+    shadow: Judgement | None = None
+    caps: tuple[Cap, ...] = ()
+    bindings: tuple[OpaqueId, ...] = ()
 
     @property
     def merchant_reason(self) -> str:
@@ -130,6 +175,10 @@ class Decision(Record):
     findings: tuple[Finding, ...] = ()
     errors: tuple[CheckError, ...] = ()
     rule_errors: tuple[RuleError, ...] = ()
+    scores: tuple[Score, ...] = ()
+    shadow: Judgement | None = None
+    caps: tuple[Cap, ...] = ()
+    bindings: tuple[OpaqueId, ...] = ()
     aggregates: dict[str, Scalar] = {}
     policies: tuple[PolicyRef, ...] = ()
     decided_at: UtcTime

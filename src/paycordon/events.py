@@ -85,6 +85,7 @@ _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 Text = Annotated[str, Field(max_length=2_048, pattern=r"^[^\x00]*$")]
 OpaqueId = Annotated[str, Field(min_length=1, max_length=255, pattern=_PRINTABLE)]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
+TimeZone = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$", description="name in the IANA database")]
 
 
 class Record(BaseModel):
@@ -191,7 +192,7 @@ class Payment(Record):
     amount: Money
     payer: Text | None = None
     payer_country: Country | None = None
-    payer_time_zone: Annotated[str | None, Field(max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$", description="IANA")] = None
+    payer_time_zone: TimeZone | None = None
 
 
 class SubjectKind(StrEnum):

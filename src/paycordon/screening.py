@@ -33,7 +33,7 @@ from paycordon.isolation import CheckCall, CheckRunner, Monotonic
 from paycordon.metrics import Metrics
 from paycordon.plugins import Plugins
 from paycordon.plugins import load as load_plugins
-from paycordon.policy import PolicySet, evaluate, load_policies
+from paycordon.policy import PolicySet, evaluate, load_set
 from paycordon.store import Store
 from paycordon.store.engine import Session
 from paycordon.store.ledger import Entry, Superseded, record
@@ -130,7 +130,7 @@ class Cordon:
                 wait longer than it asked for. Workers have nobody waiting.
         """
         plugins = plugins or load_plugins(config)
-        policies = load_policies(config.policies)
+        policies = load_set(config.policy_files())
         digester = Digester(
             {key_id: secret.encode() for key_id, secret in config.identifier_keys.keys.items()},
             config.identifier_keys.current,
@@ -258,7 +258,15 @@ class Cordon:
         of_policies = {name: numbers[name] for name in plan.of_policies}
         # What has happened already cannot be stopped any more, whatever is in force.
         standing = known.standing if event.stage in SCREENED_STAGES else Outcome.ALLOW
-        judged = evaluate(self.policies, event, findings, of_policies, check_errors=errors, standing=standing)
+        judged = evaluate(
+            self.policies,
+            event,
+            findings,
+            of_policies,
+            check_errors=errors,
+            standing=standing,
+            merchant=found.merchant,
+        )
         return Decision(
             id=new_id("dec", known.now, self._randomness),
             event_id=event.id,
@@ -273,6 +281,10 @@ class Cordon:
             findings=tuple(findings),
             errors=tuple(errors),
             rule_errors=judged.errors,
+            scores=judged.scores,
+            shadow=judged.shadow,
+            caps=judged.caps,
+            bindings=judged.bindings,
             aggregates=dict(numbers),
             policies=self.policies.refs,
             decided_at=known.now,

@@ -4,13 +4,14 @@ from importlib.resources import files
 
 from paycordon.policy.evaluate import evaluate
 from paycordon.policy.lint import ISSUES, Issue, Severity, lint
-from paycordon.policy.load import load_policies, load_policy
+from paycordon.policy.load import PolicyFiles, load_policies, load_policy, load_set
 from paycordon.policy.model import Policy, PolicySet, Rule
 
 __all__ = [
     "ISSUES",
     "Issue",
     "Policy",
+    "PolicyFiles",
     "PolicySet",
     "Rule",
     "Severity",
@@ -18,6 +19,7 @@ __all__ = [
     "lint",
     "load_policies",
     "load_policy",
+    "load_set",
     "starter_policy",
 ]
 

@@ -86,7 +86,7 @@ class Language:
         variables |= {f"aggregates.{name}": cel.Type.INT for name in aggregates}
         self._names = sorted(variables)
         self._env = cel.NewEnv(SCHEMA.pool, variables=variables)
-        self._params = {f"params.{name}": _value(value) for name, value in params.items()}
+        self._params = self.values_of(params)
 
     def check(self, source: str) -> None:
         """Compile an expression that has to yield true or false.
@@ -107,6 +107,10 @@ class Language:
                 groups.append([])
             groups[-1].append(source)
         return Conditions(self, [_Group(self, group) for group in groups])
+
+    def values_of(self, params: Mapping[str, Param]) -> dict[str, Any]:
+        """Return parameters as variables; given to an evaluation, they stand instead of the policy's own."""
+        return {f"params.{name}": _value(value) for name, value in params.items()}
 
     def activation(self, variables: Mapping[str, Any]) -> Any:
         """Bind the variables; has to happen in the thread that evaluates."""

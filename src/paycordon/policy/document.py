@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from iso4217 import Currency
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     StrictBool,
     StrictInt,
     StrictStr,
@@ -104,25 +106,79 @@ def _read_param(value: object) -> Param:
     return parse_param(value)
 
 
+def _read_duration(value: object) -> timedelta:
+    found = _parse_text(value) if isinstance(value, str) else None
+    if not isinstance(found, timedelta) or not found:
+        raise ValueError("a duration is written as `30m`, `72h` or `14d`")
+    return found
+
+
 def _window(text: str) -> str:
     parse_window(text)
     return text
 
 
+def _item(value: object) -> object:
+    return {"value": value} if isinstance(value, str) else value
+
+
+def _moment(value: object) -> object:
+    """Read a date as its first moment in UTC."""
+    if isinstance(value, str):
+        try:
+            return datetime.combine(date.fromisoformat(value), time(), UTC)
+        except ValueError:
+            return value
+    return value
+
+
+Moment = Annotated[AwareDatetime | None, BeforeValidator(_moment)]
 PolicyName = Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 RuleId = Annotated[StrictStr, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Name = Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$"), AfterValidator(_not_reserved)]
 Reason = Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9_]{2,62}$")]
 Prose = Annotated[StrictStr, Field(max_length=2_000)]
 ParamValue = Annotated[Any, BeforeValidator(_read_param)]
+TypologyName = Annotated[StrictStr, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Points = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
+Duration = Annotated[timedelta, BeforeValidator(_read_duration)]
 AnyEventType = Annotated[StrictStr, AfterValidator(_known_event_type)]
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """Base of all parts of files that risk teams write: closed to unknown keys; errors never repeat values."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class AggregateDocument(_Part):
+class ListItem(Part):
+    """One item of a list: a value, until when it counts (a date: to its first moment, UTC), why it is there."""
+
+    value: Annotated[StrictStr, Field(min_length=1, max_length=255)]
+    until: Moment = None
+    reason: Prose = ""
+
+
+class ListDocument(Part):
+    """A set of texts under `lists:`, for `listed(…, lists.name)`: exactly one of `items`, `file` and `store`.
+
+    `file` is a CSV file with the columns `value`, `until`, `reason` beside the policy; `store` is the name of a list
+    that is kept in the database (`paycordon list`).
+    """
+
+    items: Annotated[tuple[Annotated[ListItem, BeforeValidator(_item)], ...] | None, Field(max_length=10_000)] = None
+    file: Annotated[StrictStr | None, Field(min_length=1, max_length=255)] = None
+    store: Name | None = None
+    description: Prose = ""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if sum(source is not None for source in (self.items, self.file, self.store)) != 1:
+            raise ValueError("exactly one of `items`, `file` and `store` is needed")
+        return self
+
+
+class AggregateDocument(Part):
     """A number over past events, under `aggregates:`: exactly one of `count`, `sum`, `distinct`."""
 
     count: AnyEventType | None = None
@@ -153,36 +209,88 @@ class AggregateDocument(_Part):
             raise ValueError(invalid.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
 
-class RuleDocument(_Part):
+class RuleDocument(Part):
     """One rule under `rules:`.
 
-    `then` is `review`, `hold` or `block`: outcomes combine by maximum, so a rule that allows could change nothing.
+    It matches when `when` (CEL) and `where` (a mapping, see `paycordon.policy.where`) hold, as far as they are given,
+    and `unless` (CEL) does not. `then` is `review`, `hold` or `block`: outcomes combine by maximum, so a rule that
+    allows could change nothing. `adds` gives points to typologies. `review_after` is how long a hold may wait for a
+    person. Of a rule with `child_protection`, no change that may weaken it takes effect without a second person.
     """
 
     id: RuleId
     on: Annotated[tuple[Annotated[StrictStr, AfterValidator(_screenable)], ...], Field(min_length=1)]
-    when: StrictStr
-    then: Literal[Outcome.REVIEW, Outcome.HOLD, Outcome.BLOCK]
+    when: StrictStr | None = None
+    where: Annotated[dict[StrictStr, JsonValue] | None, Field(min_length=1)] = None
+    unless: StrictStr | None = None
+    then: Literal[Outcome.REVIEW, Outcome.HOLD, Outcome.BLOCK] | None = None
+    adds: dict[TypologyName, Annotated[StrictInt, Field(ge=-1_000, le=1_000)]] = {}
     merchant_reason: Reason | None = None
     internal_reason: Prose = ""
     references: Annotated[tuple[Prose, ...], Field(max_length=64)] = ()
+    review_after: Duration | None = None
+    child_protection: StrictBool | None = None
 
     @model_validator(mode="after")
-    def _says_why(self) -> Self:
-        if self.then.stops and self.merchant_reason is None:
+    def _whole(self) -> Self:
+        if self.when is None and self.where is None:
+            raise ValueError("a rule needs `when` or `where`")
+        if self.then is None and not self.adds:
+            raise ValueError("a rule needs `then`, or `adds` points to a typology")
+        if self.then is not None and self.then.stops and self.merchant_reason is None:
             raise ValueError(
                 f"a rule that says `{self.then}` needs a `merchant_reason`, a neutral code for the merchant"
             )
         return self
 
 
-class PolicyDocument(_Part):
-    """A whole policy file."""
+class ThresholdsDocument(Part):
+    """From how many points on a typology states an outcome."""
+
+    review: Points | None = None
+    hold: Points | None = None
+    block: Points | None = None
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        given = [points for points in (self.review, self.hold, self.block) if points is not None]
+        if not given:
+            raise ValueError("at least one of `review`, `hold` and `block` is needed")
+        if given != sorted(set(given)):
+            raise ValueError("thresholds rise from `review` over `hold` to `block`")
+        return self
+
+
+class TypologyDocument(Part):
+    """A named pattern under `typologies:`; rules add points to it, and its thresholds state outcomes."""
+
+    thresholds: ThresholdsDocument
+    description: Prose = ""
+    merchant_reason: Reason | None = None
+    internal_reason: Prose = ""
+    references: Annotated[tuple[Prose, ...], Field(max_length=64)] = ()
+    review_after: Duration | None = None
+
+    @model_validator(mode="after")
+    def _says_why(self) -> Self:
+        stops = self.thresholds.hold is not None or self.thresholds.block is not None
+        if stops and self.merchant_reason is None:
+            raise ValueError("a typology that holds or blocks needs a `merchant_reason`, a neutral code")
+        return self
+
+
+class PolicyDocument(Part):
+    """A whole policy file. `review_after` and `child_protection` are what its rules have where they say nothing."""
 
     policy: PolicyName
     version: Annotated[StrictInt, Field(ge=1, le=1_000_000_000)]
     description: Prose = ""
     on_error: Outcome
+    review_after: Duration | None = None
+    child_protection: StrictBool = False
     params: dict[Name, ParamValue] = {}
+    lists: dict[Name, ListDocument] = {}
     aggregates: dict[Name, AggregateDocument] = {}
+    variables: dict[Name, StrictStr] = {}
+    typologies: dict[TypologyName, TypologyDocument] = {}
     rules: Annotated[tuple[RuleDocument, ...], Field(min_length=1, max_length=2_000)]

@@ -92,7 +92,7 @@ def _clash(loaded: Iterable[Policy]) -> list[Issue]:
 
 
 def _unused(policy: Policy, document: Document) -> Iterator[Issue]:
-    text = "\n".join(rule.when for rule in policy.rules)
+    text = "\n".join(rule.condition for rule in policy.rules)
     data = document.data if isinstance(document.data, dict) else {}
     for id_, section, kind in (("P102", "params", "parameter"), ("P103", "aggregates", "aggregate")):
         declared = data.get(section)
@@ -106,19 +106,19 @@ def _rules(policy: Policy, document: Document, known_codes: Collection[str] | No
     for index, rule in enumerate(policy.rules):
         loc = ("rules", index, "when")
         if known_codes is not None:
-            for code, at in _codes(rule.when):
+            for code, at in _codes(rule.when or ""):
                 if code not in known_codes:
                     hint = did_you_mean(code, sorted(known_codes))
                     message = f"rule `{rule.id}`: no installed check emits `{code}`"
-                    yield _issue("P101", _at(document, loc, rule.when, at), message, hint)
-        for found in _NULL.finditer(rule.when):
+                    yield _issue("P101", _at(document, loc, (rule.when or ""), at), message, hint)
+        for found in _NULL.finditer(rule.when or ""):
             message = f"rule `{rule.id}`: `event.{found[1]}` is never equal to null"
             hint = f"write `!has(event.{found[1]})`"
-            yield _issue("P104", _at(document, loc, rule.when, found.start()), message, hint)
-        if rule.then.stops and not rule.references:
+            yield _issue("P104", _at(document, loc, (rule.when or ""), found.start()), message, hint)
+        if rule.then is not None and rule.then.stops and not rule.references:
             message = f"rule `{rule.id}` stops money without `references`"
             yield _issue("P201", rule.position, message, "say where it comes from")
-        if rule.then is Outcome.BLOCK and not re.search(r"\bfindings\b", rule.when):
+        if rule.then is Outcome.BLOCK and not re.search(r"\bfindings\b", (rule.when or "")):
             message = f"rule `{rule.id}` blocks without looking at `findings`"
             yield _issue("P202", rule.position, message, "hold instead, so that a person decides")
 

@@ -1,20 +1,60 @@
-"""From a policy file to a policy that can judge, with every complaint at its line and column."""
+"""From policy files to policies that can judge, with every complaint at its line and column."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from pydantic import ValidationError
 
-from paycordon.decisions import PolicyRef
+from paycordon.decisions import Outcome, PolicyRef
 from paycordon.documents import Document, Problem, document_from, error_from, problems_of, read_content
-from paycordon.errors import PolicyError
+from paycordon.errors import PolicyError, Position
+from paycordon.policy.bindings import bindings_from
 from paycordon.policy.cel import ExpressionInvalid, Language
-from paycordon.policy.document import PolicyDocument, RuleDocument
-from paycordon.policy.model import STANDING_POLICY, Policy, PolicySet, Rule
+from paycordon.policy.document import PolicyDocument, RuleDocument, TypologyDocument
+from paycordon.policy.lists import Items, items_from, items_of
+from paycordon.policy.model import STANDING_POLICY, Policy, PolicySet, Rule, Source, Typology
+
+Read = Callable[[Path], bytes]
+"""Returns the bytes of a file, or raises `PolicyError`."""
+
+Stored = Mapping[str, Items]
+"""The lists that are kept in the store, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFiles:
+    """Which files judge: the policies, and where they have them, their bindings and exchange rates."""
+
+    policies: tuple[Path, ...]
+    bindings: Path | None = None
+    rates: Path | None = None
+
+
+class _Reader:
+    """Reads each file once and remembers what it said, so that all of a set is of one moment."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self.content: dict[Path, bytes] = {}
+
+    def __call__(self, path: Path) -> bytes:
+        if path not in self.content:
+            self.content[path] = self._read(path)
+        return self.content[path]
+
+
+def read_file(path: Path) -> bytes:
+    """Read a policy file of at most one MiB.
+
+    Raises:
+        PolicyError: it is missing, unreadable or too big.
+    """
+    return read_content(path, error=PolicyError)
 
 
 def load_policy(path: Path) -> Policy:
@@ -23,77 +63,196 @@ def load_policy(path: Path) -> Policy:
     Raises:
         PolicyError: with the file, line and column of every problem found; those in an expression point into it.
     """
-    return policy_from(read_content(path, error=PolicyError), path)
+    return policy_from(read_file(path), path)
 
 
-def policy_from(content: bytes, file: Path | str) -> Policy:
-    """Check and compile the bytes of a policy file; otherwise as `load_policy`."""
-    policy = examine(content, document_from(content, file, error=PolicyError))
+def policy_from(
+    content: bytes, file: Path | str, *, read: Read = read_file, stored: Stored = MappingProxyType({})
+) -> Policy:
+    """Check and compile the bytes of a policy file; otherwise as `load_policy`.
+
+    Args:
+        content: the file's bytes.
+        file: its name, for positions, and where files that it names are looked for.
+        read: reads those.
+        stored: the lists in the store; one that is not there is empty.
+    """
+    policy = examine(content, document_from(content, file, error=PolicyError), read=read, stored=stored)
     if isinstance(policy, Policy):
         return policy
     raise error_from(policy, PolicyError)
 
 
-def examine(content: bytes, document: Document) -> Policy | list[Problem]:
+def load_policies(paths: Iterable[Path]) -> PolicySet:
+    """Read several policy files, to be enforced on everything.
+
+    Raises:
+        PolicyError: as `load_policy`, for the first file that has problems, or for two policies of one name.
+    """
+    return load_set(PolicyFiles(tuple(paths)))
+
+
+def load_set(files: PolicyFiles, *, read: Read = read_file, stored: Stored = MappingProxyType({})) -> PolicySet:
+    """Read a whole policy set: policies, bindings, and the files that these name.
+
+    Raises:
+        PolicyError: as `load_policy`, for the first file that has problems, or for two policies of one name.
+    """
+    reader = _Reader(read)
+    policies = [policy_from(reader(path), path, read=reader, stored=stored) for path in files.policies]
+    bindings = None
+    if files.bindings is not None:
+        params = {policy.ref.name: policy.params for policy in policies}
+        rules = {policy.ref.name: [rule.id for rule in policy.rules] for policy in policies}
+        bindings = bindings_from(reader(files.bindings), files.bindings, params, rules)
+    names = {Path(policy.file): policy.ref for policy in policies}
+    if bindings is not None and files.bindings is not None:
+        names[files.bindings] = bindings.ref
+    sources = [
+        Source(names.get(path) or _ref_of(path, content), path, content) for path, content in reader.content.items()
+    ]
+    return PolicySet(policies, bindings, sources)
+
+
+def _ref_of(path: Path, content: bytes) -> PolicyRef:
+    return PolicyRef(name=f"file:{path.name}"[:255], version=1, digest=hashlib.sha256(content).hexdigest())
+
+
+def examine(
+    content: bytes, document: Document, *, read: Read = read_file, stored: Stored = MappingProxyType({})
+) -> Policy | list[Problem]:
     """Compile the document that was read from `content`, or say all that is wrong with it."""
     try:
         written = PolicyDocument.model_validate(document.data)
     except ValidationError as invalid:
         return problems_of(invalid, PolicyDocument, document)
-    language = Language(written.params, written.aggregates)
-    problems = [*_problems(written, language, document)]
+    lists, problems = _lists(written, document, read, stored)
+    aggregates = {name: each.aggregate() for name, each in written.aggregates.items()}
+    wheres = [_where(rule, index, document, problems) for index, rule in enumerate(written.rules)]
+    language = Language(written.params, aggregates)
+    problems += _problems(written, wheres, language, document)
     if problems:
-        return problems
+        return sorted(problems, key=lambda problem: (problem.position.line, problem.position.column))
     digest = hashlib.sha256(content).hexdigest()
     return Policy(
         ref=PolicyRef(name=written.policy, version=written.version, digest=digest),
         file=document.file,
         on_error=written.on_error,
-        aggregates=MappingProxyType({name: each.aggregate() for name, each in written.aggregates.items()}),
-        rules=tuple(_rule(written.policy, rule, index, document) for index, rule in enumerate(written.rules)),
+        params=MappingProxyType(written.params),
+        variables=MappingProxyType(written.variables),
+        lists=MappingProxyType(lists),
+        aggregates=MappingProxyType(aggregates),
+        typologies=MappingProxyType({n: _typology(n, each, document) for n, each in written.typologies.items()}),
+        rules=tuple(
+            _rule(written, rule, where, document.position(("rules", index, "id")))
+            for index, (rule, where) in enumerate(zip(written.rules, wheres, strict=True))
+        ),
         language=language,
     )
 
 
-def load_policies(paths: Iterable[Path]) -> PolicySet:
-    """Read several policy files.
+def _lists(
+    written: PolicyDocument, document: Document, read: Read, stored: Stored
+) -> tuple[dict[str, Items], list[Problem]]:
+    lists: dict[str, Items] = {}
+    problems: list[Problem] = []
+    for name, each in written.lists.items():
+        if each.store is not None:
+            lists[name] = stored.get(each.store, {})
+        elif each.file is None:
+            lists[name] = items_of(each)
+        else:
+            path = Path(document.file).parent / each.file
+            try:
+                lists[name] = items_from(read(path), path)
+            except PolicyError as error:
+                place = document.position(("lists", name, "file"))
+                problems.append(Problem(error.position or place, f"list `{name}`: {error.message}", error.hint))
+    return lists, problems
 
-    Raises:
-        PolicyError: as `load_policy`, for the first file that has problems, or for two policies of one name.
-    """
-    return PolicySet([load_policy(path) for path in paths])
+
+def _where(rule: RuleDocument, index: int, document: Document, problems: list[Problem]) -> str | None:
+    if rule.where is None:
+        return None
+    from paycordon.policy.where import WhereInvalid, compile_where
+
+    try:
+        return compile_where(rule.where)
+    except WhereInvalid as invalid:
+        position = document.position(("rules", index, "where", invalid.key), key=True)
+        problems.append(Problem(position, f"rule `{rule.id}`: {invalid}"))
+        return None
 
 
-def _rule(policy: str, rule: RuleDocument, index: int, document: Document) -> Rule:
-    return Rule(
-        policy=policy,
-        id=rule.id,
-        on=frozenset(rule.on),
-        when=rule.when,
-        then=rule.then,
-        merchant_reason=rule.merchant_reason or "",
-        internal_reason=rule.internal_reason,
-        references=rule.references,
-        position=document.position(("rules", index, "id")),
+def _typology(name: str, written: TypologyDocument, document: Document) -> Typology:
+    given = written.thresholds
+    steps = ((given.review, Outcome.REVIEW), (given.hold, Outcome.HOLD), (given.block, Outcome.BLOCK))
+    return Typology(
+        name=name,
+        thresholds=tuple((points, outcome) for points, outcome in steps if points is not None),
+        merchant_reason=written.merchant_reason or "",
+        internal_reason=written.internal_reason,
+        references=written.references,
+        review_after=written.review_after,
+        position=document.position(("typologies", name), key=True),
     )
 
 
-def _problems(written: PolicyDocument, language: Language, document: Document) -> Iterator[Problem]:
+def _rule(policy: PolicyDocument, rule: RuleDocument, where: str | None, position: Position) -> Rule:
+    own = rule.child_protection
+    return Rule(
+        policy=policy.policy,
+        id=rule.id,
+        on=frozenset(rule.on),
+        when=rule.when,
+        where=where,
+        unless=rule.unless,
+        then=rule.then,
+        adds=MappingProxyType(rule.adds),
+        merchant_reason=rule.merchant_reason or "",
+        internal_reason=rule.internal_reason,
+        references=rule.references,
+        review_after=rule.review_after or policy.review_after,
+        child_protection=policy.child_protection if own is None else own,
+        position=position,
+    )
+
+
+def _problems(
+    written: PolicyDocument, wheres: Sequence[str | None], language: Language, document: Document
+) -> Iterator[Problem]:
     if written.policy == STANDING_POLICY:
         yield Problem(document.position(("policy",)), f"the name `{STANDING_POLICY}` is the engine's own")
     first: dict[str, int] = {}
     for index, rule in enumerate(written.rules):
+        at = ("rules", index)
         if first.setdefault(rule.id, index) != index:
             line = document.position(("rules", first[rule.id], "id")).line
-            position = document.position(("rules", index, "id"))
+            position = document.position((*at, "id"))
             yield Problem(position, f"the rule id `{rule.id}` is given twice", f"first on line {line}")
-        yield from _faults(rule, index, language, document)
+        for name in rule.adds:
+            if name not in written.typologies:
+                position = document.position((*at, "adds", name), key=True)
+                yield Problem(
+                    position, f"rule `{rule.id}`: there is no typology `{name}`", "declare it in `typologies`"
+                )
+        yield from _faults(rule, wheres[index], at, language, document)
 
 
-def _faults(rule: RuleDocument, index: int, language: Language, document: Document) -> Iterator[Problem]:
-    try:
-        language.check(rule.when)
-    except ExpressionInvalid as invalid:
-        for fault in invalid.faults:
-            position = document.position_in(("rules", index, "when"), fault.line, fault.column)
-            yield Problem(position, f"rule `{rule.id}`: {fault.message}", fault.hint)
+def _faults(
+    rule: RuleDocument, where: str | None, at: tuple[str | int, ...], language: Language, document: Document
+) -> Iterator[Problem]:
+    for key, source in (("when", rule.when), ("where", where), ("unless", rule.unless)):
+        if source is None:
+            continue
+        try:
+            language.check(source)
+        except ExpressionInvalid as invalid:
+            for fault in invalid.faults:
+                # What `where` was turned into is nowhere in the file.
+                position = (
+                    document.position((*at, "where"), key=True)
+                    if key == "where"
+                    else document.position_in((*at, key), fault.line, fault.column)
+                )
+                yield Problem(position, f"rule `{rule.id}`: {fault.message}", fault.hint)
