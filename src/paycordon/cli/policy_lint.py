@@ -1,4 +1,4 @@
-"""`paycordon policy`."""
+"""`paycordon policy lint`."""
 
 from __future__ import annotations
 
