@@ -1,5 +1,5 @@
-"""Windowed features of a merchant's history: one definition, wherever it is computed."""
+"""Windowed features of what happened before: one definition, wherever it is computed."""
 
-from paycordon.aggregates.definition import Aggregate, Function, parse_window
+from paycordon.aggregates.definition import Aggregate, Function, Kind, Number, parse_window
 
-__all__ = ["Aggregate", "Function", "parse_window"]
+__all__ = ["Aggregate", "Function", "Kind", "Number", "parse_window"]
