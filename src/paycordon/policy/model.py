@@ -18,6 +18,7 @@ from paycordon.errors import PolicyError, Position
 from paycordon.policy.bindings import Binding, BindingMode, Bindings
 from paycordon.policy.cel import Conditions, Language, Param
 from paycordon.policy.lists import Items
+from paycordon.policy.syntax import codes_needed, parse
 
 STANDING_POLICY = "paycordon"
 """The policy name under which the engine reports holds that are in force; no file may take it."""
@@ -200,6 +201,20 @@ class PolicySet:
         """The SHA-256 over the names and digests of all that judges: the same digest, the same judgements."""
         lines = sorted(f"{ref.name} {ref.digest}\n" for ref in self.refs)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    @cached_property
+    def capped(self) -> Mapping[str, Binding]:
+        """The bindings with caps, by id."""
+        return {each.id: each for each in self.bindings or () if each.written.caps is not None}
+
+    def is_exempt(self, binding: str, policy: str, rule: str) -> bool:
+        """Tell whether a rule cannot match without a finding that a binding's caps do not count."""
+        found = self.rule(policy, rule)
+        caps = self.capped[binding].written.caps
+        if found is None or caps is None or not caps.exempt:
+            return False
+        needed = codes_needed(parse(found.condition))
+        return bool(needed) and needed <= frozenset(caps.exempt) if needed is not None else False
 
     @property
     def rules(self) -> tuple[Rule, ...]:
