@@ -76,7 +76,7 @@ class LargeFirstPayout(Check[LargeFirstPayoutSettings]):
         amount = event.amount
         if event.type != EventType.PAYOUT_REQUESTED or amount is None or amount.currency != self.settings.currency:
             return
-        if context.aggregates["payouts"] == 1 and amount.minor > self.settings.limit_minor:
+        if context.number("payouts") == 1 and amount.minor > self.settings.limit_minor:
             # The evidence is what was compared, so that a person can follow the conclusion.
             evidence = {"amount": amount.minor, "limit": self.settings.limit_minor, "currency": amount.currency}
             yield Finding(check=self.id, code="payout.large_first", confidence=0.5, evidence=evidence)

@@ -55,7 +55,8 @@ class Context:
         indicators: identifiers of the event that the coalition knows.
         known: identifiers this merchant was seen with before this event.
         shared: identifiers of the event that other merchants were seen with.
-        aggregates: the values of the aggregates that the check itself declared, by their names.
+        aggregates: the values of the aggregates that the check itself declared, by their names; `number` reads those
+            that always have one.
         standing: the most severe outcome of holds already in force on this merchant.
     """
 
@@ -64,5 +65,13 @@ class Context:
     indicators: tuple[IndicatorHit, ...] = ()
     known: tuple[KnownIdentifier, ...] = ()
     shared: tuple[SharedIdentifier, ...] = ()
-    aggregates: Mapping[str, int] = field(default_factory=dict)
+    aggregates: Mapping[str, int | float | None] = field(default_factory=dict)
     standing: Outcome = Outcome.ALLOW
+
+    def number(self, name: str) -> int:
+        """Return the value of an aggregate of the kinds `count`, `sum` and `distinct`, which always have one.
+
+        Raises:
+            KeyError: the check declared none of that name.
+        """
+        return int(self.aggregates[name] or 0)

@@ -51,6 +51,17 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._caps = Counter(
+            "paycordon_caps_reached",
+            "Decisions in which a cap of a binding made `review` of a hold or a block",
+            ("binding",),
+            registry=self.registry,
+        )
+
+    def capped(self, binding: str) -> None:
+        """Count a decision that a cap of one of the configured bindings has limited."""
+        self._caps.labels(binding).inc()
+
     def delivered(self, instance: str, answer: str) -> None:
         """Count a delivery. `instance` is one of the configuration, or `unknown`."""
         self._deliveries.labels(instance, answer).inc()

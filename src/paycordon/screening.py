@@ -16,30 +16,32 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
-from paycordon.aggregates import Aggregate
 from paycordon.coalition.identifiers import Digester
 from paycordon.config import Config, load_config
 from paycordon.context import Context
 from paycordon.decisions import CheckError, Decision, Finding, Outcome, RuleMatch
 from paycordon.errors import StoreUnavailable
-from paycordon.events import Event, Stage
+from paycordon.events import Event
 from paycordon.ids import Randomness, new_id
-from paycordon.isolation import CheckCall, CheckRunner, Monotonic
+from paycordon.isolation import CheckRunner, Monotonic
+from paycordon.judging import SCREENED_STAGES, Judge
 from paycordon.metrics import Metrics
 from paycordon.plugins import Plugins
 from paycordon.plugins import load as load_plugins
-from paycordon.policy import PolicySet, evaluate, load_set
+from paycordon.policy import PolicySet, load_set
+from paycordon.policy.limiter import Usage, stopped_by
 from paycordon.store import Store
 from paycordon.store.engine import Session
 from paycordon.store.ledger import Entry, Superseded, record
-from paycordon.store.snapshot import Origin, aggregate, context, origin, standing_alone, standing_of
+from paycordon.store.snapshot import context, origin, standing_alone, standing_of
+from paycordon.store.volumes import Counted, count, usage
+from paycordon.store.windows import aggregate
 
-SCREENED_STAGES = frozenset({Stage.MERCHANT, Stage.PAYOUT, Stage.DISPUTE})
 UNAVAILABLE_REASON = "processing_delayed"
 
 Clock = Callable[[], datetime]
@@ -66,16 +68,6 @@ class Limits:
     when_unavailable: Outcome = Outcome.HOLD
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What screening events of one type takes; the same for every such event."""
-
-    calls: Sequence[CheckCall]
-    aggregates: Mapping[str, Aggregate]
-    of_check: Mapping[str, Mapping[str, str]]
-    of_policies: Sequence[str]
-
-
 class Cordon:
     """The engine: screens events under the configured policies.
 
@@ -96,7 +88,6 @@ class Cordon:
         randomness: Randomness = secrets.token_bytes,
     ) -> None:
         self.store = store
-        self.policies = policies
         self.plugins = plugins
         self.digester = digester
         self.metrics = metrics or Metrics()
@@ -105,7 +96,7 @@ class Cordon:
         self._monotonic = monotonic
         self._randomness = randomness
         self._runner = CheckRunner(self._limits.check_deadline.total_seconds(), monotonic)
-        self._plans: dict[str, _Plan] = {}
+        self._judge = Judge(policies, plugins)
         self._turns = tuple(threading.Lock() for _ in range(256))
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="paycordon-screen")
 
@@ -142,6 +133,15 @@ class Cordon:
         )
         store = Store.open(config.store, patience=patience or limits.budget)
         return cls(store, policies, plugins, digester, limits=limits)
+
+    @property
+    def policies(self) -> PolicySet:
+        """What judges now."""
+        return self._judge.policies
+
+    def adopt(self, policies: PolicySet) -> None:
+        """Judge by other policies from now on; screenings that have begun end under those they began with."""
+        self._judge = Judge(policies, self.plugins)
 
     def close(self) -> None:
         """Stop the threads and give the database connections back."""
@@ -225,7 +225,7 @@ class Cordon:
         Raises:
             Superseded: the snapshot was stale by the time the decision was to be recorded.
         """
-        now = self._clock()
+        judge, now = self._judge, self._clock()
         with session.read() as connection:
             found = origin(connection, event)
             if found.recorded is not None and not _is_repeated(event, found.recorded):
@@ -233,47 +233,45 @@ class Cordon:
                 return self._undecided(event, "event_id_reused", least=Outcome.HOLD)
             if found.decision is not None:
                 return Decision.model_validate_json(found.decision)
-            plan = self._plan(event)
             known = context(connection, event, found.merchant, now)
-            numbers = aggregate(connection, event, found.merchant, plan.aggregates)
-        decision = self._judge(event, found, known, numbers, plan, started, until)
+            numbers = aggregate(connection, event, found.merchant, judge.plan(event).aggregates)
+        decision = self._judged(judge, session, event, known, numbers, started, until)
         if found.recorded is not None:
             return decision
         recorded = decision if event.stage in SCREENED_STAGES else None
         with session.write() as connection:
             record(connection, Entry(event, found, recorded, known.standing), now, self._randomness)
+            if recorded is not None and (capped := judge.capped(decision.bindings, known.standing)):
+                count(connection, [Counted(each, stopped_by(decision.matches, each)) for each in capped], now)
+        self._alarm(decision)
         return decision
 
-    def _judge(
+    def _judged(
         self,
+        judge: Judge,
+        session: Session,
         event: Event,
-        found: Origin,
         known: Context,
-        numbers: Mapping[str, int],
-        plan: _Plan,
+        numbers: Mapping[str, int | float | None],
         started: float,
         until: float,
     ) -> Decision:
-        findings, errors = self._run_checks(event, known, numbers, plan, until)
-        of_policies = {name: numbers[name] for name in plan.of_policies}
-        # What has happened already cannot be stopped any more, whatever is in force.
-        standing = known.standing if event.stage in SCREENED_STAGES else Outcome.ALLOW
-        judged = evaluate(
-            self.policies,
-            event,
-            findings,
-            of_policies,
-            check_errors=errors,
-            standing=standing,
-            merchant=found.merchant,
-        )
+        def usage_of(bindings: Sequence[str]) -> Mapping[str, Usage]:
+            with session.read() as connection:
+                return usage(connection, bindings, known.now)
+
+        plan = judge.plan(event)
+        findings, errors = list[Finding](), list[CheckError]()
+        if plan.calls:
+            findings, errors = self._runner.run(event, plan.calls, plan.contexts(known, numbers), until)
+        judged = judge.evaluate(event, known, findings, errors, numbers, usage_of)
         return Decision(
             id=new_id("dec", known.now, self._randomness),
             event_id=event.id,
             event_type=event.type,
             instance=event.instance,
             mode=event.mode,
-            merchant=found.merchant,
+            merchant=known.merchant,
             subject=event.subject,
             outcome=judged.outcome,
             merchant_reason=judged.merchant_reason,
@@ -286,43 +284,16 @@ class Cordon:
             caps=judged.caps,
             bindings=judged.bindings,
             aggregates=dict(numbers),
-            policies=self.policies.refs,
+            policies=judge.policies.refs,
             decided_at=known.now,
             elapsed_us=int((self._monotonic() - started) * 1_000_000),
         )
 
-    def _run_checks(
-        self, event: Event, known: Context, numbers: Mapping[str, int], plan: _Plan, until: float
-    ) -> tuple[list[Finding], list[CheckError]]:
-        if not plan.calls:
-            return [], []
-        contexts = {
-            call.check.id: replace(
-                known, aggregates={n: numbers[key] for n, key in plan.of_check[call.check.id].items()}
-            )
-            if plan.of_check[call.check.id]
-            else known
-            for call in plan.calls
-        }
-        return self._runner.run(event, plan.calls, contexts, until)
-
-    def _plan(self, event: Event) -> _Plan:
-        plan = self._plans.get(event.type)
-        if plan is None:
-            calls = self.plugins.calls(event.stage)
-            of_check = {
-                call.check.id: {name: f"{call.check.id}/{name}" for name in call.check.aggregates()} for call in calls
-            }
-            wanted = {
-                f"{call.check.id}/{name}": definition
-                for call in calls
-                for name, definition in call.check.aggregates().items()
-            }
-            of_policies = self.policies.aggregates_for(event.type)
-            plan = _Plan(calls, {**wanted, **of_policies}, of_check, tuple(of_policies))
-            if len(self._plans) < 1_000:  # event types are open: an endless variety must not fill the memory
-                self._plans[event.type] = plan
-        return plan
+    def _alarm(self, decision: Decision) -> None:
+        """Say that a cap was reached; the decision, and so the log, says it too."""
+        for cap in decision.caps:
+            self.metrics.capped(cap.binding)
+            _logger.critical("binding `%s` has reached its cap on `%s`", cap.binding, cap.outcome)
 
     def _undecided(self, event: Event, rule: str, *, least: Outcome = Outcome.ALLOW) -> Decision:
         outcome = self._limits.when_unavailable | least if event.stage in SCREENED_STAGES else Outcome.ALLOW

@@ -51,7 +51,7 @@ class DisputeRatio(Check[DisputeRatioSettings]):
     @hookimpl
     def screen_dispute(self, context: Context) -> Iterable[Finding]:
         """Compare the two counts; without any payment on record every dispute counts as above the ratio."""
-        disputes, payments = context.aggregates["disputes"], context.aggregates["payments"]
+        disputes, payments = context.number("disputes"), context.number("payments")
         if disputes >= self.settings.min_disputes and disputes * 100 > payments * self.settings.max_percent:
             yield Finding(
                 check=self.id,

@@ -40,7 +40,7 @@ class PayoutVelocity(Check[PayoutVelocitySettings]):
     @hookimpl
     def screen_payout(self, event: Event, context: Context) -> Iterable[Finding]:
         """Compare the count with the limit; only a request counts, not what later becomes of it."""
-        count = context.aggregates["payouts"]
+        count = context.number("payouts")
         if event.type == EventType.PAYOUT_REQUESTED and count > self.settings.max_count:
             yield Finding(
                 check=self.id,

@@ -27,16 +27,14 @@ class Usage:
     blocked: int = 0
 
 
-def capped_bindings(policies: PolicySet, evaluation: Evaluation) -> list[Binding]:
-    """Return the bindings with caps that applied to an event, in force or in shadow."""
-    if not policies.capped or not evaluation.bindings:
-        return []
-    return [policies.capped[id_] for id_ in evaluation.bindings if id_ in policies.capped]
+def capped_bindings(policies: PolicySet, applied: Iterable[str]) -> list[Binding]:
+    """Return those of the bindings that applied to an event, given by their ids, that have caps."""
+    return [policies.capped[id_] for id_ in applied if id_ in policies.capped] if policies.capped else []
 
 
-def stops_under(evaluation: Evaluation, binding: Binding) -> Outcome:
+def stopped_by(matches: Iterable[RuleMatch], binding: str) -> Outcome:
     """Return the most severe outcome that one binding is responsible for."""
-    return Outcome.most_severe(*(match.outcome for match in evaluation.matches if match.binding == binding.id))
+    return Outcome.most_severe(*(match.outcome for match in matches if match.binding == binding))
 
 
 def limited(policies: PolicySet, evaluation: Evaluation, usage: Mapping[str, Usage]) -> Evaluation:
@@ -48,7 +46,7 @@ def limited(policies: PolicySet, evaluation: Evaluation, usage: Mapping[str, Usa
         usage: of each capped binding that applied; a binding that is not there has done nothing yet.
     """
     reached: dict[tuple[str, Outcome], Cap] = {}
-    for binding in capped_bindings(policies, evaluation):
+    for binding in capped_bindings(policies, evaluation.bindings):
         caps = binding.written.caps
         if caps is None:
             continue

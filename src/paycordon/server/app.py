@@ -19,8 +19,9 @@ from paycordon.errors import StoreUnavailable
 from paycordon.events import Event
 from paycordon.gateways import Gateway
 from paycordon.intake import Intake
+from paycordon.judging import SCREENED_STAGES
 from paycordon.metrics import Metrics
-from paycordon.screening import SCREENED_STAGES, Cordon, utc_now
+from paycordon.screening import Cordon, utc_now
 from paycordon.server.access import Access
 from paycordon.store import Store
 
