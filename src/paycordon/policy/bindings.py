@@ -14,7 +14,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from paycordon.decisions import PolicyRef
 from paycordon.documents import Document, Problem, did_you_mean, document_from, error_from, problems_of
@@ -52,7 +61,8 @@ def _mcc_range(value: str) -> str:
     return value
 
 
-Percent = Annotated[float, BeforeValidator(_percent), Field(ge=0, le=100)]
+_PERCENT_SCHEMA = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 100}, {"pattern": r"^\d+(\.\d+)?%$"}]}
+Percent = Annotated[float, BeforeValidator(_percent), Field(ge=0, le=100), WithJsonSchema(_PERCENT_SCHEMA)]
 Country = Annotated[StrictStr, Field(pattern=r"^[A-Z]{2}$")]
 Mcc = Annotated[StrictStr, Field(pattern=_MCC_RANGE), AfterValidator(_mcc_range)]
 
@@ -75,20 +85,35 @@ class BindingDocument(Part):
     """One entry of `bindings:`; what is left out does not narrow."""
 
     id: RuleId
+    """Names the binding in decisions."""
     policy: PolicyName
+    """The policy it binds."""
     mode: BindingMode
+    """`enforce`, `shadow` (judged and recorded, without effect) or `off`."""
     gateways: tuple[StrictStr, ...] = ()
+    """Adapters, such as `stripe`."""
     instances: tuple[StrictStr, ...] = ()
+    """Connections, by their names in `paycordon.yaml`."""
     countries: tuple[Country, ...] = ()
+    """Of the merchant; one that is not known is not excluded."""
     mccs: tuple[Mcc, ...] = ()
+    """Merchant categories, or ranges such as `5960-5969`."""
     segments: tuple[Name, ...] = ()
+    """Names of `segments:`; all of them must hold."""
     when: StrictStr | None = None
+    """CEL over `event`."""
     rollout: Percent = 100.0
+    """The share of merchants it is enforced on, the same ones for ever; the others stay in shadow."""
     since: Moment = None
+    """Counts for events from here on."""
     until: Moment = None
+    """Counts for events before."""
     params: dict[Name, ParamValue] = {}
+    """What it sets instead of the policy's own parameters."""
     rules: dict[RuleId, Literal[BindingMode.SHADOW, BindingMode.OFF]] = {}
+    """Rules that stay in `shadow` or `off`."""
     caps: CapsDocument | None = None
+    """How much it may stop within an hour."""
     description: Prose = ""
 
     @model_validator(mode="after")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from iso4217 import Currency
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -19,20 +17,27 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StrictStr,
-    ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
-from paycordon.aggregates import Aggregate, Function, parse_window
-from paycordon.aggregates.definition import By
+from paycordon.aggregates.document import AggregateDocument, parse_money
 from paycordon.decisions import Outcome
 from paycordon.documents import did_you_mean
-from paycordon.events import EventType, Money, Stage, minor_unit_exponent
+from paycordon.events import EventType, Stage
 from paycordon.policy.cel import RESERVED, Param
 
 SCREENABLE = tuple(str(type_) for type_ in EventType if not type_.startswith(f"{Stage.PAYMENT}."))
-_MONEY = re.compile(r"^(-?\d{1,12})(?:\.(\d{1,4}))? ([A-Z]{3})$")
+_MONEY = re.compile(r"^-?\d{1,12}(?:\.\d{1,4})? [A-Z]{3}$")
 _DURATION = re.compile(r"^(\d{1,4})([mhd])$")
+_EVENT_TYPES = WithJsonSchema({"type": "string", "enum": list(SCREENABLE)})
+_DURATION_SCHEMA = {"type": "string", "pattern": _DURATION.pattern, "examples": ["72h", "14d"]}
+_MOMENT_SCHEMA = {"type": "string", "description": "a date (its first moment in UTC), or a time with a zone"}
+_SCALARS = ["boolean", "number", "string"]
+_PARAM_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"type": _SCALARS}, {"type": "array", "items": {"type": _SCALARS}, "minItems": 1}],
+    "description": "a number, a text, true or false, `200 EUR`, `14d`, or a list of one such kind",
+}
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -49,16 +54,6 @@ def _screenable(name: str) -> str:
         raise ValueError(f"`{name}` is context and cannot be stopped; rules run on {_listed(SCREENABLE)}")
     hint = did_you_mean(name, SCREENABLE)
     raise ValueError(f"there is no event type `{name}`; " + (hint or f"known are {_listed(SCREENABLE)}"))
-
-
-def _known_event_type(name: str) -> EventType:
-    try:
-        return EventType(name)
-    except ValueError:
-        hint = did_you_mean(name, list(EventType))
-        raise ValueError(
-            f"there is no event type `{name}`; {hint or f'known are {_listed(list(EventType))}'}"
-        ) from None
 
 
 def _listed(names: Any) -> str:
@@ -83,23 +78,11 @@ def parse_param(value: object) -> Param:
 
 
 def _parse_text(text: str) -> Param:
-    if found := _MONEY.match(text):
-        return _parse_money(found[1], found[2] or "", found[3])
+    if _MONEY.match(text):
+        return parse_money(text)
     if found := _DURATION.match(text):
         return timedelta(**{_UNITS[found[2]]: int(found[1])})
     return text
-
-
-def _parse_money(whole: str, decimals: str, code: str) -> Money:
-    try:
-        Currency(code)
-    except ValueError:
-        raise ValueError(f"`{code}` is not a currency of ISO 4217") from None
-    exponent = minor_unit_exponent(code)
-    if len(decimals) > exponent:
-        raise ValueError(f"{code} has {exponent} decimals, not {len(decimals)}")
-    minor = int(Decimal(f"{whole}.{decimals or 0}").scaleb(exponent))
-    return Money(minor=minor, currency=code)
 
 
 def _read_param(value: object) -> Param:
@@ -111,11 +94,6 @@ def _read_duration(value: object) -> timedelta:
     if not isinstance(found, timedelta) or not found:
         raise ValueError("a duration is written as `30m`, `72h` or `14d`")
     return found
-
-
-def _window(text: str) -> str:
-    parse_window(text)
-    return text
 
 
 def _item(value: object) -> object:
@@ -132,23 +110,22 @@ def _moment(value: object) -> object:
     return value
 
 
-Moment = Annotated[AwareDatetime | None, BeforeValidator(_moment)]
+Moment = Annotated[AwareDatetime | None, BeforeValidator(_moment), WithJsonSchema(_MOMENT_SCHEMA)]
 PolicyName = Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 RuleId = Annotated[StrictStr, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Name = Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$"), AfterValidator(_not_reserved)]
 Reason = Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9_]{2,62}$")]
 Prose = Annotated[StrictStr, Field(max_length=2_000)]
-ParamValue = Annotated[Any, BeforeValidator(_read_param)]
+ParamValue = Annotated[Any, BeforeValidator(_read_param), WithJsonSchema(_PARAM_SCHEMA)]
 TypologyName = Annotated[StrictStr, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Points = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
-Duration = Annotated[timedelta, BeforeValidator(_read_duration)]
-AnyEventType = Annotated[StrictStr, AfterValidator(_known_event_type)]
+Duration = Annotated[timedelta, BeforeValidator(_read_duration), WithJsonSchema(_DURATION_SCHEMA)]
 
 
 class Part(BaseModel):
     """Base of all parts of files that risk teams write: closed to unknown keys; errors never repeat values."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
 class ListItem(Part):
@@ -178,37 +155,6 @@ class ListDocument(Part):
         return self
 
 
-class AggregateDocument(Part):
-    """A number over past events, under `aggregates:`: exactly one of `count`, `sum`, `distinct`."""
-
-    count: AnyEventType | None = None
-    sum: AnyEventType | None = None
-    distinct: AnyEventType | None = None
-    by: By = By.MERCHANT
-    window: Annotated[StrictStr, AfterValidator(_window)]
-    include_current: StrictBool = True
-
-    @model_validator(mode="after")
-    def _one_function(self) -> Self:
-        if sum(value is not None for value in (self.count, self.sum, self.distinct)) != 1:
-            raise ValueError("exactly one of `count`, `sum` and `distinct` is needed")
-        self.aggregate()
-        return self
-
-    def aggregate(self) -> Aggregate:
-        """What the store computes.
-
-        Raises:
-            ValueError: the function does not work on that event type.
-        """
-        function, of = next((f, of) for f in Function if (of := getattr(self, f.value)) is not None)
-        window = parse_window(self.window)
-        try:
-            return Aggregate(function=function, of=of, by=self.by, window=window, include_current=self.include_current)
-        except ValidationError as invalid:
-            raise ValueError(invalid.errors()[0]["msg"].removeprefix("Value error, ")) from None
-
-
 class RuleDocument(Part):
     """One rule under `rules:`.
 
@@ -219,17 +165,29 @@ class RuleDocument(Part):
     """
 
     id: RuleId
-    on: Annotated[tuple[Annotated[StrictStr, AfterValidator(_screenable)], ...], Field(min_length=1)]
+    """Names the rule in decisions, tests and bindings; keep it."""
+    on: Annotated[tuple[Annotated[StrictStr, AfterValidator(_screenable), _EVENT_TYPES], ...], Field(min_length=1)]
+    """The types of events it looks at."""
     when: StrictStr | None = None
+    """CEL: what must hold."""
     where: Annotated[dict[StrictStr, JsonValue] | None, Field(min_length=1)] = None
+    """What must hold, as a mapping such as `finding: code`; values that are missing do not match."""
     unless: StrictStr | None = None
+    """CEL: the exception."""
     then: Literal[Outcome.REVIEW, Outcome.HOLD, Outcome.BLOCK] | None = None
+    """`review` goes on and a person looks; `hold` waits for a person; `block` is refused, people can undo it."""
     adds: dict[TypologyName, Annotated[StrictInt, Field(ge=-1_000, le=1_000)]] = {}
+    """Points for typologies."""
     merchant_reason: Reason | None = None
+    """All that the merchant hears: a true and neutral code."""
     internal_reason: Prose = ""
+    """For your own people only."""
     references: Annotated[tuple[Prose, ...], Field(max_length=64)] = ()
+    """Where the rule comes from."""
     review_after: Duration | None = None
+    """How long a hold may wait for a person."""
     child_protection: StrictBool | None = None
+    """Weakening it takes a second person."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -283,14 +241,22 @@ class PolicyDocument(Part):
     """A whole policy file. `review_after` and `child_protection` are what its rules have where they say nothing."""
 
     policy: PolicyName
+    """The name of the policy."""
     version: Annotated[StrictInt, Field(ge=1, le=1_000_000_000)]
+    """Raise it with each change."""
     description: Prose = ""
     on_error: Outcome
+    """What a failed check, or a rule without an answer, means here."""
     review_after: Duration | None = None
     child_protection: StrictBool = False
     params: dict[Name, ParamValue] = {}
+    """Numbers and texts that rules use as `params.name`."""
     lists: dict[Name, ListDocument] = {}
+    """Sets of texts that rules use as `listed(value, lists.name)`."""
     aggregates: dict[Name, AggregateDocument] = {}
+    """Values over past events, as `aggregates.name`."""
     variables: dict[Name, StrictStr] = {}
+    """Expressions that rules share, as `variables.name`."""
     typologies: dict[TypologyName, TypologyDocument] = {}
+    """Named patterns that rules add points to."""
     rules: Annotated[tuple[RuleDocument, ...], Field(min_length=1, max_length=2_000)]
