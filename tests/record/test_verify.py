@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, delete, select, text, update
+from sqlalchemy import Connection, delete, insert, select, text, update
 
 from paycordon.coalition.identifiers import Digester
 from paycordon.decisions import Outcome
@@ -230,6 +230,7 @@ def test_forged_checkpoints_are_named(written: Store) -> None:
 
 
 EVENTS, DECISIONS, HOLDS = schema.events, schema.decisions, schema.holds
+FACTS, HOURS = schema.facts, schema.hours
 
 
 @pytest.mark.parametrize(
@@ -237,9 +238,23 @@ EVENTS, DECISIONS, HOLDS = schema.events, schema.decisions, schema.holds
     [
         (update(EVENTS).where(EVENTS.c.id == "evt_4").values(body="{}"), "event `evt_4`: is not what entry 5 recorded"),
         (
-            update(EVENTS).where(EVENTS.c.id == "evt_4").values(amount=1),
+            update(EVENTS).where(EVENTS.c.id == "evt_4").values(seen=99),
             "event `evt_4`: its columns are not what its text says",
         ),
+        (
+            update(FACTS).where(FACTS.c.position == 5).values(amount=1),
+            "event `evt_4`: what aggregates read is not what its text says",
+        ),
+        (
+            delete(FACTS).where(FACTS.c.position == 5),
+            "event `evt_4`: what aggregates read is not what its text says",
+        ),
+        (
+            insert(FACTS).values(key="payer:p", type="x", occurred_at=0, position=99, merchant="m", account="a"),
+            "table `facts`: has rows that come from no event of the log",
+        ),
+        (update(HOURS).values(events=HOURS.c.events + 1), "table `hours`: its sums are not those of the facts"),
+        (delete(HOURS), "table `hours`: its sums are not those of the facts"),
         (
             update(EVENTS).where(EVENTS.c.id == "evt_4").values(merchant="m_9"),
             "event `evt_4`: its columns are not what its text says",
@@ -306,10 +321,10 @@ def test_changed_release_is_named(written: Store, values: dict[str, object], sen
 
 def test_records_that_no_entry_names_are_named(written: Store) -> None:
     copies = [
-        "INSERT INTO events SELECT instance, 'evt_x', type, merchant, 99, account, occurred_at, recorded_at, amount, "
-        "currency, counterparty, body FROM events WHERE id = 'evt_1'",
-        "INSERT INTO decisions SELECT 'dec_x', instance, 'evt_x', merchant, outcome, decided_at, body FROM decisions "
-        "WHERE event_id = 'evt_3'",
+        "INSERT INTO events SELECT 99, 98, instance, 'evt_x', type, merchant, 99, account, occurred_at, recorded_at, "
+        "body FROM events WHERE id = 'evt_1'",
+        "INSERT INTO decisions SELECT 'dec_x', instance, 'evt_x', merchant, outcome, decided_at, body, event_type, "
+        "shadow_outcome FROM decisions WHERE event_id = 'evt_3'",
         "INSERT INTO holds (id, decision_id, merchant, instance, account, subject_kind, subject_id, outcome, rule, "
         "merchant_reason, created_at) "
         "VALUES ('hold_x', 'dec_x', 'm_1', 'acme', 'a', 'payout', 'p', 'block', 'r', '', 0)",

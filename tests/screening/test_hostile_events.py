@@ -19,7 +19,8 @@ from paycordon.record.verify import verify
 from paycordon.screening import Cordon
 from paycordon.store import Store, restrictions, schema
 from paycordon.store.ledger import Entry, Superseded, record
-from paycordon.store.snapshot import aggregate, origin
+from paycordon.store.snapshot import origin
+from paycordon.store.windows import aggregate
 from paycordon.testing import FrozenClock, make_event
 
 Make = Callable[[Store], Cordon]

@@ -8,12 +8,8 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from sqlalchemy import Connection, func, select, text
 
-from paycordon.aggregates import Aggregate, Function
-from paycordon.aggregates.definition import By
 from paycordon.coalition.identifiers import Digester
 from paycordon.decisions import Outcome
 from paycordon.events import Event
@@ -22,7 +18,7 @@ from paycordon.store import Store, schema
 from paycordon.store.ledger import Entry, Superseded, record
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_micros, micros
-from paycordon.store.snapshot import aggregate, context, origin
+from paycordon.store.snapshot import context, origin
 from paycordon.testing import NOON, make_event
 
 
@@ -159,67 +155,3 @@ def test_account_stays_with_the_merchant_it_was_linked_to(store: Store) -> None:
 def test_times_survive_storage_to_the_microsecond() -> None:
     for moment in (NOON.replace(microsecond=999_999), NOON.replace(year=1969), NOON.replace(year=9000)):
         assert from_micros(micros(moment)) == moment
-
-
-# Few different values, so that ties, late events and repeated payers are the rule.
-_event = st.tuples(
-    st.integers(0, 30),  # minutes
-    st.sampled_from(["m_1", "m_2"]),
-    st.sampled_from(["a_1", "a_2"]),
-    st.integers(-5, 500),
-    st.sampled_from(["EUR", "SEK"]),
-    st.sampled_from([None, "p_1", "p_2"]),
-)
-_WANTED = {
-    f"{function}_{by}_{include}": Aggregate(
-        function=function, of="payment.succeeded", by=by, window=timedelta(minutes=10), include_current=include
-    )
-    for function in Function
-    for by in By
-    for include in (True, False)
-}
-_Row = tuple[int, str, str, int, str, str | None]
-
-
-def _as_event(number: int, row: _Row) -> Event:
-    minute, merchant, account, minor, currency, payer = row
-    money = {"minor": minor, "currency": currency}
-    return payment(
-        number,
-        NOON + timedelta(minutes=minute),
-        merchant={"id": merchant},
-        account={"id": f"{merchant}_{account}"},
-        payment={"id": f"pay_{number}", "amount": money, "payer": payer},
-    )
-
-
-def _by_hand(before: list[_Row], current: _Row, wanted: Aggregate) -> int:
-    minute, merchant, account, _, currency, _ = current
-    window = [
-        row
-        for row in before
-        if row[1] == merchant
-        and (wanted.by is By.MERCHANT or row[2] == account)
-        and minute - 10 < row[0] <= minute  # the order is (time, sequence), and the current event is the newest
-    ]
-    if wanted.include_current:
-        window.append(current)
-    if wanted.function is Function.COUNT:
-        return len(window)
-    if wanted.function is Function.SUM:
-        return sum(row[3] for row in window if row[4] == currency)
-    return len({row[5] for row in window} - {None})
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(_event, min_size=1, max_size=10))
-def test_aggregates_agree_with_a_count_by_hand(store: Store, rows: list[_Row]) -> None:
-    with store.write() as connection:
-        for table in ("events", "log", "merchants", "accounts"):
-            connection.execute(schema.metadata.tables[table].delete())
-    for number, row in enumerate(rows):
-        event = _as_event(number, row)
-        with store.read() as connection:
-            computed = aggregate(connection, event, row[1], _WANTED)
-        assert computed == {name: _by_hand(rows[:number], row, wanted) for name, wanted in _WANTED.items()}
-        put(store, event)

@@ -70,7 +70,7 @@ def facts_of(event: Event, merchant: str) -> Facts:
         event.id,
         str(event.type),
         merchant,
-        f"{event.instance}{SEPARATOR}{event.account.id}",
+        bounded(f"{event.instance}{SEPARATOR}{event.account.id}"),
         (event.occurred_at - _EPOCH) // _MICROSECOND,
         amount.minor if amount else None,
         amount.currency if amount else None,

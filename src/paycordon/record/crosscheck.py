@@ -15,13 +15,14 @@ from typing import Any, Self
 from pydantic import ValidationError
 from sqlalchemy import Connection, select, tuple_
 
+from paycordon.aggregates.facts import Facts, facts_of
 from paycordon.decisions import Decision
 from paycordon.events import Event
+from paycordon.record.factcheck import FactCheck
 from paycordon.record.log import digest_of
 from paycordon.record.problems import Problems
 from paycordon.store import schema
 from paycordon.store.schema import micros
-from paycordon.store.snapshot import counterparty
 
 _PAGE = 200
 
@@ -37,6 +38,8 @@ class CrossCheck:
     def __init__(self, connection: Connection, problems: Problems) -> None:
         self._connection = connection
         self._problems = problems
+        self._facts = FactCheck(connection)
+        self._all_sound = True
         self._named = sqlite3.connect("")  # a temporary file that the database deletes by itself
         self._named.execute("CREATE TABLE named (kind TEXT, a TEXT, b TEXT, PRIMARY KEY (kind, a, b)) WITHOUT ROWID")
         self._named.execute(
@@ -77,6 +80,10 @@ class CrossCheck:
                 self._add("unnamed", "decision", row.id, "no entry of the log names it")
         self._check_holds()
         self._check_baselines()
+        if self._all_sound and self._facts.has_unexplained():  # else the events named already explain them
+            self._add("unnamed", "table", "facts", "has rows that come from no event of the log")
+        if self._facts.has_wrong_sums():
+            self._add("changed", "table", "hours", "its sums are not those of the facts")
 
     def _take_events(self, said: Sequence[tuple[int, Said]]) -> None:
         named = {(c["instance"], c["event"]): (seq, c) for seq, c in said if _texts(c, "instance", "event")}
@@ -86,14 +93,20 @@ class CrossCheck:
             (row.instance, row.id): row
             for row in self._connection.execute(select(table).where(keys.in_(list(named)))).all()
         }
+        sound: dict[int, tuple[str, Facts]] = {}
         for key, (seq, content) in named.items():
             row = found.get(key)
             if row is None:
                 self._add("missing", "event", key[1], f"is missing, entry {seq} names it", seq)
             elif _digest(row.body) != content.get("event_digest"):
                 self._add("changed", "event", key[1], f"is not what entry {seq} recorded", seq)
-            elif (row.merchant, row.seq) != (content.get("merchant"), content.get("seq")) or not _columns_agree(row):
+            elif (facts := _facts(row, content, seq)) is None:
                 self._add("changed", "event", key[1], "its columns are not what its text says", seq)
+            else:
+                sound[seq] = key[1], facts
+        self._all_sound &= len(sound) == len(named)
+        for seq in sorted(self._facts.differing([(seq, facts) for seq, (_, facts) in sound.items()])):
+            self._add("changed", "event", sound[seq][0], "what aggregates read is not what its text says", seq)
         self._name(("event", *key) for key in named)
 
     def _take_decisions(self, said: Sequence[tuple[int, Said]]) -> None:
@@ -208,22 +221,16 @@ def _texts(content: Said, *names: str) -> bool:
     return all(isinstance(content.get(name), str) for name in names)
 
 
-def _columns_agree(row: Any) -> bool:
-    """Tell whether an event's columns, which aggregates read, say the same as its text, which the log protects."""
+def _facts(row: Any, said: Said, position: int) -> Facts | None:
+    """The facts of an event, if its columns say the same as its text, which the log protects."""
     try:
         event = Event.model_validate_json(row.body)
     except ValidationError:
-        return False
-    amount = event.amount
-    expected = (
-        str(event.type),
-        event.account.id,
-        micros(event.occurred_at),
-        amount.minor if amount else None,
-        amount.currency if amount else None,
-        counterparty(event),
-    )
-    return expected == (row.type, row.account, row.occurred_at, row.amount, row.currency, row.counterparty)
+        return None
+    logged = (position, said.get("merchant"), said.get("seq"))
+    written = (str(event.type), event.account.id, micros(event.occurred_at))
+    stored = (row.position, row.merchant, row.seq), (row.type, row.account, row.occurred_at)
+    return facts_of(event, row.merchant) if (logged, written) == stored and row.seen < position else None
 
 
 def _of_decision(row: Any) -> tuple[str, str, str, str]:

@@ -8,13 +8,15 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from paycordon.aggregates.facts import facts_of
 from paycordon.decisions import Decision, Outcome
 from paycordon.events import Event
 from paycordon.ids import Randomness, new_id
 from paycordon.record.log import append, digest_of
+from paycordon.store.facts import add_facts, add_to_hours
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import micros
-from paycordon.store.snapshot import Origin, counterparty
+from paycordon.store.snapshot import Origin
 
 _count = Prepared(
     text(
@@ -30,9 +32,9 @@ _link = Prepared(
 )
 _event = Prepared(
     text(
-        "INSERT INTO events (instance, id, type, merchant, seq, account, occurred_at, recorded_at, amount, currency, "
-        "counterparty, body) VALUES (:instance, :id, :type, :merchant, :seq, :account, :occurred_at, :recorded_at, "
-        ":amount, :currency, :counterparty, :body) ON CONFLICT (instance, id) DO NOTHING"
+        "INSERT INTO events (position, seen, instance, id, type, merchant, seq, account, occurred_at, recorded_at, "
+        "body) VALUES (:position, :seen, :instance, :id, :type, :merchant, :seq, :account, :occurred_at, "
+        ":recorded_at, :body) ON CONFLICT (instance, id) DO NOTHING"
     )
 )
 _sighting = Prepared(
@@ -47,8 +49,9 @@ _sighting = Prepared(
 )
 _decision = Prepared(
     text(
-        "INSERT INTO decisions (id, instance, event_id, merchant, outcome, decided_at, body) "
-        "VALUES (:id, :instance, :event_id, :merchant, :outcome, :decided_at, :body)"
+        "INSERT INTO decisions (id, instance, event_id, merchant, outcome, decided_at, body, event_type) "
+        "VALUES (:id, :instance, :event_id, :merchant, :outcome, :decided_at, :body, :event_type) "
+        "ON CONFLICT (instance, event_id) DO NOTHING"
     )
 )
 _hold = Prepared(
@@ -109,7 +112,8 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
         if entry.standing.stops:
             want_reconciled(connection, merchant, event.instance, event.account.id, now)
     body = event.model_dump_json(exclude_none=True)
-    _insert_event(connection, event, merchant, seq, body, now)
+    facts = facts_of(event, merchant)
+    add_to_hours(connection, facts)
     at = micros(event.occurred_at)
     _sighting.many(
         connection,
@@ -124,33 +128,30 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
     }
     if entry.decision is not None:
         payload |= _decide(connection, entry.decision, now, randomness)
-    append(connection, now, "event" if entry.decision is None else "decision", payload)
+    position = append(connection, now, "event" if entry.decision is None else "decision", payload)
+    # What carries the position comes last: on PostgreSQL everybody else waits from here on.
+    row = {
+        "position": position,
+        "seen": entry.origin.seen,
+        "instance": event.instance,
+        "id": event.id,
+        "type": facts.type,
+        "merchant": merchant,
+        "seq": seq,
+        "account": event.account.id,
+        "occurred_at": facts.occurred_at,
+        "recorded_at": micros(now),
+        "body": body,
+    }
+    if _event(connection, row).rowcount == 0:
+        raise Superseded
+    add_facts(connection, facts, position)
 
 
 def _link_account(connection: Connection, entry: Entry) -> None:
     where = {"instance": entry.event.instance, "account": entry.event.account.id, "linked": entry.origin.linked}
     # Nothing is changed when somebody has linked the account since the snapshot; what this event says of it is stale.
     if _link(connection, {**where, "merchant": entry.origin.merchant}).rowcount == 0:
-        raise Superseded
-
-
-def _insert_event(connection: Connection, event: Event, merchant: str, seq: int, body: str, now: datetime) -> None:
-    amount = event.amount
-    row = {
-        "instance": event.instance,
-        "id": event.id,
-        "type": str(event.type),
-        "merchant": merchant,
-        "seq": seq,
-        "account": event.account.id,
-        "occurred_at": micros(event.occurred_at),
-        "recorded_at": micros(now),
-        "amount": amount.minor if amount else None,
-        "currency": amount.currency if amount else None,
-        "counterparty": counterparty(event),
-        "body": body,
-    }
-    if _event(connection, row).rowcount == 0:
         raise Superseded
 
 
@@ -166,8 +167,10 @@ def _decide(
         "outcome": decision.outcome.value,
         "decided_at": micros(decision.decided_at),
         "body": body,
+        "event_type": str(decision.event_type),
     }
-    _decision(connection, row)
+    if _decision(connection, row).rowcount == 0:
+        raise Superseded
     holds = _place_holds(connection, decision, now, randomness)
     if decision.outcome is not Outcome.ALLOW:
         case = _open(connection, decision.merchant, now, randomness)

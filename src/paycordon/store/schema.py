@@ -51,26 +51,67 @@ accounts = Table(
     Column("merchant", String, nullable=False, index=True),
 )
 
+# `position` is the number of the log entry that names the event: the one order in which the store took all events in.
+# `seen` is where the log ended when the event was judged: nothing behind it was known then.
 events = Table(
     "events",
     metadata,
-    Column("instance", String, primary_key=True),
-    Column("id", String, primary_key=True),
+    Column("position", _Serial, primary_key=True, autoincrement=False),
+    Column("seen", BigInteger, nullable=False),
+    Column("instance", String, nullable=False),
+    Column("id", String, nullable=False),
     Column("type", String, nullable=False),
     Column("merchant", String, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("account", String, nullable=False),
     Column("occurred_at", BigInteger, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    UniqueConstraint("instance", "id"),
+    UniqueConstraint("merchant", "seq"),
+)
+
+# What aggregates read (`paycordon.aggregates.facts`), once for each key that an event belongs to: its merchant, payer,
+# destination and identifiers. The primary key keeps a window's rows side by side.
+facts = Table(
+    "facts",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("type", String, primary_key=True),
+    Column("occurred_at", BigInteger, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("merchant", String, nullable=False),
+    Column("account", String, nullable=False),
     Column("amount", BigInteger),
     Column("currency", String),
-    Column("counterparty", String),
-    Column("body", Text, nullable=False),
-    UniqueConstraint("merchant", "seq"),
-    # Covers every aggregate, so that a window is read from the index alone.
-    Index(
-        "ix_events_window", "merchant", "type", "occurred_at", "seq", "account", "currency", "amount", "counterparty"
-    ),
+    Column("payer", String),
+    Column("destination", String),
+    Column("method", String),
+    Column("status", String),
+    Column("reason", String),
+    Column("payer_country", String),
+    Column("country", String),
+    Column("mcc", Integer),
+    Column("payer_hour", Integer),
+    Column("payer_weekday", Integer),
+    sqlite_with_rowid=False,
+)
+
+# Sums of the facts of an hour since 1970, so that a long window of a large merchant is not read event by event.
+# Amounts are summed in halves of 32 bits, because sums of 64-bit integers overflow; `currency` is empty without one.
+hours = Table(
+    "hours",
+    metadata,
+    Column("merchant", String, primary_key=True),
+    Column("type", String, primary_key=True),
+    Column("hour", BigInteger, primary_key=True),
+    Column("account", String, primary_key=True),
+    Column("currency", String, primary_key=True),
+    Column("events", BigInteger, nullable=False),
+    Column("low", BigInteger, nullable=False),
+    Column("high", BigInteger, nullable=False),
+    Column("smallest", BigInteger),
+    Column("largest", BigInteger),
     sqlite_with_rowid=False,
 )
 
@@ -110,8 +151,10 @@ decisions = Table(
     Column("event_id", String, nullable=False),
     Column("merchant", String, nullable=False),
     Column("outcome", String, nullable=False),
-    Column("decided_at", BigInteger, nullable=False),
+    Column("decided_at", BigInteger, nullable=False, index=True),
     Column("body", Text, nullable=False),
+    Column("event_type", String, nullable=False),
+    Column("shadow_outcome", String),  # what policies in shadow would have made of it, if they say anything
     UniqueConstraint("instance", "event_id"),
 )
 
@@ -218,4 +261,46 @@ checkpoints = Table(
     Column("statement", Text, nullable=False),
     Column("key_id", String, nullable=False),
     Column("signature", LargeBinary, nullable=False),
+)
+
+# How many events a binding screened, held and blocked in each minute since 1970.
+volumes = Table(
+    "volumes",
+    metadata,
+    Column("binding", String, primary_key=True),
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("screened", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    Column("blocked", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Every policy set that was ever in force, and the files it consisted of.
+policy_sets = Table(
+    "policy_sets",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("taken_at", BigInteger, nullable=False),
+    Column("manifest", Text, nullable=False),
+)
+
+policy_files = Table(
+    "policy_files",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+# Items of the lists that policies name and people keep in the store.
+list_items = Table(
+    "list_items",
+    metadata,
+    Column("list", String, primary_key=True),
+    Column("value", String, primary_key=True),
+    Column("added_at", BigInteger, primary_key=True, autoincrement=False),
+    Column("added_by", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("removed_at", BigInteger),
+    Column("removed_by", String),
 )

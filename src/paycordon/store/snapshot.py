@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
 from sqlalchemy import Connection, text
 
-from paycordon.aggregates import Aggregate, Function
-from paycordon.aggregates.definition import By
 from paycordon.context import Context, IndicatorHit, KnownIdentifier, SharedIdentifier
 from paycordon.decisions import Outcome
 from paycordon.events import Event, IdentifierKind
@@ -33,13 +31,13 @@ SHARED_KINDS = frozenset(
 )
 
 MAX_MERCHANT = 255
-_LARGEST = 2**63 - 1  # what an expression of a rule can compute with
 
 _origin = Prepared(
     text(
         "SELECT (SELECT merchant FROM accounts WHERE instance = :instance AND account = :account), "
         "(SELECT body FROM decisions WHERE instance = :instance AND event_id = :event), "
-        "(SELECT body FROM events WHERE instance = :instance AND id = :event)"
+        "(SELECT body FROM events WHERE instance = :instance AND id = :event), "
+        "COALESCE((SELECT MAX(seq) FROM log), 0)"
     )
 )
 _seq = Prepared(text("SELECT seq FROM merchants WHERE merchant = :merchant"))
@@ -62,6 +60,7 @@ class Origin:
         recorded: the stored event of this id, if there is one.
         decision: the stored decision about it, if there is one.
         seq: the number of the merchant's newest event.
+        seen: where the log ends; everything up to there is known, and nothing else.
     """
 
     merchant: str
@@ -69,6 +68,7 @@ class Origin:
     recorded: str | None
     decision: str | None
     seq: int
+    seen: int
 
 
 def standing_alone(instance: str, account: str) -> str:
@@ -86,10 +86,10 @@ def origin(connection: Connection, event: Event) -> Origin:
     was never linked stands for itself.
     """
     where = {"instance": event.instance, "account": event.account.id, "event": event.id}
-    linked, decision, recorded = _origin(connection, where).one()
+    linked, decision, recorded, seen = _origin(connection, where).one()
     merchant = event.merchant.id or linked or standing_alone(event.instance, event.account.id)
     seq = _seq(connection, {"merchant": merchant}).scalar()
-    return Origin(merchant, linked, recorded, decision, seq or 0)
+    return Origin(merchant, linked, recorded, decision, seq or 0, seen)
 
 
 def standing_of(connection: Connection, merchant: str, instance: str, account: str) -> Outcome:
@@ -163,68 +163,3 @@ def _shared(connection: Connection, digests: Sequence[str], merchant: str) -> tu
     listed = _padded(digests)
     rows = _with_list(_SHARED, len(listed))(connection, {**listed, "merchant": merchant})
     return tuple(SharedIdentifier(kind, digest, others, int(blocked)) for kind, digest, others, blocked in rows)
-
-
-_WINDOW = "FROM events WHERE merchant = :merchant AND type = :type AND occurred_at > :since AND occurred_at <= :until"
-_SELECT = {
-    Function.COUNT: "COUNT(*), 0",
-    # In halves of 32 bits: a sum of 64-bit integers overflows on SQLite, and the merchant could not be screened again.
-    Function.SUM: "COALESCE(SUM(CASE WHEN currency = :value THEN amount & 4294967295 ELSE 0 END), 0), "
-    "COALESCE(SUM(CASE WHEN currency = :value THEN amount >> 32 ELSE 0 END), 0)",
-    Function.DISTINCT: "COUNT(DISTINCT counterparty), "
-    "COALESCE(MAX(CASE WHEN counterparty = :value THEN 1 ELSE 0 END), 0)",
-}
-_AGGREGATES = {
-    (function, by): Prepared(
-        text(
-            f"SELECT {select} {_WINDOW}"  # built from the constants above only
-            + (" AND account = :account" if by is By.ACCOUNT else "")
-        )
-    )
-    for function, select in _SELECT.items()
-    for by in By
-}
-
-
-def counterparty(event: Event) -> str | None:
-    """Who stands on the other side: the payer of a payment, the destination of a payout."""
-    if event.payment is not None:
-        return event.payment.payer
-    return event.payout.destination if event.payout is not None else None
-
-
-def aggregate(connection: Connection, event: Event, merchant: str, wanted: Mapping[str, Aggregate]) -> dict[str, int]:
-    """Compute aggregates for an event that is not recorded yet."""
-    computed: dict[Aggregate, int] = {}
-    for definition in wanted.values():
-        if definition not in computed:
-            computed[definition] = _value(connection, event, merchant, definition)
-    return {name: computed[definition] for name, definition in wanted.items()}
-
-
-def _value(connection: Connection, event: Event, merchant: str, wanted: Aggregate) -> int:
-    until = micros(event.occurred_at)
-    value = {Function.SUM: event.amount.currency if event.amount else None, Function.DISTINCT: counterparty(event)}
-    parameters = {
-        "merchant": merchant,
-        "type": wanted.of.value,
-        "since": until - int(wanted.window.total_seconds() * 1_000_000),
-        "until": until,
-        "account": event.account.id,
-        "value": value.get(wanted.function),
-    }
-    result, more = map(int, _AGGREGATES[wanted.function, wanted.by](connection, parameters).one())
-    if wanted.function is Function.SUM:
-        result += more << 32
-    if wanted.include_current and event.type == wanted.of:
-        result += _share(event, wanted.function, bool(more))
-    return max(-_LARGEST - 1, min(result, _LARGEST))
-
-
-def _share(event: Event, function: Function, has_current: bool) -> int:
-    """What the current event itself adds."""
-    if function is Function.COUNT:
-        return 1
-    if function is Function.SUM:
-        return event.amount.minor if event.amount else 0
-    return 0 if has_current or counterparty(event) is None else 1
