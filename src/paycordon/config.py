@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, StrictStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, StrictStr, WithJsonSchema, model_validator
 
 from paycordon.decisions import Outcome
 from paycordon.documents import Document, Problem, error_from, read_document, validate
@@ -93,7 +93,10 @@ class Config(_Section):
     store: _Secret = "sqlite:///paycordon.db"
     identifier_keys: IdentifierKeys
     log_signing_key: Annotated[StrictStr | None, Field(repr=False)] = None
-    api_token: Annotated[StrictStr | None, Field(repr=False, min_length=MIN_TOKEN_LENGTH)] = None
+    # A reference in the file may be shorter than the token itself.
+    api_token: Annotated[
+        StrictStr | None, Field(repr=False, min_length=MIN_TOKEN_LENGTH), WithJsonSchema({"type": ["string", "null"]})
+    ] = None
     policies: Annotated[tuple[Path, ...], Field(min_length=1)]
     bindings: Path | None = None
     rates: Path | None = None
