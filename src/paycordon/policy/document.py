@@ -136,7 +136,11 @@ class ListItem(Part):
     reason: Prose = ""
 
 
-_ITEM = WithJsonSchema({"anyOf": [{"type": "string"}, ListItem.model_json_schema()]})
+_Item = Annotated[
+    ListItem,
+    BeforeValidator(_item),
+    WithJsonSchema({"anyOf": [{"type": "string"}, ListItem.model_json_schema()]}),
+]
 
 
 class ListDocument(Part):
@@ -146,7 +150,7 @@ class ListDocument(Part):
     that is kept in the database (`paycordon list`).
     """
 
-    items: Annotated[tuple[Annotated[ListItem, BeforeValidator(_item), _ITEM], ...] | None, Field(max_length=10_000)] = None
+    items: Annotated[tuple[_Item, ...] | None, Field(max_length=10_000)] = None
     file: Annotated[StrictStr | None, Field(min_length=1, max_length=255)] = None
     store: Name | None = None
     description: Prose = ""
