@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ Read = Callable[[Path], bytes]
 
 Stored = Mapping[str, Items]
 """The lists that are kept in the store, by name."""
+
+_LONGEST_NAME = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +112,29 @@ def load_set(files: PolicyFiles, *, read: Read = read_file, stored: Stored = Map
     if bindings is not None and files.bindings is not None:
         names[files.bindings] = bindings.ref
     sources = [
-        Source(names.get(path) or _ref_of(path, content), path, content) for path, content in reader.content.items()
+        Source(names.get(path) or _ref_of(path, content, root_of(files)), path, content)
+        for path, content in reader.content.items()
     ]
-    return PolicySet(policies, bindings, sources)
+    in_store = sorted({name for policy in policies for name in policy.stores.values()})
+    return PolicySet(policies, bindings, sources, [_ref_of_list(name, stored.get(name, {})) for name in in_store])
 
 
-def _ref_of(path: Path, content: bytes) -> PolicyRef:
-    return PolicyRef(name=f"file:{path.name}"[:255], version=1, digest=hashlib.sha256(content).hexdigest())
+def root_of(files: PolicyFiles) -> Path:
+    """The directory that the files of a set are named from: the same names on every machine."""
+    return files.policies[0].parent
+
+
+def _ref_of(path: Path, content: bytes, root: Path) -> PolicyRef:
+    # With its directory: the digest of the set must change when two files of one name change places.
+    name = f"file:{os.path.relpath(path, root)}"
+    if len(name) > _LONGEST_NAME:
+        raise PolicyError("the file's path is too long", position=Position(path), hint="move it nearer to the policies")
+    return PolicyRef(name=name, version=1, digest=hashlib.sha256(content).hexdigest())
+
+
+def _ref_of_list(name: str, items: Items) -> PolicyRef:
+    lines = sorted(f"{value!r} {until.isoformat() if until else ''}\n" for value, until in items.items())
+    return PolicyRef(name=f"list:{name}", version=1, digest=hashlib.sha256("".join(lines).encode()).hexdigest())
 
 
 def examine(
@@ -148,6 +167,7 @@ def examine(
             for index, (rule, where) in enumerate(zip(written.rules, wheres, strict=True))
         ),
         language=language,
+        stores=MappingProxyType({name: each.store for name, each in written.lists.items() if each.store is not None}),
     )
 
 

@@ -112,7 +112,8 @@ class Policy:
         on_error: what a failed check or an expression without an answer means.
         params: as the file states them; a binding may override them.
         variables: expressions by name that rules share.
-        lists: the names of its lists.
+        lists: by name, what is in them.
+        stores: of lists that are kept in the store, the name there, by their names in the file.
         aggregates: by their names in the file.
         typologies: by name.
         rules: in the order of the file.
@@ -128,6 +129,7 @@ class Policy:
     typologies: Mapping[str, Typology]
     rules: tuple[Rule, ...]
     language: Language = field(repr=False, compare=False)
+    stores: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def programs(self) -> Mapping[str, Program]:
@@ -156,17 +158,23 @@ class PolicySet:
         policies: what judges.
         bindings: where and how hard; none enforces every policy on everything.
         sources: the files it was read from.
+        stored: what the lists that are kept in the store held, one `list:NAME` each.
 
     Raises:
         PolicyError: two policies have one name.
     """
 
     def __init__(
-        self, policies: Iterable[Policy] = (), bindings: Bindings | None = None, sources: Sequence[Source] = ()
+        self,
+        policies: Iterable[Policy] = (),
+        bindings: Bindings | None = None,
+        sources: Sequence[Source] = (),
+        stored: Sequence[PolicyRef] = (),
     ) -> None:
         self.policies = tuple(sorted(policies, key=lambda policy: policy.ref.name))
         self.bindings = bindings
         self.sources = tuple(sources)
+        self.stored = tuple(stored)
         _refuse_same_names(self.policies)
         bound = [(policy, each) for policy in self.policies for each in self._bindings_of(policy)]
         types = {type_ for policy, _ in bound for type_ in policy.programs}
@@ -191,15 +199,23 @@ class PolicySet:
 
     @cached_property
     def refs(self) -> tuple[PolicyRef, ...]:
-        """Name, version and digest of each policy, and of each file that belongs to them."""
+        """Name, version and digest of each policy, of each file that belongs to them, and of each list in the store."""
+        return self.of_files + self.stored
+
+    @cached_property
+    def of_files(self) -> tuple[PolicyRef, ...]:
+        """The part of `refs` that is in files."""
         own = tuple(policy.ref for policy in self.policies)
         bindings = (self.bindings.ref,) if self.bindings else ()
         return own + bindings + tuple(source.ref for source in self.sources if source.ref not in own + bindings)
 
     @cached_property
     def digest(self) -> str:
-        """The SHA-256 over the names and digests of all that judges: the same digest, the same judgements."""
-        lines = sorted(f"{ref.name} {ref.digest}\n" for ref in self.refs)
+        """The SHA-256 over the names and digests of all files: what people sign.
+
+        Lists in the store are not part of it: an urgent addition must not wait for signatures. `refs` names them.
+        """
+        lines = sorted(f"{ref.name} {ref.digest}\n" for ref in self.of_files)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     @cached_property
