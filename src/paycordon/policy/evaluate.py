@@ -52,7 +52,7 @@ def evaluate(
         whose = merchant or event.merchant.id or event.account.id
         variables = bind(event, findings)
         for bound in programs:
-            mode = _apply(bound, event, whose, {**variables, **_own(bound, aggregates)}, check_errors, (live, shadow))
+            mode = _apply(bound, event, whose, {**variables, **own_variables(bound, aggregates)}, check_errors, (live, shadow))
             if bound.binding is not None and mode is not BindingMode.OFF:
                 applied.append(bound.binding.id)
     standing_hold = [_standing(standing)] if standing is not Outcome.ALLOW else []
@@ -154,7 +154,7 @@ def _apply(
     return mode
 
 
-def _own(bound: BoundProgram, aggregates: Mapping[str, Any]) -> dict[str, Any]:
+def own_variables(bound: BoundProgram, aggregates: Mapping[str, Any]) -> dict[str, Any]:
     """What only this policy's expressions see: its aggregates, and the parameters that its binding overrides."""
     policy = bound.program.policy
     values = ((name, aggregates.get(f"{policy.ref.name}.{name}")) for name in policy.aggregates)
