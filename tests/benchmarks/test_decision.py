@@ -23,7 +23,7 @@ from sqlalchemy import select
 from sqlalchemy.engine.default import DefaultDialect
 
 from paycordon import checks as builtin_checks
-from paycordon import screening
+from paycordon import judging, screening
 from paycordon.coalition.identifiers import Digester
 from paycordon.decisions import Outcome
 from paycordon.events import Event, Identifier
@@ -169,7 +169,7 @@ PARTS = {
     "read: context": (screening, "context"),
     "read: aggregates": (screening, "aggregate"),
     "checks": (CheckRunner, "run"),
-    "policies": (screening, "evaluate"),
+    "policies": (judging, "evaluate"),
     "write: rows and log": (screening, "record"),
     "both commits": (DefaultDialect, "do_commit"),
 }

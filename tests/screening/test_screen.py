@@ -339,7 +339,7 @@ def test_screening_never_raises_even_when_the_engine_itself_is_broken(
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("jane@example.com")
 
-    monkeypatch.setattr("paycordon.screening.evaluate", broken)
+    monkeypatch.setattr("paycordon.judging.evaluate", broken)
     decision = build().screen(payout())
     assert decision.outcome is Outcome.HOLD
     assert decision.rule == "paycordon/internal_error"

@@ -49,8 +49,9 @@ _sighting = Prepared(
 )
 _decision = Prepared(
     text(
-        "INSERT INTO decisions (id, instance, event_id, merchant, outcome, decided_at, body, event_type) "
-        "VALUES (:id, :instance, :event_id, :merchant, :outcome, :decided_at, :body, :event_type) "
+        "INSERT INTO decisions (id, instance, event_id, merchant, outcome, decided_at, body, event_type, "
+        "shadow_outcome) VALUES (:id, :instance, :event_id, :merchant, :outcome, :decided_at, :body, :event_type, "
+        ":shadow_outcome) "
         "ON CONFLICT (instance, event_id) DO NOTHING"
     )
 )
@@ -168,6 +169,7 @@ def _decide(
         "decided_at": micros(decision.decided_at),
         "body": body,
         "event_type": str(decision.event_type),
+        "shadow_outcome": decision.shadow.outcome.value if decision.shadow else None,
     }
     if _decision(connection, row).rowcount == 0:
         raise Superseded
@@ -175,11 +177,15 @@ def _decide(
     if decision.outcome is not Outcome.ALLOW:
         case = _open(connection, decision.merchant, now, randomness)
         add_case_event(connection, case, now, "decision", decision_id=decision.id)
+        for cap in decision.caps:
+            note = f"binding `{cap.binding}` has reached its cap, so that `{cap.outcome}` became `review`"
+            add_case_event(connection, case, now, "cap", decision_id=decision.id, note=note)
     return {
         "decision": decision.id,
         "decision_digest": digest_of(body),
         "outcome": decision.outcome.value,
         "holds": holds,
+        **({"caps": [cap.binding for cap in decision.caps]} if decision.caps else {}),
     }
 
 
