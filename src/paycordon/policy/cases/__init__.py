@@ -1,0 +1,27 @@
+"""Tests beside a policy: what is given, and what has to come out of it. Judged by the same code as live.
+
+`CasesDocument` is the file as people write it, with a JSON Schema for editors.
+"""
+
+from paycordon.policy.cases.document import CasesDocument, schema
+from paycordon.policy.cases.load import SUFFIX, cases_from, is_case_file, load_cases, policy_beside, tested_rules
+from paycordon.policy.cases.model import Case, CaseFile, CaseResult, Difference, Past
+from paycordon.policy.cases.run import matched, run
+
+__all__ = [
+    "SUFFIX",
+    "Case",
+    "CaseFile",
+    "CaseResult",
+    "CasesDocument",
+    "Difference",
+    "Past",
+    "cases_from",
+    "is_case_file",
+    "load_cases",
+    "matched",
+    "policy_beside",
+    "run",
+    "schema",
+    "tested_rules",
+]
