@@ -90,8 +90,8 @@ def create(directory: Path, adapter: str | None = None) -> list[Path]:
 
 
 def _files(directory: Path, adapter: str | None) -> Mapping[Path, tuple[str, int]]:
+    from paycordon.keys import generate_key
     from paycordon.policy import starter_policy
-    from paycordon.record.checkpoints import generate_key
 
     keys = directory / KEY_DIRECTORY
     return {

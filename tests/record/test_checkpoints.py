@@ -13,16 +13,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sqlalchemy import select
 
 from paycordon.errors import ConfigError
+from paycordon.keys import generate_key, key_id_of, public_key_of
 from paycordon.record.checkpoints import (
     Checkpoint,
     checkpoint,
     export,
-    generate_key,
-    key_id_of,
     load,
     load_private_key,
     load_public_key,
-    public_key_of,
 )
 from paycordon.record.log import append
 from paycordon.store import Store, schema

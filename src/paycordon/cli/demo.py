@@ -66,8 +66,8 @@ class _Story:
 
     def __init__(self, directory: Path, shown: Any) -> None:
         from paycordon.config import load_config
+        from paycordon.keys import generate_key
         from paycordon.plugins import open_gateways
-        from paycordon.record.checkpoints import generate_key
         from paycordon.screening import Cordon
 
         self._shown = shown

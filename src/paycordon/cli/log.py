@@ -104,7 +104,7 @@ def _keep(line: str, path: Path, file: int) -> None:
 
 def public_key(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Print the public half of the log's signing key, for those who verify."""
-    from paycordon.record.checkpoints import key_id_of, public_key_of
+    from paycordon.keys import key_id_of, public_key_of
 
     key = _signing_key(read_config(config))
     pem = public_key_of(key)

@@ -7,26 +7,18 @@ against somebody who can write the whole database, kept outside of it as well, o
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
 from sqlalchemy import text
 
 from paycordon.errors import ConfigError
+from paycordon.keys import key_id_of, private_key_from, public_key_from
 from paycordon.store import Store
 from paycordon.store.schema import micros
 
@@ -155,50 +147,19 @@ def _from_line(content: Any) -> Checkpoint:
     return Checkpoint.read(str(content["statement"]), str(content["key_id"]), signature)
 
 
-def key_id_of(key: Ed25519PublicKey) -> str:
-    """Name a key: the first 16 hexadecimal digits of the SHA-256 of its raw bytes."""
-    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
-
-
-def generate_key() -> str:
-    """Make a new private key, as PEM (PKCS#8, not encrypted)."""
-    key = Ed25519PrivateKey.generate()
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
-def public_key_of(key: Ed25519PrivateKey) -> str:
-    """Return the public half as PEM, to be given to those who verify."""
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-
-
 def load_private_key(pem: str) -> Ed25519PrivateKey:
-    """Read a private key as `generate_key` makes it.
+    """Read the key that signs the log.
 
     Raises:
         ConfigError: the text is no unencrypted Ed25519 private key; it is not repeated.
     """
-    try:
-        key = load_pem_private_key(pem.encode(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ConfigError("the signing key of the log cannot be read", hint=_HINT) from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigError("the signing key of the log is not an Ed25519 key", hint=_HINT)
-    return key
+    return private_key_from(pem, "the signing key of the log", "make one with `paycordon init`")
 
 
 def load_public_key(pem: str) -> Ed25519PublicKey:
-    """Read a public key as `public_key_of` writes it.
+    """Read the key that verifies the log.
 
     Raises:
         ConfigError: the text is no Ed25519 public key.
     """
-    try:
-        key = load_pem_public_key(pem.encode())
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ConfigError("the public key of the log cannot be read") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise ConfigError("the public key of the log is not an Ed25519 key")
-    return key
-
-
-_HINT = "make one with `paycordon init`"
+    return public_key_from(pem, "the public key of the log")

@@ -12,7 +12,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, text
 
-from paycordon.record.checkpoints import Checkpoint, key_id_of
+from paycordon.keys import key_id_of
+from paycordon.record.checkpoints import Checkpoint
 from paycordon.record.crosscheck import CrossCheck
 from paycordon.record.log import GENESIS, entry_hash
 from paycordon.record.problems import Problem, Problems
