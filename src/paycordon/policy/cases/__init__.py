@@ -3,7 +3,9 @@
 `CasesDocument` is the file as people write it, with a JSON Schema for editors.
 """
 
+from paycordon.policy.cases.coverage import Coverage, Covered, Meter, percent_of
 from paycordon.policy.cases.document import CasesDocument, schema
+from paycordon.policy.cases.junit import junit
 from paycordon.policy.cases.load import SUFFIX, cases_from, is_case_file, load_cases, policy_beside, tested_rules
 from paycordon.policy.cases.model import Case, CaseFile, CaseResult, Difference, Past
 from paycordon.policy.cases.run import matched, run
@@ -14,12 +16,17 @@ __all__ = [
     "CaseFile",
     "CaseResult",
     "CasesDocument",
+    "Coverage",
+    "Covered",
     "Difference",
+    "Meter",
     "Past",
     "cases_from",
     "is_case_file",
+    "junit",
     "load_cases",
     "matched",
+    "percent_of",
     "policy_beside",
     "run",
     "schema",

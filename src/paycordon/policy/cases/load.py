@@ -69,7 +69,7 @@ def cases_from(
     if loader.problems:
         ordered = sorted(loader.problems, key=lambda each: (each.position.line, each.position.column))
         raise error_from(ordered, PolicyError)
-    return CaseFile(path, loader.policy, cases)
+    return CaseFile(path, loader.policy, loader.policy_document, cases)
 
 
 @dataclass
@@ -86,8 +86,8 @@ class _Loader:
 
     def __post_init__(self) -> None:
         self.policy = policy_from(self.content, self.path, read=self.read)
-        document = document_from(self.content, self.path, error=PolicyError)
-        self.lists = PolicyDocument.model_validate(document.data).lists
+        self.policy_document = document_from(self.content, self.path, error=PolicyError)
+        self.lists = PolicyDocument.model_validate(self.policy_document.data).lists
 
     def cases(self) -> Iterator[Case]:
         """All cases and their near misses, in the order of the file; what is wrong is put into `problems`."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from paycordon.aggregates import Aggregate, Number
 from paycordon.decisions import CheckError, Evaluation, Finding, Outcome
+from paycordon.documents import Document
 from paycordon.errors import Position
 from paycordon.events import Event
 from paycordon.policy.cases.document import ExpectDocument
@@ -55,10 +56,11 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class CaseFile:
-    """The tests of one file, and the policy that they are about, as it stands in its file."""
+    """The tests of one file, and the policy that they are about, loaded and as the document that it was read from."""
 
     path: Path
     policy: Policy
+    document: Document
     cases: tuple[Case, ...]
 
 
