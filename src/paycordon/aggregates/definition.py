@@ -191,6 +191,8 @@ class Aggregate(Record):
     def _fits_function(self) -> Self:
         if (self.per is not None) != (self.function is Function.RATIO):
             raise ValueError("`ratio`, and nothing else, is over two types of events")
+        if self.per == self.of:
+            raise ValueError("`ratio` needs two different types of events")
         if self.function is Function.SHARE and not self.where:
             raise ValueError("`share` needs a `where`: the share of what?")
         if self.function is not Function.DISTINCT and self.value is not Column.COUNTERPARTY:

@@ -14,8 +14,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from paycordon.aggregates.definition import Aggregate, By, Column, Condition, Function, Number
+from paycordon.aggregates.definition import Aggregate, By, Column, Function, Number
 from paycordon.aggregates.facts import Facts, facts_of
+from paycordon.aggregates.where import in_sql, matches, value_in_sql, value_of
 from paycordon.events import Event
 from paycordon.store.facts import HOUR, key_by
 from paycordon.store.prepared import Prepared
@@ -107,7 +108,7 @@ class _Query:
 
 @lru_cache(maxsize=10_000)
 def _query(wanted: Aggregate) -> _Query:
-    conditions, parameters = _conditions(wanted.where)
+    conditions, parameters = in_sql(wanted.where, ":")
     types = {"type": wanted.of.value, "per": wanted.per and wanted.per.value}
     statement = Prepared(text(_sql(wanted, conditions)))
     return _Query(statement, parameters | types, wanted.window // _MICROSECOND, wanted.value)
@@ -123,7 +124,7 @@ def _place(facts: Facts, query: _Query, key: str) -> dict[str, Any]:
         "merchant": facts.merchant,
         "account": facts.account,
         "currency": facts.currency,
-        "current": _column(facts, query.value),
+        "current": value_of(facts, query.value),
         "since": since,
         "until": until,
         "first_hour": first_hour,
@@ -140,8 +141,8 @@ def _sql(wanted: Aggregate, conditions: str) -> str:
     if conditions and wanted.function is not Function.SHARE:
         more += f" AND {conditions}"
     by_hours = _is_by_hours(wanted)
-    value = "COALESCE(payer, destination)" if wanted.value is Column.COUNTERPARTY else wanted.value.value
-    select = (_SELECT_HOURS if by_hours else _SELECT)[wanted.function].format(value=value, conditions=conditions)
+    select = (_SELECT_HOURS if by_hours else _SELECT)[wanted.function]
+    select = select.format(value=value_in_sql(wanted.value), conditions=conditions)
     source = _source_by_hours if by_hours else _source
     selects = [f"SELECT {select} FROM {source(wanted, name, more)}" for name in ("type", "per")]  # noqa: S608
     return f"SELECT ({selects[0]}), ({selects[1]})" if wanted.function is Function.RATIO else selects[0]
@@ -163,45 +164,6 @@ def _source_by_hours(_wanted: Aggregate, type_: str, more: str) -> str:
     return _HOURS.format(type=type_, more=more, early=early, late=late)
 
 
-def _conditions(where: Sequence[Condition]) -> tuple[str, dict[str, Any]]:
-    """Turn conditions into SQL; a missing value makes a comparison null, which does not match."""
-    parts: list[str] = []
-    parameters: dict[str, Any] = {}
-
-    def parameter(value: object) -> str:
-        parameters[name := f"w{len(parameters)}"] = value
-        return f":{name}"
-
-    for condition in where:
-        if condition.any_of is not None:
-            parts.append(f"{condition.column} IN ({', '.join(map(parameter, condition.any_of))})")
-        if condition.at_least is not None:
-            parts.append(f"{condition.column} >= {parameter(condition.at_least)}")
-        if condition.below is not None:
-            parts.append(f"{condition.column} < {parameter(condition.below)}")
-    return " AND ".join(parts), parameters
-
-
-def matches(facts: Facts, where: Sequence[Condition]) -> bool:
-    """Tell whether an event satisfies all conditions; what it lacks matches nothing."""
-    return all(_matches(_column(facts, condition.column), condition) for condition in where)
-
-
-def _matches(value: Any, condition: Condition) -> bool:
-    if value is None:
-        return False
-    if condition.any_of is not None:
-        return value in condition.any_of
-    above = condition.at_least is None or value >= condition.at_least
-    return above and (condition.below is None or value < condition.below)
-
-
-def _column(facts: Facts, column: Column) -> Any:
-    if column is Column.COUNTERPARTY:
-        return facts.payer or facts.destination
-    return getattr(facts, column)
-
-
 def _counts(facts: Facts, wanted: Aggregate) -> bool:
     """Tell whether the current event belongs to what is looked at."""
     return wanted.include_current and facts.type == wanted.of and matches(facts, wanted.where)
@@ -220,7 +182,7 @@ def _sum(values: _Values, facts: Facts, wanted: Aggregate) -> int:
 
 def _distinct(values: _Values, facts: Facts, wanted: Aggregate) -> int:
     number, has_current = values
-    is_new = not has_current and _column(facts, wanted.value) is not None
+    is_new = not has_current and value_of(facts, wanted.value) is not None
     return int(number) + (is_new and _counts(facts, wanted))
 
 
