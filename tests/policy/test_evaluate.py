@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paycordon.decisions import CheckError, ErrorKind, Finding, Outcome
+from paycordon.errors import PolicyError
 from paycordon.events import Account, Merchant
 from paycordon.policy import PolicySet, evaluate
 from paycordon.policy.load import policy_from
@@ -116,7 +117,8 @@ def test_parameters_have_their_types(policies, event):
 def test_aggregates_come_by_policy_and_a_missing_one_is_an_error(policies, event):
     head = "aggregates: {n: {count: payout.requested, window: 1d}}\n"
     assert answer(policies, event, "aggregates.n == 4", head, {"p.n": 4, "q.n": 9}) is True
-    assert "n" in str(answer(policies, event, "aggregates.n == 4", head, {"q.n": 4}))
+    assert "missing" in str(answer(policies, event, "aggregates.n > 3", head, {"q.n": 4}))
+    assert answer(policies, event, "has(aggregates.n) && aggregates.n == 4", head, {"q.n": 4}) is False
 
 
 @pytest.mark.parametrize(
@@ -202,11 +204,9 @@ def test_a_catastrophic_pattern_is_bounded(policies, event):
     assert time.perf_counter() - started < 1
 
 
-def test_doubling_lists_are_bounded_by_the_length_of_the_source(policies, event):
-    expression = "[1].map(x, [x, x]).map(x, x + x).map(x, x + x).map(x, x + x).map(x, x + x).size() > 0"
-    started = time.perf_counter()
-    assert answer(policies, event, expression) is True
-    assert time.perf_counter() - started < 1
+def test_doubling_lists_are_refused(policies):
+    with pytest.raises(PolicyError, match="may not build lists"):
+        policies("[1].map(x, [x, x]).map(x, x + x).map(x, x + x).map(x, x + x).map(x, x + x).size() > 0")
 
 
 def test_times_are_compared_as_times(policies, event):
@@ -224,7 +224,7 @@ def test_many_rules_of_the_greatest_length_are_evaluated(policies, event):
 
 def test_a_loop_that_is_too_long_is_an_error_of_its_rule_alone(policies, event):
     many = [MATCH.model_copy(update={"confidence": i / 100}) for i in range(100)]
-    endless = "findings.all(a, findings.all(b, findings.all(c, c.confidence >= 0.0)))"
+    endless = "findings.all(a, findings.all(b, b.confidence >= 0.0))"
     found = evaluate(policies("event.type == 'payout.requested'", endless, on_error="block"), event, many, {})
     assert summary(found) == (Outcome.BLOCK, ["p/r0", "p/on_error"])
     assert [error.rule for error in found.errors] == ["r1"]

@@ -3,17 +3,22 @@
 Every optional scalar is a wrapper type and every optional time an `Any`: what is missing is null or an error when a
 rule computes with it, never a zero, an empty text or the year 1970. Left out are `event.extra`, which nothing in the
 core interprets, and the plain value of identifiers, which is not recorded and so could not be judged again.
+
+Only those fields are encoded that expressions use: encoding a whole event costs as much as judging it by ten rules.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
+from threading import Lock
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from google.protobuf import any_pb2, descriptor_pb2, struct_pb2, timestamp_pb2, wrappers_pb2
+from google.protobuf import any_pb2, descriptor_pb2, duration_pb2, struct_pb2, timestamp_pb2, wrappers_pb2
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -23,8 +28,11 @@ from paycordon.decisions import Finding
 from paycordon.events import Event, Identifier, Money
 
 PACKAGE = "paycordon"
-_WELL_KNOWN = (any_pb2, struct_pb2, timestamp_pb2, wrappers_pb2)
+VALUE_LIST = f"{PACKAGE}.ValueList"
+"""The type of what stands for a list in an expression: its name, and the event's time in microseconds since 1970."""
+_WELL_KNOWN = (any_pb2, duration_pb2, struct_pb2, timestamp_pb2, wrappers_pb2)
 _TIMESTAMP_URL = "type.googleapis.com/google.protobuf.Timestamp"
+_DURATION_URL = "type.googleapis.com/google.protobuf.Duration"
 _FIELD = descriptor_pb2.FieldDescriptorProto
 _WRAPPERS = {
     bool: "google.protobuf.BoolValue",
@@ -38,6 +46,10 @@ _NOT_FOR_RULES: Mapping[type[BaseModel], frozenset[str]] = {
 }
 
 Encoder = Callable[[Any], Any]
+Plan = Sequence[tuple[str, Encoder]]
+Path = tuple[str, ...]
+ALWAYS: frozenset[Path] = frozenset({("occurred_at",)})
+"""The fields of an event that are encoded whatever is used: the time decides what in a list has expired."""
 
 
 class Schema:
@@ -51,9 +63,16 @@ class Schema:
             self._file.dependency.append(module.DESCRIPTOR.name)
         self._roots = frozenset(roots)
         self._encoders: dict[type[BaseModel], list[tuple[str, Encoder]]] = {}
+        self._nested: dict[tuple[type[BaseModel], str], type[BaseModel]] = {}
+        self._aggregates: dict[str, tuple[Plan, Any]] = {}
+        self._lock = Lock()
         for root in roots:
             self._add(root)
+        listed = self._file.message_type.add(name=VALUE_LIST.removeprefix(f"{PACKAGE}."))
+        listed.field.add(name="name", number=1, label=_FIELD.LABEL_OPTIONAL, type=_FIELD.TYPE_STRING)
+        listed.field.add(name="at", number=2, label=_FIELD.LABEL_OPTIONAL, type=_FIELD.TYPE_INT64)
         self.pool.Add(self._file)
+        self.value_list = GetMessageClass(self.pool.FindMessageTypeByName(VALUE_LIST))
         self._classes = {model: GetMessageClass(self._descriptor(model)) for model in self._encoders}
 
     def _descriptor(self, model: type[BaseModel]) -> Any:
@@ -68,7 +87,10 @@ class Schema:
             if name in _NOT_FOR_RULES.get(model, ()):
                 continue
             always = field.is_required() and model in self._roots
-            type_, repeated, encode = self._field(_alternatives(field.annotation), always=always)
+            alternatives = _alternatives(field.annotation)
+            type_, repeated, encode = self._field(alternatives, always=always)
+            if isinstance(alternatives[0], type) and issubclass(alternatives[0], BaseModel):
+                self._nested[model, name] = alternatives[0]
             label = _FIELD.LABEL_REPEATED if repeated else _FIELD.LABEL_OPTIONAL
             number = len(encoders) + 1
             message.field.add(name=name, number=number, label=label, type=_FIELD.TYPE_MESSAGE, type_name=f".{type_}")
@@ -92,19 +114,79 @@ class Schema:
         return _WRAPPERS[first], False, _text if first is str else _wrapped
 
     def _encode(self, model: type[BaseModel], record: BaseModel) -> dict[str, Any]:
-        values = record.__dict__
-        return {name: encode(values[name]) for name, encode in self._encoders[model] if values[name] is not None}
+        return _filled(self._encoders[model], record)
+
+    def _plan(self, model: type[BaseModel], paths: frozenset[Path]) -> Plan:
+        """How to encode only what some paths, from the model on, lead to."""
+        if () in paths:
+            return self._encoders[model]
+        plan: list[tuple[str, Encoder]] = []
+        for name, encode in self._encoders[model]:
+            rest = frozenset(path[1:] for path in paths if path[0] == name)
+            nested = self._nested.get((model, name))
+            if rest and nested is not None and () not in rest:
+                plan.append((name, _partial(self._plan(nested, rest))))
+            elif rest:
+                plan.append((name, encode))
+        return plan
 
     def fields(self, type_: str) -> list[str]:
         """The names of the fields of a message type, given by its full name; none if it is not one of ours."""
+        if type_ in self._aggregates:
+            return [name for name, _ in self._aggregates[type_][0]]
         return next(
             ([name for name, _ in fields] for model, fields in self._encoders.items() if type_name(model) == type_), []
         )
+
+    def type_of(self, type_: str, field: str) -> tuple[str, bool]:
+        """The full name of the message type of a field, and whether the field is a list of these."""
+        found: Any = self.pool.FindMessageTypeByName(type_).fields_by_name[field]
+        return found.message_type.full_name, found.is_repeated
 
     def message(self, record: BaseModel) -> Message:
         """Encode a record of one of the models."""
         model = type(record)
         return self._classes[model](**self._encode(model, record))
+
+    def encoder(self, model: type[BaseModel], paths: frozenset[Path]) -> Callable[[BaseModel], Message]:
+        """Return what encodes the parts of a model's records that `paths` lead to; the empty path means all of it."""
+        plan, message = self._plan(model, paths), self._classes[model]
+        return lambda record: message(**_filled(plan, record))
+
+    def aggregates_type(self, kinds: Mapping[str, str]) -> str:
+        """The full name of the message type with a field for each aggregate, all of which may be missing.
+
+        Args:
+            kinds: `integer`, `fraction`, `time` or `duration`, by the aggregate's name.
+        """
+        text = ";".join(f"{name}:{kind}" for name, kind in kinds.items())
+        name = f"Aggregates_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+        full_name = f"{PACKAGE}.{name}"
+        with self._lock:  # policies may be loaded while others judge
+            if full_name not in self._aggregates:
+                self._add_aggregates(name, kinds)
+        return full_name
+
+    def _add_aggregates(self, name: str, kinds: Mapping[str, str]) -> None:
+        file = descriptor_pb2.FileDescriptorProto(name=f"paycordon/{name}.proto", package=PACKAGE, syntax="proto3")
+        file.dependency.extend(module.DESCRIPTOR.name for module in _WELL_KNOWN)
+        message = file.message_type.add(name=name)
+        plan: list[tuple[str, Encoder]] = []
+        for number, (field, kind) in enumerate(kinds.items(), 1):
+            type_, encode = _AGGREGATES[kind]
+            label = _FIELD.LABEL_OPTIONAL
+            message.field.add(name=field, number=number, label=label, type=_FIELD.TYPE_MESSAGE, type_name=f".{type_}")
+            plan.append((field, encode))
+        self.pool.Add(file)
+        full_name = f"{PACKAGE}.{name}"
+        self._aggregates[full_name] = plan, GetMessageClass(self.pool.FindMessageTypeByName(full_name))
+
+    def aggregates(self, type_: str, values: Mapping[str, Any]) -> Message:
+        """Encode values under `aggregates.name`; None, and what is not there, is missing."""
+        plan, message = self._aggregates[type_]
+        found = ((name, encode, values.get(f"aggregates.{name}")) for name, encode in plan)
+        filled: Message = message(**{name: encode(value) for name, encode, value in found if value is not None})
+        return filled
 
 
 def type_name(model: type[BaseModel]) -> str:
@@ -142,9 +224,62 @@ def _any_time(value: datetime) -> dict[str, Any]:
     return {"type_url": _TIMESTAMP_URL, "value": time.SerializeToString()}
 
 
+def _time(micros: int) -> dict[str, Any]:
+    seconds, rest = divmod(micros, 1_000_000)
+    time = timestamp_pb2.Timestamp(seconds=seconds, nanos=rest * 1_000)
+    return {"type_url": _TIMESTAMP_URL, "value": time.SerializeToString()}
+
+
+def _duration(micros: int) -> dict[str, Any]:
+    duration = duration_pb2.Duration()
+    duration.FromMicroseconds(micros)
+    return {"type_url": _DURATION_URL, "value": duration.SerializeToString()}
+
+
+_AGGREGATES: Mapping[str, tuple[str, Encoder]] = {
+    "integer": (_WRAPPERS[int], _wrapped),
+    "fraction": (_WRAPPERS[float], _wrapped),
+    "time": ("google.protobuf.Any", _time),
+    "duration": ("google.protobuf.Any", _duration),
+}
+
+
+def _filled(plan: Plan, record: BaseModel) -> dict[str, Any]:
+    values = record.__dict__
+    return {name: encode(values[name]) for name, encode in plan if values[name] is not None}
+
+
+def _partial(plan: Plan) -> Encoder:
+    return lambda record: _filled(plan, record)
+
+
 SCHEMA = Schema(Event, Finding, Money)
 
 
-def bind(event: Event, findings: Iterable[Finding]) -> dict[str, Any]:
-    """The variables of one evaluation that do not depend on the policy."""
-    return {"event": SCHEMA.message(event), "findings": [SCHEMA.message(finding) for finding in findings]}
+def value_list(name: str, at_us: int) -> Message:
+    """What stands for a list: its name, and the event's time in microseconds since 1970."""
+    message: Message = SCHEMA.value_list(name=name, at=at_us)
+    return message
+
+
+def bind(event: Event, findings: Iterable[Finding], uses: frozenset[Path] | None = None) -> dict[str, Any]:
+    """The variables of one evaluation that do not depend on the policy.
+
+    Args:
+        event: the event.
+        findings: what the checks concluded.
+        uses: the paths that expressions use, see `Conditions.uses`; None encodes everything.
+    """
+    encode, with_findings = _binder(uses)
+    return {
+        "event": encode(event),
+        "findings": [SCHEMA.message(finding) for finding in findings] if with_findings else [],
+    }
+
+
+@lru_cache(maxsize=1_024)
+def _binder(uses: frozenset[Path] | None) -> tuple[Callable[[BaseModel], Message], bool]:
+    if uses is None:
+        return SCHEMA.message, True
+    paths = frozenset(path[1:] for path in uses if path[0] == "event")
+    return SCHEMA.encoder(Event, paths | ALWAYS), any(path[0] == "findings" for path in uses)
