@@ -23,8 +23,9 @@ PUBLIC = keys_of({name: public_key_of(KEYS[name]) for name in ("alice", "bob", "
 
 def policies(then: str = "hold", *, comment: str = "") -> PolicySet:
     text = (
-        "policy: p\nversion: 1\non_error: review\nchild_protection: true\nrules:\n"
-        f'  - id: r\n    on: [payout.requested]\n    when: "true"\n    then: {then}\n    merchant_reason: more_needed\n{comment}'
+        "policy: p\nversion: 1\non_error: review\nchild_protection: true\n"
+        "rules:\n  - id: r\n    on: [payout.requested]\n"
+        f'    when: "true"\n    then: {then}\n    merchant_reason: more_needed\n{comment}'
     )
     return PolicySet([policy_from(text.encode(), "p.yaml")])
 

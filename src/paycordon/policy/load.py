@@ -19,6 +19,7 @@ from paycordon.policy.cel import ExpressionInvalid, Language
 from paycordon.policy.document import PolicyDocument, RuleDocument, TypologyDocument
 from paycordon.policy.lists import Items, items_from, items_of
 from paycordon.policy.model import STANDING_POLICY, Policy, PolicySet, Rule, Source, Typology
+from paycordon.policy.rates import RateTable, rates_from
 
 Read = Callable[[Path], bytes]
 """Returns the bytes of a file, or raises `PolicyError`."""
@@ -70,7 +71,12 @@ def load_policy(path: Path) -> Policy:
 
 
 def policy_from(
-    content: bytes, file: Path | str, *, read: Read = read_file, stored: Stored = MappingProxyType({})
+    content: bytes,
+    file: Path | str,
+    *,
+    read: Read = read_file,
+    stored: Stored = MappingProxyType({}),
+    rates: RateTable | None = None,
 ) -> Policy:
     """Check and compile the bytes of a policy file; otherwise as `load_policy`.
 
@@ -79,8 +85,9 @@ def policy_from(
         file: its name, for positions, and where files that it names are looked for.
         read: reads those.
         stored: the lists in the store; one that is not there is empty.
+        rates: exchange rates; without them no amount can be converted.
     """
-    policy = examine(content, document_from(content, file, error=PolicyError), read=read, stored=stored)
+    policy = examine(content, document_from(content, file, error=PolicyError), read=read, stored=stored, rates=rates)
     if isinstance(policy, Policy):
         return policy
     raise error_from(policy, PolicyError)
@@ -96,13 +103,14 @@ def load_policies(paths: Iterable[Path]) -> PolicySet:
 
 
 def load_set(files: PolicyFiles, *, read: Read = read_file, stored: Stored = MappingProxyType({})) -> PolicySet:
-    """Read a whole policy set: policies, bindings, and the files that these name.
+    """Read a whole policy set: policies, bindings, exchange rates, and the files that these name.
 
     Raises:
         PolicyError: as `load_policy`, for the first file that has problems, or for two policies of one name.
     """
     reader = _Reader(read)
-    policies = [policy_from(reader(path), path, read=reader, stored=stored) for path in files.policies]
+    rates = rates_from(reader(files.rates), files.rates) if files.rates is not None else None
+    policies = [policy_from(reader(path), path, read=reader, stored=stored, rates=rates) for path in files.policies]
     bindings = None
     if files.bindings is not None:
         params = {policy.ref.name: policy.params for policy in policies}
@@ -138,7 +146,12 @@ def _ref_of_list(name: str, items: Items) -> PolicyRef:
 
 
 def examine(
-    content: bytes, document: Document, *, read: Read = read_file, stored: Stored = MappingProxyType({})
+    content: bytes,
+    document: Document,
+    *,
+    read: Read = read_file,
+    stored: Stored = MappingProxyType({}),
+    rates: RateTable | None = None,
 ) -> Policy | list[Problem]:
     """Compile the document that was read from `content`, or say all that is wrong with it."""
     try:
@@ -148,7 +161,7 @@ def examine(
     lists, problems = _lists(written, document, read, stored)
     aggregates = {name: each.aggregate() for name, each in written.aggregates.items()}
     wheres = [_where(rule, index, document, problems) for index, rule in enumerate(written.rules)]
-    language = Language(written.params, aggregates)
+    language = Language(written.params, aggregates, lists=lists, rates=rates, variables=written.variables)
     problems += _problems(written, wheres, language, document)
     if problems:
         return sorted(problems, key=lambda problem: (problem.position.line, problem.position.column))
@@ -188,6 +201,7 @@ def _lists(
             except PolicyError as error:
                 place = document.position(("lists", name, "file"))
                 problems.append(Problem(error.position or place, f"list `{name}`: {error.message}", error.hint))
+                lists[name] = {}  # so that the rules that use it are not complained of as well
     return lists, problems
 
 
@@ -243,6 +257,10 @@ def _problems(
 ) -> Iterator[Problem]:
     if written.policy == STANDING_POLICY:
         yield Problem(document.position(("policy",)), f"the name `{STANDING_POLICY}` is the engine's own")
+    for name, faults in language.variable_faults.items():
+        for fault in faults:
+            position = document.position_in(("variables", name), fault.line, fault.column)
+            yield Problem(position, f"variable `{name}`: {fault.message}", fault.hint)
     first: dict[str, int] = {}
     for index, rule in enumerate(written.rules):
         at = ("rules", index)

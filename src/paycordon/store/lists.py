@@ -10,12 +10,13 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from sqlalchemy import Connection, RowMapping, bindparam, text
 
 from paycordon.errors import NotFound
 from paycordon.policy.lists import Items
-from paycordon.record.log import append, digest_of
+from paycordon.record.log import Payload, append, digest_of
 from paycordon.store.schema import from_micros, micros
 
 _values = text("SELECT value, expires_at FROM list_items WHERE list = :list AND removed_at IS NULL ORDER BY value")
@@ -115,8 +116,26 @@ def add(
     return len(each)
 
 
-def remove(connection: Connection, name: str, values: Sequence[str], *, by: str, reason: str, now: datetime) -> int:
+def remove(
+    connection: Connection,
+    name: str,
+    values: Sequence[str],
+    *,
+    by: str,
+    reason: str,
+    now: datetime,
+    guarded: Sequence[str] = (),
+) -> int:
     """Take values off a list and log how many; all of them, or none.
+
+    Args:
+        connection: a transaction for writing.
+        name: the list.
+        values: what to take off.
+        by: who does it.
+        reason: why.
+        now: the time, UTC.
+        guarded: rules for the protection of children that use the list, as `policy/rule`; the log names them.
 
     Raises:
         NotFound: one is not on the list; nothing may be kept of this transaction.
@@ -126,7 +145,7 @@ def remove(connection: Connection, name: str, values: Sequence[str], *, by: str,
     for place, value in enumerate(each, start=1):
         if not _take_off(connection, name, value, by, reason, at):
             raise NotFound(f"value {place} is not on the list `{name}`; nothing was removed")
-    _log(connection, "list.removed", name, each, by, reason, now)
+    _log(connection, "list.removed", name, each, by, reason, now, {"guarded": list(guarded)})
     return len(each)
 
 
@@ -147,14 +166,23 @@ def _moment(connection: Connection, now: datetime) -> int:
     """Return a time later than any change before, so that every change gives the lists another version."""
     if connection.dialect.name == "postgresql":
         connection.execute(_lock, {"lock": _LOCK})
-    return max(micros(now), *(each + 1 for each in connection.execute(_last).one() if each is not None), 0)
+    before: list[int] = [each for each in connection.execute(_last).one() if each is not None]
+    return max(micros(now), *(each + 1 for each in before), 0)
 
 
 def _log(
-    connection: Connection, kind: str, name: str, values: Sequence[str], by: str, reason: str, now: datetime
+    connection: Connection,
+    kind: str,
+    name: str,
+    values: Sequence[str],
+    by: str,
+    reason: str,
+    now: datetime,
+    more: Payload = MappingProxyType({}),
 ) -> None:
     digest = hashlib.sha256("".join(f"{value!r}\n" for value in sorted(values)).encode()).hexdigest()
-    payload: dict[str, str | int | list[str] | None] = {
+    payload: Payload = {
+        **more,
         "list": name,
         "count": len(values),
         "values_digest": digest,

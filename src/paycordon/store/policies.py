@@ -19,7 +19,7 @@ from sqlalchemy import Connection, text
 from paycordon.errors import Conflict, NotFound, PolicyError
 from paycordon.policy.load import PolicyFiles, Stored, load_set, root_of
 from paycordon.policy.model import PolicySet
-from paycordon.record.log import append, digest_of
+from paycordon.record.log import Payload, append, digest_of
 from paycordon.store.schema import from_micros, micros
 
 KIND = "policy"
@@ -170,7 +170,8 @@ def path_from(path: Path, root: Path) -> str:
 def manifest_of(policies: PolicySet, files: PolicyFiles, signatures: Sequence[str]) -> str:
     """Write down what a set consists of and who signed it; the text that the log's entry names by its digest."""
     root = root_of(files)
-    parts = {**dict.fromkeys(files.policies, "policies"), files.bindings: "bindings", files.rates: "rates"}
+    parts: dict[Path | None, str] = {files.bindings: "bindings", files.rates: "rates"}
+    parts |= dict.fromkeys(files.policies, "policies")
     kept = [
         KeptFile(parts.get(source.path, "file"), path_from(source.path, root), source.ref.digest)
         for source in policies.sources
@@ -216,7 +217,7 @@ def take(
     at = max(now, newest.taken_at + timedelta(microseconds=1)) if newest else now
     row = {"digest": policies.digest, "taken_at": micros(at), "manifest": manifest}
     connection.execute(_keep_set, row)
-    payload: dict[str, str | int | list[str] | None] = {
+    payload: Payload = {
         "digest": policies.digest,
         "previous": previous,
         "signers": list(signers),
