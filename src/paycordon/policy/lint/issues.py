@@ -58,7 +58,7 @@ ISSUES: Mapping[str, str] = MappingProxyType(
 )
 """Every id and what it means, in one sentence."""
 
-FIXABLE = frozenset({"P102", "P103", "P105", "P106", "P107", "P113", "P117", "P118", "P119", "P120", "P123"})
+FIXABLE = frozenset({"P102", "P103", "P105", "P106", "P107", "P113", "P117", "P119", "P120", "P123"})
 """Those that `--fix` repairs: removing these changes no judgement."""
 
 

@@ -96,7 +96,7 @@ def _place(issue: Issue) -> tuple[int, int, str]:
     return issue.position.line, issue.position.column, issue.id
 
 
-def _text(content: bytes) -> str:
+def text_of(content: bytes) -> str:
     """The text as `document_from` sees it."""
     return content.decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
 
@@ -110,7 +110,7 @@ def _policy(path: Path, read: Read) -> PolicySubject | list[Issue]:
     policy = examine(content, document, read=read)
     if isinstance(policy, list):
         return [Issue("P100", problem.position, problem.message, problem.hint) for problem in policy]
-    return PolicySubject(policy, document, _text(content))
+    return PolicySubject(policy, document, text_of(content))
 
 
 def _unloadable(error: PolicyError, path: Path) -> list[Issue]:
@@ -131,7 +131,7 @@ def _bindings(path: Path, loaded: Iterable[PolicySubject], read: Read) -> Bindin
     try:
         content = read(path)
         read_: Bindings = bindings_from(content, path, params, rules)
-        return BindingsSubject(read_, document_from(content, path, error=PolicyError), _text(content), policies)
+        return BindingsSubject(read_, document_from(content, path, error=PolicyError), text_of(content), policies)
     except PolicyError as error:
         return _unloadable(error, path)
 
