@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from paycordon.decisions import Decision
 from paycordon.events import Stage
@@ -50,7 +50,17 @@ class Metrics:
             ("instance", "state"),
             registry=self.registry,
         )
-
+        self._policy = Gauge(
+            "paycordon_policy_info",
+            "The policy set in force in this process: 1 under its digest",
+            ("digest",),
+            registry=self.registry,
+        )
+        self._policy_refused = Gauge(
+            "paycordon_policy_reload_failed",
+            "1 while the policy files cannot be taken into force, and others stay in force",
+            registry=self.registry,
+        )
         self._caps = Counter(
             "paycordon_caps_reached",
             "Decisions in which a cap of a binding made `review` of a hold or a block",
@@ -61,6 +71,16 @@ class Metrics:
     def capped(self, binding: str) -> None:
         """Count a decision that a cap of one of the configured bindings has limited."""
         self._caps.labels(binding).inc()
+
+    def policy_in_force(self, digest: str) -> None:
+        """Say which policy set judges now."""
+        self._policy.clear()
+        self._policy.labels(digest).set(1)
+        self._policy_refused.set(0)
+
+    def policy_refused(self) -> None:
+        """Say that the policy files are not what judges, because they are broken or not approved."""
+        self._policy_refused.set(1)
 
     def delivered(self, instance: str, answer: str) -> None:
         """Count a delivery. `instance` is one of the configuration, or `unknown`."""

@@ -33,8 +33,9 @@ from paycordon.judging import SCREENED_STAGES, Judge
 from paycordon.metrics import Metrics
 from paycordon.plugins import Plugins
 from paycordon.plugins import load as load_plugins
-from paycordon.policy import PolicySet, load_set
+from paycordon.policy import PolicySet
 from paycordon.policy.limiter import Usage, stopped_by
+from paycordon.reload import Reloader
 from paycordon.store import Store
 from paycordon.store.engine import Session
 from paycordon.store.ledger import Entry, Superseded, record
@@ -97,12 +98,13 @@ class Cordon:
         self._randomness = randomness
         self._runner = CheckRunner(self._limits.check_deadline.total_seconds(), monotonic)
         self._judge = Judge(policies, plugins)
+        self._reloader: Reloader | None = None
         self._turns = tuple(threading.Lock() for _ in range(256))
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="paycordon-screen")
 
     @classmethod
     def from_config(cls, path: str | Path, environ: Mapping[str, str] = os.environ) -> Self:
-        """Open a deployment as its `paycordon.yaml` says.
+        """Open a deployment as its `paycordon.yaml` says; changed policies are taken into force within 5 s.
 
         Raises:
             ConfigError: something in the configuration, a plugin or a policy is wrong; says where and how to fix it.
@@ -121,7 +123,6 @@ class Cordon:
                 wait longer than it asked for. Workers have nobody waiting.
         """
         plugins = plugins or load_plugins(config)
-        policies = load_set(config.policy_files())
         digester = Digester(
             {key_id: secret.encode() for key_id, secret in config.identifier_keys.keys.items()},
             config.identifier_keys.current,
@@ -131,8 +132,16 @@ class Cordon:
             timedelta(milliseconds=config.screening.check_deadline_ms),
             config.screening.when_unavailable,
         )
-        store = Store.open(config.store, patience=patience or limits.budget)
-        return cls(store, policies, plugins, digester, limits=limits)
+        store, metrics = Store.open(config.store, patience=patience or limits.budget), Metrics()
+        reloader = Reloader(config, store, metrics, utc_now)
+        try:
+            made = cls(store, reloader.begin(), plugins, digester, limits=limits, metrics=metrics)
+        except BaseException:
+            store.close()
+            raise
+        made._reloader = reloader
+        reloader.start(made.adopt)
+        return made
 
     @property
     def policies(self) -> PolicySet:
@@ -145,6 +154,8 @@ class Cordon:
 
     def close(self) -> None:
         """Stop the threads and give the database connections back."""
+        if self._reloader is not None:
+            self._reloader.close()
         self._threads.shutdown()
         self._runner.close()
         self.store.close()

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from typing import TYPE_CHECKING
 
 from paycordon.errors import PolicyError
 from paycordon.policy.changes import Change, changes
 from paycordon.policy.model import PolicySet
 from paycordon.policy.signing import Role, Signature, Signed, check
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 _SHOWN = 3
 

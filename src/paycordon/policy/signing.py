@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from typing import TYPE_CHECKING, Any, Self
 
 from paycordon.errors import ConfigError
-from paycordon.keys import public_key_from
+
+if TYPE_CHECKING:  # cryptography is loaded only where there are signatures
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 DIRECTORY = ".signatures"
 _FORMAT = 1
@@ -88,6 +87,8 @@ class Signature:
 
     def is_by(self, key: Ed25519PublicKey) -> bool:
         """Tell whether `key` signed exactly this statement."""
+        from cryptography.exceptions import InvalidSignature
+
         try:
             key.verify(self.signature, _DOMAIN + self.statement.encode())
         except InvalidSignature:
@@ -117,6 +118,10 @@ def keys_of(signers: Mapping[str, str]) -> Mapping[str, Ed25519PublicKey]:
     Raises:
         ConfigError: one is no key, or two people have the same: then nobody knows how many have signed.
     """
+    if not signers:
+        return {}
+    from paycordon.keys import public_key_from
+
     keys = {name: public_key_from(pem, f"the public key of the signer `{name}`") for name, pem in signers.items()}
     owners: dict[bytes, str] = {}
     for name, key in keys.items():
