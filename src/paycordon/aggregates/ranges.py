@@ -24,7 +24,9 @@ _MICROSECOND = timedelta(microseconds=1)
 _ORDER = "PARTITION BY k ORDER BY occurred_at, position"
 _TO_HERE = f"({_ORDER} ROWS UNBOUNDED PRECEDING)"
 _BEFORE_HERE = f"({_ORDER} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
-_AFTER_HERE = f"({_ORDER} ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)"
+_AFTER_HERE = (
+    "(PARTITION BY k ORDER BY occurred_at DESC, position DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+)
 _TABLES = ("counted", "ranked", "queries", "excess", "ranges")
 
 
@@ -87,25 +89,25 @@ def _make_ranked(duck: DuckDBPyConnection, wanted: Aggregate) -> None:
 
     `newest` is the latest position among the hits before it: if that is behind `seen`, the range has too many.
     """
-    window = wanted.window // _MICROSECOND
-    older = f"(PARTITION BY k ORDER BY occurred_at RANGE BETWEEN UNBOUNDED PRECEDING AND {window} PRECEDING)"
     weight = "CASE WHEN hit THEN v END" if wanted.function is Function.SUM else "CASE WHEN hit AND part THEN 1 END"
-    sums = f"sum({weight}) OVER {_TO_HERE} AS s, sum({weight}) OVER {older} AS s_older"
+    sums = f"COALESCE(sum({weight}) OVER {_TO_HERE}, 0)" if wanted.function in _SUMMED else "0"
     _make(
         duck,
         "ranked",
-        f"SELECT *, count(CASE WHEN hit THEN 1 END) OVER {_TO_HERE} AS h, "
-        f"count(CASE WHEN hit THEN 1 END) OVER {older} AS older, "
-        f"max(CASE WHEN hit THEN position END) OVER {_BEFORE_HERE} AS newest, "
-        f"{sums if wanted.function in _SUMMED else 'NULL AS s, NULL AS s_older'} FROM counted",
+        f"SELECT *, count(CASE WHEN hit THEN 1 END) OVER {_TO_HERE} AS h, {sums} AS s, "
+        f"max(CASE WHEN hit THEN position END) OVER {_BEFORE_HERE} AS newest FROM counted",
     )
     own = "FALSE" if wanted.include_current else "hit"
+    # Joined rather than framed by RANGE: DuckDB finds the ends of such frames by searches that take five times as long.
     _make(
         duck,
         "queries",
-        f"SELECT k, position, seen, older + 1 AS lo, h - CASE WHEN {own} THEN 1 ELSE 0 END AS hi, newest, "
-        f"COALESCE(s, 0) - COALESCE(s_older, 0) - COALESCE(CASE WHEN {own} THEN {weight} END, 0) AS s "
-        "FROM ranked WHERE asked",
+        "SELECT q.k, q.position, q.seen, COALESCE(older.h, 0) + 1 AS lo, "
+        f"q.h - CASE WHEN {own} THEN 1 ELSE 0 END AS hi, q.newest, "
+        f"q.s - COALESCE(older.s, 0) - COALESCE(CASE WHEN {own} THEN {weight} END, 0) AS s "
+        f"FROM (SELECT *, occurred_at - {wanted.window // _MICROSECOND} AS since FROM ranked WHERE asked) AS q "
+        "ASOF LEFT JOIN (SELECT k AS older_k, occurred_at AS t, max(h) AS h, max_by(s, h) AS s FROM ranked WHERE hit "
+        "GROUP BY k, occurred_at) AS older ON q.k = older.older_k AND q.since >= older.t",
     )
 
 
@@ -162,14 +164,17 @@ def _make_ranges(duck: DuckDBPyConnection) -> None:
 def _over(function: str, hits: str, ranges: str) -> str:
     """Apply a function to the values of `hits` (p, r, v) in each of `ranges` (p, position, lo, hi): p, position, value.
 
-    The ranges are put among the hits, each at its end, looking back as far as it is long; their own values are null.
+    The ranges are put among the hits, each behind its last one, and look back as far as to its first one; their own
+    values are null.
     """
     return (
-        f"(SELECT p, position, value FROM (SELECT p, position, {function}v) OVER (PARTITION BY p ORDER BY r "
-        "RANGE BETWEEN length PRECEDING AND CURRENT ROW) AS value FROM ("
-        f"SELECT p, r, CAST(0 AS BIGINT) AS length, v, NULL AS position FROM ({hits}) UNION ALL "
-        f"SELECT p, hi AS r, hi - lo AS length, NULL AS v, position FROM ({ranges})"
-        ")) WHERE position IS NOT NULL)"
+        f"(WITH points AS MATERIALIZED (SELECT *, row_number() OVER (PARTITION BY p ORDER BY r, position NULLS FIRST) "
+        f"AS n FROM (SELECT p, r, v, NULL AS lo, NULL AS position FROM ({hits}) "
+        f"UNION ALL SELECT p, hi AS r, NULL AS v, lo, position FROM ({ranges}))) "
+        f"SELECT p, position, value FROM (SELECT q.p, position, {function}v) OVER (PARTITION BY q.p ORDER BY q.n "
+        "ROWS BETWEEN COALESCE(q.n - start.n, 0) PRECEDING AND CURRENT ROW) AS value FROM points AS q "
+        "ASOF LEFT JOIN (SELECT p, r, n FROM points WHERE position IS NULL) AS start ON q.p = start.p AND q.lo <= start.r"
+        ") WHERE position IS NOT NULL)"
     )
 
 
