@@ -1,5 +1,7 @@
 """From what was judged to a report: everything is counted in the database, so that no history is too long."""
 
+# ruff: noqa: S608  # statements are put together from names of columns, sides and tables, never from what was read
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
@@ -142,7 +144,7 @@ def _side(run: Run, side: str) -> Side:
     def by(column: str) -> dict[Outcome, Tally]:
         found = _tallies(
             run,
-            f"SELECT {column}, merchant, amount, currency FROM judged JOIN events USING (position) "  # noqa: S608
+            f"SELECT {column}, merchant, amount, currency FROM judged JOIN events USING (position) "
             f"WHERE {column} IS NOT NULL",
         )
         return {outcome: found[outcome.value] for outcome in Outcome if outcome.value in found}
@@ -153,17 +155,17 @@ def _side(run: Run, side: str) -> Side:
         policies=run.sides[side].refs,
         outcomes=by(f"{side}_outcome"),
         shadow=by(f"{side}_shadow"),
-        unclear_events=_one(run, f"SELECT count(*) FROM judged WHERE {side}_unclear"),  # noqa: S608
+        unclear_events=_one(run, f"SELECT count(*) FROM judged WHERE {side}_unclear"),
     )
 
 
 def _effects(run: Run) -> dict[str, Effect]:
     kind = "coalesce(kind, '')"
-    total = _tallies(run, f"SELECT {kind}, merchant, amount, currency FROM compared")  # noqa: S608
-    fates = _tallies(run, f"SELECT {kind} || ':' || fate, merchant, amount, currency FROM compared")  # noqa: S608
+    total = _tallies(run, f"SELECT {kind}, merchant, amount, currency FROM compared")
+    fates = _tallies(run, f"SELECT {kind} || ':' || fate, merchant, amount, currency FROM compared")
     unknown = dict(
         run.duck.execute(
-            f"SELECT {kind}, count(*) FROM compared WHERE is_open AND fate = 'clean' GROUP BY 1"  # noqa: S608
+            f"SELECT {kind}, count(*) FROM compared WHERE is_open AND fate = 'clean' GROUP BY 1"
         ).fetchall()
     )
     return {
@@ -186,7 +188,7 @@ def _no_effect(kind: str) -> Effect:
 def _rules(run: Run, is_diff: bool) -> tuple[RuleEffect, ...]:
     def matched(side: str) -> Mapping[str, Tally]:
         rules = f"(SELECT position, unnest({side}_rules) AS rule FROM judged)"
-        return _tallies(run, f"SELECT rule, merchant, amount, currency FROM {rules} JOIN events USING (position)")  # noqa: S608
+        return _tallies(run, f"SELECT rule, merchant, amount, currency FROM {rules} JOIN events USING (position)")
 
     new = matched(NEW)
     old = matched(OLD) if is_diff else {}
@@ -213,7 +215,7 @@ def _rules(run: Run, is_diff: bool) -> tuple[RuleEffect, ...]:
 def _only(run: Run, side: str, other: str) -> dict[str, int]:
     """Count the events of changed outcome that one side's rules matched and the other side's did not."""
     query = (
-        f"SELECT rule, count(*) FROM (SELECT position, unnest({side}_rules) AS rule, {other}_rules AS others "  # noqa: S608
+        f"SELECT rule, count(*) FROM (SELECT position, unnest({side}_rules) AS rule, {other}_rules AS others "
         "FROM judged JOIN compared USING (position) WHERE kind IS NOT NULL) "
         "WHERE NOT list_contains(others, rule) GROUP BY rule"
     )
@@ -222,7 +224,7 @@ def _only(run: Run, side: str, other: str) -> dict[str, int]:
 
 def _groups(run: Run, column: str, affected: str) -> tuple[Group, ...]:
     query = (
-        f"SELECT coalesce({column}, ''), count(DISTINCT merchant), "  # noqa: S608  # a name of a column
+        f"SELECT coalesce({column}, ''), count(DISTINCT merchant), "
         f"count(DISTINCT merchant) FILTER (WHERE {affected}) FROM compared GROUP BY ROLLUP (coalesce({column}, ''))"
     )
     found = {group: (merchants, hit) for group, merchants, hit in run.duck.execute(query).fetchall()}

@@ -10,8 +10,9 @@ import hashlib
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from pydantic_core import from_json, to_json
 
@@ -86,7 +87,8 @@ class LinesFile:
         first, index = 1, 0
         try:
             with self._path.open("rb") as file:
-                opened: IO[bytes] = gzip.open(file) if self._path.suffix == ".gz" else file
+                # What is opened here holds nothing but the file.
+                opened = gzip.GzipFile(fileobj=file) if self._path.suffix == ".gz" else file
                 for block in _blocks(opened):
                     chunk = Chunk.of(index, first, block)
                     yield chunk, min(file.tell(), self.size)
@@ -98,7 +100,7 @@ class LinesFile:
             raise HistoryInvalid(f"`{self.name}` cannot be read: {reason}") from None
 
 
-def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+def _blocks(file: gzip.GzipFile | BufferedReader) -> Iterator[bytes]:
     """Split into blocks that end with whole lines."""
     rest = b""
     while data := file.read(BLOCK_BYTES):

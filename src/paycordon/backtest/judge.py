@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _INPUTS = ("position", "type", "event", "findings", "check_errors", "standing")
-_NOTHING = ("allow", None, [], False, '{"outcome":"allow"}')
+_NOTHING: tuple[Any, ...] = ("allow", None, [], False, '{"outcome":"allow"}')
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ _check_errors = TypeAdapter(tuple[CheckError, ...])
 class _Line(Record):
     """A line that is more than an event."""
 
-    event: _Fields  # type: ignore[valid-type]
+    event: _Fields
     findings: tuple[Finding, ...] = ()
     check_errors: tuple[CheckError, ...] = ()
     standing: Outcome = Outcome.ALLOW
@@ -70,7 +70,7 @@ class _Decision(_Ignoring):
 class _Entry(Record):
     """A line that the store wrote (`paycordon.backtest.recorded`)."""
 
-    event: _Fields  # type: ignore[valid-type]
+    event: _Fields
     merchant: OpaqueId
     position: int
     seen: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ SMALL = 30
 
 OLD, NEW = "old", "new"
 STOPPED = ("held", "blocked")
+FATES = ("disputed", "refunded", "clean")
 
 KINDS: Mapping[str, str] = {
     "newly_blocked": "blocked, and was not before",
@@ -183,24 +184,32 @@ class Report(Record):
 
     def metrics(self) -> dict[str, tuple[float | dict[str, int], float | None]]:
         """What thresholds can be about: the value by name, and what a percentage of it refers to."""
-        events, merchants = float(self.history.judged), float(self.history.merchants)
-        every: dict[str, tuple[float | dict[str, int], float | None]] = {}
-        for name, tally in self._tallies():
-            every[f"{name}_events"] = tally.events, events
-            every[f"{name}_merchants"] = tally.merchants, merchants
-            every[f"{name}_money"] = tally.money, None
-        every["unclear_events"] = self.sides[-1].unclear_events, events
+        bases = {"events": float(self.history.judged), "merchants": float(self.history.merchants), "money": None}
+        every: dict[str, tuple[float | dict[str, int], float | None]] = {
+            f"{name}_{count}": (getattr(tally, count), base)
+            for name, tally in self._tallies()
+            for count, base in bases.items()
+        }
+        every["unclear_events"] = self.sides[-1].unclear_events, bases["events"]
         every["bad_lines"] = self.history.bad, float(self.history.read + self.history.bad)
         every["country_disparity"] = _largest(self.countries), None
         every["mcc_disparity"] = _largest(self.mccs), None
         return every
 
-    def _tallies(self) -> list[tuple[str, Tally]]:
-        every = [("changed" if self.is_diff else "stopped", self.affected)]
+    def _tallies(self) -> Iterator[tuple[str, Tally]]:
+        yield ("changed" if self.is_diff else "stopped"), self.affected
         for effect in self.effects:
-            every.append((effect.kind, effect.total))
-            every += [(f"{effect.kind}_{fate}", getattr(effect, fate)) for fate in ("disputed", "refunded", "clean")]
-        return every
+            yield effect.kind, effect.total
+            yield from ((f"{effect.kind}_{fate}", getattr(effect, fate)) for fate in FATES)
+
+
+def metric_names(*, is_diff: bool) -> dict[str, bool]:
+    """Name the metrics of a report, each with whether a percentage of it can be taken."""
+    groups = ["changed", *KINDS] if is_diff else ["stopped", *OUTCOME_KINDS]
+    names = [name for group in groups for name in (group, *(f"{group}_{fate}" for fate in FATES))]
+    names = [name for name in names if not name.startswith(f"{groups[0]}_")]
+    counted = {f"{name}_{count}": count != "money" for name in names for count in ("events", "merchants", "money")}
+    return {**counted, "unclear_events": True, "bad_lines": True, "country_disparity": False, "mcc_disparity": False}
 
 
 def _largest(groups: tuple[Group, ...]) -> float:

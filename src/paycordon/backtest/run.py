@@ -156,7 +156,7 @@ def run(
         files = _judge(duck, table, read, judged, make, settings, progress)
         listed = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
         duck.execute(f"CREATE OR REPLACE TEMP VIEW judged AS FROM read_parquet([{listed}])")
-        duck.execute(f"CREATE OR REPLACE TEMP VIEW aggregates_used AS FROM {table}")  # noqa: S608  # named by a digest
+        duck.execute(f"CREATE OR REPLACE TEMP VIEW aggregates_used AS FROM {table}")  # named by a digest
     except BaseException:
         duck.close()
         raise

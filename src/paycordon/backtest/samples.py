@@ -1,5 +1,7 @@
 """Events that show what a policy does: the same ones every time, with all that they were judged on."""
 
+# ruff: noqa: S608  # statements are put together from names of columns, sides and tables, never from what was read
+
 from __future__ import annotations
 
 from bisect import bisect_right
@@ -29,7 +31,7 @@ def samples(run: Run, kinds: Iterable[str], number: int, seed: str) -> tuple[Sam
 
 def evaluation(run: Run, side: str, position: int) -> Evaluation:
     """Return what one side made of an event."""
-    query = f"SELECT {side}_evaluation FROM judged WHERE position = ?"  # noqa: S608  # `old` or `new`
+    query = f"SELECT {side}_evaluation FROM judged WHERE position = ?"
     row = run.duck.execute(query, [position]).fetchone()
     if row is None:
         raise LookupError(f"the event at {position} was not judged")
@@ -42,7 +44,7 @@ def aggregates(run: Run, side: str, type_: str, position: int) -> dict[str, int 
     if not wanted:
         return {}
     listed = ", ".join(run.columns[each] for each in wanted.values())
-    row = run.duck.execute(f"SELECT {listed} FROM aggregates_used WHERE position = ?", [position]).fetchone()  # noqa: S608
+    row = run.duck.execute(f"SELECT {listed} FROM aggregates_used WHERE position = ?", [position]).fetchone()
     return dict(zip(wanted, row or [None] * len(wanted), strict=True))
 
 

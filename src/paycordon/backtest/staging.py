@@ -1,5 +1,7 @@
 """All events of a history in one database: duplicates left out, merchants resolved, aggregates computed."""
 
+# ruff: noqa: S608  # statements are put together from names of columns, sides and tables, never from what was read
+
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
@@ -54,7 +56,7 @@ def stage(duck: DuckDBPyConnection, files: Sequence[Path]) -> None:
     offline.create_tables(duck)
     columns = ", ".join(_FACTS)
     duck.execute(
-        f"INSERT INTO facts (position, seen, merchant, {columns}) "  # noqa: S608  # the names of columns
+        f"INSERT INTO facts (position, seen, merchant, {columns}) "
         f"SELECT t.position, t.seen, e.merchant, {', '.join(f't.{name}' for name in _FACTS)} "
         "FROM taken AS t JOIN events AS e USING (position)"
     )

@@ -1,4 +1,4 @@
-"""The working directory of a backtest: everything in it is named by what it was made from, so that it can be used again.
+"""The working directory of a backtest: what is in it is named by what it was made from, so that it can be used again.
 
 ::
 

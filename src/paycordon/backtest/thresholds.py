@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import ge, gt, le, lt
 
@@ -45,13 +45,12 @@ class Threshold:
         return f"{self.text}: it is {shown}" if _COMPARE[self.comparator](compared, self.limit) else None
 
 
-def parse(text: str, metrics: Collection[str], percentages: Collection[str]) -> Threshold:
+def parse(text: str, metrics: Mapping[str, bool]) -> Threshold:
     """Read a threshold.
 
     Args:
         text: as a person writes it.
-        metrics: the names there are.
-        percentages: those of which a percentage can be taken.
+        metrics: the names there are, each with whether a percentage of it can be taken.
 
     Raises:
         ConfigError: it is not of that form, or there is no such metric.
@@ -71,6 +70,6 @@ def parse(text: str, metrics: Collection[str], percentages: Collection[str]) -> 
     number = _NUMBER.fullmatch(limit)
     if number is None:
         raise ConfigError(f"`{text}` is not a threshold: `{limit}` is no number", hint=_HINT)
-    if number[2] and metric not in percentages:
+    if number[2] and not metrics[metric]:
         raise ConfigError(f"`{text}` is not a threshold: `{metric}` has no percentage", hint=_HINT)
     return Threshold(text, metric, comparator, float(number[1]), bool(number[2]))
