@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -16,20 +16,24 @@ from cel_expr_python import cel
 
 from paycordon.decisions import Finding
 from paycordon.events import Event, Money
-from paycordon.policy.answers import Unclear, answer, evaluated
+from paycordon.policy.answers import Unclear, evaluated
+from paycordon.policy.conditions import Conditions
 from paycordon.policy.faults import ExpressionInvalid, Fault, fault_at, faults_in
-from paycordon.policy.functions import Lists, functions, list_types, list_variable
+from paycordon.policy.functions import Lists, functions, list_types, list_variable, micros
 from paycordon.policy.limits import MAX_VALUE, excesses
 from paycordon.policy.rates import RateTable
-from paycordon.policy.schema import SCHEMA, Path, type_name
+from paycordon.policy.schema import BY_FULL_NAME, OCCURRED_AT, PRESENCE, SCHEMA, Path, type_name
 from paycordon.policy.syntax import (
     MAX_SOURCE,
+    Has,
     Node,
     SyntaxInvalid,
-    codes_needed,
+    fields_of_items,
     parse,
+    path_of,
     paths,
     refuse_excess,
+    walk,
 )
 
 __all__ = [
@@ -43,9 +47,6 @@ __all__ = [
     "Unclear",
 ]
 
-TOGETHER = 64
-_PART = 8
-MAX_TOGETHER = 50_000  # characters; the compiler takes 100,000 code points
 
 Param = (
     bool
@@ -101,11 +102,14 @@ class Language:
         if self._aggregates:
             types["aggregates"] = cel.Type(self._aggregates)
         self._functions = functions(lists, rates)
-        self._env = self._environment(types)
+        self._typed = self._environment(types)
         self.variable_faults: dict[str, Sequence[Fault]] = {}
         self._sources: dict[str, str] = {}
         for name, source in variables.items():
             self._add_variable(name, source, types)
+        # Checked with its types, an expression is evaluated over values that are bound under their full names.
+        full = {".".join(path): cel.Type.TIMESTAMP if path == OCCURRED_AT else cel.Type.DYN for path in BY_FULL_NAME}
+        self._env = self._environment({**types, **full})
         self._variables = {name: _Variable(self, source) for name, source in self._sources.items()}
 
     def _environment(self, types: Mapping[str, Any]) -> Any:
@@ -122,7 +126,7 @@ class Language:
             self.variable_faults[name] = invalid.faults
             types[full_name] = cel.Type.DYN
         self._names.append(full_name)
-        self._env = self._environment(types)
+        self._typed = self._environment(types)
 
     def check(self, source: str) -> None:
         """Compile an expression that has to yield true or false.
@@ -140,7 +144,7 @@ class Language:
             refuse_excess(source)
         except SyntaxInvalid as invalid:
             raise ExpressionInvalid([fault_at(source, invalid.offset, invalid.message)]) from None
-        expression = self._compile(source)
+        expression = self._compile(source, self._typed)
         try:
             found = [fault_at(source, node.start, text) for node, text in excesses(parse(source), self._roots())]
         except SyntaxInvalid as invalid:
@@ -153,17 +157,46 @@ class Language:
         return {"event", "findings", "params", "aggregates", "variables", "lists", "countries"}
 
     def uses(self, source: str) -> frozenset[Path]:
-        """The paths that an expression uses, with those that its variables use; everything where that is unclear."""
-        tree = _tree(source)
-        if tree is None:
-            return frozenset(tuple(name.split(".")) for name in ("event", "findings", *self._names))
-        found: set[Path] = set()
-        for path in paths(tree):
-            found.add(path)
+        """The paths that an expression uses, with those that its variables use.
+
+        A path of whose value it only asks whether it is there ends with `PRESENCE`.
+        """
+        tree = self.tree(source)
+        found = {_scalar(path) for path in paths(tree, presence=PRESENCE)}
+        fields = fields_of_items(tree, "findings")
+        if fields is not None:
+            found -= {("findings",)}
+            found |= {("findings", name) for name in fields}
+        for path in tuple(found):
             variable = self._sources.get(".".join(path[:2]))
             if variable is not None:
                 found |= self.uses(variable)
         return frozenset(found)
+
+    @staticmethod
+    def tree(source: str) -> Node:
+        """The tree of an expression, which may be several checked ones put together and so beyond their limits."""
+        return _tree(source)
+
+    @staticmethod
+    def runnable(source: str) -> str:
+        """What is evaluated for an expression, which reads scalars of the event under their full names.
+
+        Under these names the engine takes `has` for the value, hence the comparison with null.
+        """
+        parts, end = [], 0
+        asked = [node for node in walk(_tree(source)) if isinstance(node, Has)]
+        for node in sorted(asked, key=lambda node: node.start):
+            path = (*(path_of(node.operand) or ()), node.field)
+            if path in BY_FULL_NAME:
+                there = "true" if path == OCCURRED_AT else f"({'.'.join(path)} != null)"
+                parts += [source[end : node.start], there]
+                end = node.end
+        return "".join(parts) + source[end:]
+
+    def program(self, runnable: str) -> Any:
+        """Compile what `runnable` returned, or a list of such."""
+        return self._compile(runnable, self._env)
 
     def conditions(self, sources: Sequence[str]) -> Conditions:
         """Prepare expressions, each of them checked before, to be evaluated on the same event."""
@@ -190,28 +223,29 @@ class Language:
 
     def _needed(self, uses: frozenset[Path] | None) -> frozenset[str]:
         if uses is None:
-            return frozenset((*self._names, "aggregates"))
+            return frozenset((*self._names, "aggregates", *map(".".join, BY_FULL_NAME)))
         return _names_of(uses)
 
-    def _compile(self, source: str) -> Any:
+    def _compile(self, source: str, env: Any) -> Any:
         try:
-            return self._env.compile(source)
+            return env.compile(source)
         except RuntimeError as error:
             raise ExpressionInvalid(faults_in(str(error), self._names, self._aggregates)) from None
 
 
 @lru_cache(maxsize=4_096)
 def _names_of(uses: frozenset[Path]) -> frozenset[str]:
-    """The variables of the engine that some paths start with."""
+    """The variables of the engine that some paths start with, or that are bound under the whole of them."""
     whole = ("event", "findings", "aggregates")
-    return frozenset(path[0] if path[0] in whole else ".".join(path[:2]) for path in uses)
+    start = {path[0] if path[0] in whole else ".".join(path[:2]) for path in uses - BY_FULL_NAME}
+    return frozenset({*start, *(".".join(path) for path in uses & BY_FULL_NAME)})
 
 
 class _Variable:
     """An expression whose value others use."""
 
     def __init__(self, language: Language, source: str) -> None:
-        self._expression = language._compile(source)
+        self._expression = language.program(language.runnable(source))
 
     def bind(self, name: str, bound: dict[str, Any], env: Any) -> None:
         """Add the value; without one the variable stays unbound, which only those notice that use it."""
@@ -227,128 +261,22 @@ def _extent(value: str | list[Any]) -> int:
     return len(value) + sum(len(item) for item in value if isinstance(item, str)) * isinstance(value, list)
 
 
-class _Group:
-    """Expressions compiled as one list, which costs half; in smaller lists once one of them has no answer."""
-
-    def __init__(self, language: Language, sources: Sequence[str], at: Sequence[int]) -> None:
-        self._language = language
-        self.at = at
-        self._sources = sources
-        self._together = self._compiled()
-
-    def _compiled(self) -> Any:
-        # The line break ends a `//` comment, which would swallow the bracket otherwise.
-        listed = ",".join(f"({source}\n)" for source in self._sources)
-        try:
-            return self._language._compile(f"[{listed}]")
-        except ExpressionInvalid:  # the brackets around may be one too many for the engine
-            return None
-
-    @cached_property
-    def _parts(self) -> Sequence[_Group]:
-        size = _PART if len(self._sources) > _PART else 1
-        starts = range(0, len(self._sources), size)
-        return [_Group(self._language, self._sources[n : n + size], self.at[n : n + size]) for n in starts]
-
-    @cached_property
-    def _single(self) -> Any:
-        return self._language._compile(self._sources[0])
-
-    def evaluate(self, activation: Any, answers: list[bool | Unclear]) -> None:
-        """Answer each expression in its place of `answers`."""
-        if len(self.at) == 1:
-            answers[self.at[0]] = answer(evaluated(self._single, activation))
-            return
-        result = evaluated(self._together, activation) if self._together else Unclear("")
-        if not isinstance(result, Unclear) and result.type() is not cel.Type.ERROR:
-            values: list[Any] = result.plain_value()
-            if all(value is True or value is False for value in values):
-                for index, value in zip(self.at, values, strict=True):
-                    answers[index] = value
-                return
-        for part in self._parts:
-            part.evaluate(activation, answers)
-
-
-class Conditions:
-    """Several prepared expressions of one policy.
-
-    Those that need certain findings are kept apart, by what they need, and are not evaluated without them: then they
-    are false, see `paycordon.policy.syntax.codes_needed`.
-
-    Attributes:
-        language: of the policy.
-        uses: the paths that the expressions use, for `paycordon.policy.schema.bind`.
-    """
-
-    def __init__(self, language: Language, sources: Sequence[str]) -> None:
-        self.language = language
-        self._count = len(sources)
-        by_need: dict[frozenset[str] | None, list[int]] = {}
-        for index, source in enumerate(sources):
-            tree = _tree(source)
-            by_need.setdefault(None if tree is None else codes_needed(tree), []).append(index)
-        self._batches = [_Batch(language, sources, indices) for indices in by_need.values()]
-        self._always = [n for n, need in enumerate(by_need) if need is None]
-        self._by_code: dict[str, list[int]] = {}
-        for n, need in enumerate(by_need):
-            for code in need or ():
-                self._by_code.setdefault(code, []).append(n)
-        self.uses: frozenset[Path] = frozenset().union(*(batch.uses for batch in self._batches))
-
-    def evaluate(self, variables: Mapping[str, Any], codes: frozenset[str] | None = None) -> list[bool | Unclear]:
-        """Answer each expression, in order; an error in one does not touch the others.
-
-        Args:
-            variables: what `paycordon.policy.schema.bind` returns, `params.…` that differ from the policy's, and
-                `aggregates.…` as numbers, those of times and durations in microseconds.
-            codes: those of the findings; by default they are read from the variables.
-        """
-        if codes is None:
-            codes = frozenset(finding.code.value for finding in variables.get("findings", ()))
-        answers: list[bool | Unclear] = [False] * self._count
-        chosen = {*self._always, *(n for code in codes for n in self._by_code.get(code, ()))}
-        if not chosen:
-            return answers
-        batches = [self._batches[n] for n in sorted(chosen)]
-        uses = batches[0].uses if len(batches) == 1 else frozenset().union(*(batch.uses for batch in batches))
-        activation = self.language.activation(variables, uses)
-        for batch in batches:
-            for group in batch.groups:
-                group.evaluate(activation, answers)
-        return answers
-
-
-class _Batch:
-    """Expressions that need the same findings."""
-
-    def __init__(self, language: Language, sources: Sequence[str], indices: Sequence[int]) -> None:
-        chunks: list[list[int]] = [[]]
-        size = 0
-        for index in indices:
-            size += len(sources[index])
-            if len(chunks[-1]) >= TOGETHER or (size > MAX_TOGETHER and chunks[-1]):
-                chunks.append([])
-                size = len(sources[index])
-            chunks[-1].append(index)
-        self.groups = [_Group(language, [sources[index] for index in chunk], chunk) for chunk in chunks]
-        self.uses: frozenset[Path] = frozenset().union(*(language.uses(sources[index]) for index in indices))
-
-
-def _tree(source: str) -> Node | None:
-    """The tree of an expression that the engine takes, which may be several checked ones put together."""
+@lru_cache(maxsize=8_192)
+def _tree(source: str) -> Node:
     from paycordon.policy.grammar import tree_of  # here, because it loads the parser
 
-    try:
-        return tree_of(source)
-    except SyntaxInvalid:
-        return None
+    return tree_of(source)
+
+
+def _scalar(path: Path) -> Path:
+    """Of a scalar, to ask whether it is there is to use it."""
+    return path[:-1] if path[-1] == PRESENCE and path[:-1] in BY_FULL_NAME else path
 
 
 def _moment(variables: Mapping[str, Any]) -> int:
     """The event's time in microseconds since 1970."""
-    event = variables.get("event")
-    return event.occurred_at.ToMicroseconds() if event is not None else 0
+    at = variables.get("event.occurred_at")
+    return micros(at) if at is not None else 0
 
 
 def _kinds(aggregates: Iterable[str] | Mapping[str, Any]) -> dict[str, str]:

@@ -82,7 +82,7 @@ def _lookup(lists: Lists) -> Callable[[str, Any], bool]:
         f"countries.{name}": dict.fromkeys(codes) for name, codes in COUNTRIES.items()
     }
     for name, items in lists.items():
-        sets[f"lists.{name}"] = {value: None if until is None else _micros(until) for value, until in items.items()}
+        sets[f"lists.{name}"] = {value: None if until is None else micros(until) for value, until in items.items()}
 
     def listed(value: str, of: Any) -> bool:
         values = sets[of.name]
@@ -94,7 +94,8 @@ def _lookup(lists: Lists) -> Callable[[str, Any], bool]:
     return listed
 
 
-def _micros(moment: datetime) -> int:
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970."""
     since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 

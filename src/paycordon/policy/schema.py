@@ -4,7 +4,9 @@ Every optional scalar is a wrapper type and every optional time an `Any`: what i
 rule computes with it, never a zero, an empty text or the year 1970. Left out are `event.extra`, which nothing in the
 core interprets, and the plain value of identifiers, which is not recorded and so could not be judged again.
 
-Only those fields are encoded that expressions use: encoding a whole event costs as much as judging it by ten rules.
+Only what expressions use is encoded, since encoding a whole event costs as much as judging it by ten rules. And a
+scalar of the event is bound a second time under its full name, such as `event.payout.amount.minor`, which the engine
+looks up at a third of the cost of going through messages; null means the same there.
 """
 
 from __future__ import annotations
@@ -48,8 +50,10 @@ _NOT_FOR_RULES: Mapping[type[BaseModel], frozenset[str]] = {
 Encoder = Callable[[Any], Any]
 Plan = Sequence[tuple[str, Encoder]]
 Path = tuple[str, ...]
-ALWAYS: frozenset[Path] = frozenset({("occurred_at",)})
-"""The fields of an event that are encoded whatever is used: the time decides what in a list has expired."""
+PRESENCE = ""
+"""Ends a path of which an expression only asks whether there is something."""
+OCCURRED_AT = ("event", "occurred_at")
+"""Bound whatever is used: the time decides what in a list has expired."""
 
 
 class Schema:
@@ -115,6 +119,16 @@ class Schema:
 
     def _encode(self, model: type[BaseModel], record: BaseModel) -> dict[str, Any]:
         return _filled(self._encoders[model], record)
+
+    def scalars(self, model: type[BaseModel]) -> dict[Path, Encoder]:
+        """The paths, from a model on, that lead to one text, number or truth value, with how to read them."""
+        found: dict[Path, Encoder] = {}
+        for name, encode in self._encoders[model]:
+            if encode in (_text, _wrapped):
+                found[(name,)] = _text_value if encode is _text else _same
+            elif nested := self._nested.get((model, name)):
+                found |= {(name, *rest): read for rest, read in self.scalars(nested).items()}
+        return found
 
     def _plan(self, model: type[BaseModel], paths: frozenset[Path]) -> Plan:
         """How to encode only what some paths, from the model on, lead to."""
@@ -218,6 +232,10 @@ def _text(value: str) -> dict[str, str]:
     return {"value": str(value)}
 
 
+def _text_value(value: str) -> str:
+    return str(value)
+
+
 def _any_time(value: datetime) -> dict[str, Any]:
     time = timestamp_pb2.Timestamp()
     time.FromDatetime(value)
@@ -262,24 +280,51 @@ def value_list(name: str, at_us: int) -> Message:
     return message
 
 
+_SCALARS: Mapping[Path, Encoder] = {("event", *path): read for path, read in SCHEMA.scalars(Event).items()}
+BY_FULL_NAME: frozenset[Path] = frozenset({*_SCALARS, OCCURRED_AT})
+"""The paths whose value is bound under its full name."""
+
+
 def bind(event: Event, findings: Iterable[Finding], uses: frozenset[Path] | None = None) -> dict[str, Any]:
     """The variables of one evaluation that do not depend on the policy.
 
     Args:
         event: the event.
         findings: what the checks concluded.
-        uses: the paths that expressions use, see `Conditions.uses`; None encodes everything.
+        uses: the paths that expressions use, see `Conditions.uses`; None binds everything.
     """
-    encode, with_findings = _binder(uses)
-    return {
-        "event": encode(event),
-        "findings": [SCHEMA.message(finding) for finding in findings] if with_findings else [],
-    }
+    encode, readers, encode_finding = _binder(uses)
+    bound: dict[str, Any] = {name: read(event) for name, read in readers}
+    bound["event.occurred_at"] = event.occurred_at
+    if encode is not None:
+        bound["event"] = encode(event)
+    bound["findings"] = [encode_finding(finding) for finding in findings]
+    return bound
+
+
+_Binder = tuple[Callable[[BaseModel], Message] | None, Sequence[tuple[str, Encoder]], Callable[[BaseModel], Message]]
 
 
 @lru_cache(maxsize=1_024)
-def _binder(uses: frozenset[Path] | None) -> tuple[Callable[[BaseModel], Message], bool]:
+def _binder(uses: frozenset[Path] | None) -> _Binder:
     if uses is None:
-        return SCHEMA.message, True
-    paths = frozenset(path[1:] for path in uses if path[0] == "event")
-    return SCHEMA.encoder(Event, paths | ALWAYS), any(path[0] == "findings" for path in uses)
+        uses = frozenset({("event",), ("findings",), *_SCALARS})
+    by_name = [(".".join(path), _reader(path[1:], read)) for path, read in _SCALARS.items() if path in uses]
+    paths = frozenset(path[1:] for path in uses - BY_FULL_NAME if path[0] == "event")
+    of_findings = frozenset(path[1:] for path in uses if path[0] == "findings")
+    encode = SCHEMA.encoder(Event, paths) if paths else None
+    return encode, by_name, SCHEMA.encoder(Finding, of_findings | {("code",)})
+
+
+def _reader(path: Path, read: Encoder) -> Encoder:
+    *parents, last = path
+
+    def value(record: Any) -> Any:
+        for name in parents:
+            record = getattr(record, name)
+            if record is None:
+                return None
+        found = getattr(record, last)
+        return None if found is None else read(found)
+
+    return value

@@ -228,17 +228,17 @@ def _operands(node: Node, operator: str) -> list[Node]:
     return found
 
 
-def paths(node: Node) -> frozenset[tuple[str, ...]]:
+def paths(node: Node, *, presence: str | None = None) -> frozenset[tuple[str, ...]]:
     """The longest dotted paths that an expression uses and that start at a variable of the policy, not of a loop.
 
     `has(event.payout)` uses `("event", "payout")`, and `event.identifiers[0].kind` uses `("event", "identifiers")`:
-    whoever uses a list, or a whole record, uses all of it.
+    whoever uses a list, or a whole record, uses all of it. With `presence`, the paths of `has` end with it.
     """
     found: set[tuple[str, ...]] = set()
     stack: list[tuple[Node, frozenset[str]]] = [(node, frozenset())]
     while stack:
         current, bound = stack.pop()
-        path = _path_used(current)
+        path = _path_used(current, presence)
         if path is not None:
             root = current
             while isinstance(root, Select | Has):
@@ -253,10 +253,32 @@ def paths(node: Node) -> frozenset[tuple[str, ...]]:
     return frozenset(found)
 
 
-def _path_used(node: Node) -> tuple[str, ...] | None:
+def fields_of_items(node: Node, name: str) -> frozenset[str] | None:
+    """The fields that an expression uses of the items of a list variable; None where it may use all of them."""
+    found: set[str] = set()
+    stack: list[tuple[Node, frozenset[str]]] = [(node, frozenset())]
+    while stack:
+        current, items = stack.pop()
+        if isinstance(current, Ident) and (current.name == name or current.name in items):
+            return None
+        if isinstance(current, Select | Has) and isinstance(current.operand, Ident) and current.operand.name in items:
+            found.add(current.field)
+        elif isinstance(current, Comprehension):
+            over = current.macro in ("all", "exists", "exists_one") and _is_name(current.range, name)
+            if not over:
+                stack.append((current.range, items))
+            inside = items | {current.variable} if over else items - {current.variable}
+            stack.extend((each, inside) for each in current.args)
+        else:
+            stack.extend((each, items) for each in children(current))
+    return frozenset(found)
+
+
+def _path_used(node: Node, presence: str | None) -> tuple[str, ...] | None:
     if isinstance(node, Has):
         path = path_of(node.operand)
-        return None if path is None else (*path, node.field)
+        suffix = () if presence is None else (presence,)
+        return None if path is None else (*path, node.field, *suffix)
     return path_of(node)
 
 
