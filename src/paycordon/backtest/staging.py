@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paycordon.aggregates import Aggregate, offline
+from paycordon.aggregates import Aggregate, Kind, offline
 from paycordon.aggregates.facts import Facts
 
 if TYPE_CHECKING:
@@ -78,8 +78,13 @@ def add_aggregates(
     if table in _tables(duck):
         return
     offline.compute(duck, wanted, types)
-    duck.execute(f"CREATE TABLE {table} AS FROM aggregates ORDER BY position")  # named by a digest
+    columns = "".join(f", {name}::{_type(each)} AS {name}" for name, each in wanted.items())
+    duck.execute(f"CREATE TABLE {table} AS SELECT position{columns} FROM aggregates ORDER BY position")
     duck.execute("DROP TABLE aggregates")
+
+
+def _type(aggregate: Aggregate) -> str:
+    return "DOUBLE" if aggregate.kind is Kind.FRACTION else "BIGINT"
 
 
 def _tables(duck: DuckDBPyConnection) -> set[str]:
