@@ -170,7 +170,7 @@ def take_in(
     waiting = list(events)
     while waiting:
         together = [waiting.pop(0)]
-        while waiting and rng.random() < 0.4 and waiting[0].merchant.id not in {e.merchant.id for e in together}:
+        while waiting and rng.random() < 0.4 and not _collide(waiting[0], together):
             together.append(waiting.pop(0))
         with store.read() as connection:
             found = [(event, origin(connection, event)) for event in together]
@@ -187,6 +187,10 @@ def take_in(
                 position = int(connection.exec_driver_sql("SELECT MAX(position) FROM events").scalar_one())
             taken.append(Recorded(position, known.seen, facts_of(event, known.merchant), values))
     return taken
+
+
+def _collide(event: Event, others: Sequence[Event]) -> bool:
+    return any(event.merchant.id == other.merchant.id or event.id == other.id for other in others)
 
 
 @pytest.fixture

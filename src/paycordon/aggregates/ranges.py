@@ -173,7 +173,8 @@ def _over(function: str, hits: str, ranges: str) -> str:
         f"UNION ALL SELECT p, hi AS r, NULL AS v, lo, position FROM ({ranges}))) "
         f"SELECT p, position, value FROM (SELECT q.p, position, {function}v) OVER (PARTITION BY q.p ORDER BY q.n "
         "ROWS BETWEEN COALESCE(q.n - start.n, 0) PRECEDING AND CURRENT ROW) AS value FROM points AS q "
-        "ASOF LEFT JOIN (SELECT p, r, n FROM points WHERE position IS NULL) AS start ON q.p = start.p AND q.lo <= start.r"
+        "ASOF LEFT JOIN (SELECT p, r, n FROM points WHERE position IS NULL) AS start "
+        "ON q.p = start.p AND q.lo <= start.r"
         ") WHERE position IS NOT NULL)"
     )
 
@@ -221,7 +222,8 @@ def _gap(function: str) -> str:
         f"SELECT position, b.t - a.t AS value FROM {cuts} AS c JOIN {_TIMES} AS a ON a.k = c.k AND a.h = c.until "
         f"JOIN {_TIMES} AS b ON b.k = c.k AND b.h = c.lo"
     )
-    return f"SELECT position, {function}(value) AS value FROM (SELECT position, value FROM {inside} UNION ALL {across}) GROUP BY position"
+    every = f"(SELECT position, value FROM {inside} UNION ALL {across})"
+    return f"SELECT position, {function}(value) AS value FROM {every} GROUP BY position"
 
 
 # A value is gone from a range if all its hits there are excess.

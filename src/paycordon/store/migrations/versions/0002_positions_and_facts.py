@@ -28,6 +28,8 @@ _COPIED = ("instance", "id", "type", "merchant", "seq", "account", "occurred_at"
 
 def upgrade() -> None:
     """Create the new tables and fill them from what was recorded."""
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("SET LOCAL statement_timeout = 0")  # a large store takes as long as it takes
     _create_tables()
     _change_decisions()
     _change_events()
