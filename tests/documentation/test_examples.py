@@ -14,12 +14,10 @@ from types import ModuleType
 import pytest
 
 from paycordon.errors import ConfigError
-from paycordon.plugins import Plugins, load_all
-from paycordon.policy import PolicySet, lint, load_policies
+from paycordon.plugins import Plugins
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PAGE = (EXAMPLES / "README.md").read_text(encoding="utf-8")
-POLICIES = sorted((EXAMPLES / "policies").glob("*.yaml"))
 IDS = re.compile(r"\b(dec|hold)_[0-9a-f]+")
 
 
@@ -70,20 +68,6 @@ def test_the_tutorial_leads_from_a_sentence_to_a_released_hold(tmp_path: Path) -
     assert "payout.destination_changed" in paycordon([word.replace("HOLD", hold["id"]) for word in show])
     paycordon([word.replace("HOLD", hold["id"]) for word in release])
     assert json.loads(paycordon([*list_, "--json"])) == []
-
-
-@pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.name)
-def test_a_policy_is_without_complaint(path: Path) -> None:
-    codes = {code for check in load_all().checks.values() for code in check.emits}
-
-    assert lint([path], codes) == []
-
-
-def test_the_policies_can_be_used_together() -> None:
-    together = load_policies(POLICIES)
-
-    assert isinstance(together, PolicySet)
-    assert [ref.name for ref in together.refs] == ["disputes", "onboarding", "payouts"]
 
 
 @pytest.fixture

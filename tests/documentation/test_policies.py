@@ -1,95 +1,109 @@
-"""Each rule of the example policies says what its comment says, and honest merchants meet none of them."""
+"""The example policies and the starter policy: lint has nothing against them, and their own tests try all of them."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from paycordon.decisions import Evaluation, Finding, Outcome
-from paycordon.policy import PolicySet, evaluate, load_policies
-from paycordon.testing import NOON, make_event
+from paycordon.decisions import Outcome
+from paycordon.plugins import load_all
+from paycordon.policy import load_set, starter_policy
+from paycordon.policy.lint import Files, Known, examined
+from paycordon.policy.load import PolicyFiles
+from paycordon.policy.model import PolicySet
 
-POLICIES = load_policies(sorted((Path(__file__).parents[2] / "examples" / "policies").glob("*.yaml")))
-YOUNG = {"id": "acct_1", "country": "NL", "created_at": NOON - timedelta(days=3)}
-OLD = {"id": "acct_1", "country": "NL", "created_at": NOON - timedelta(days=900)}
-LARGE = {"id": "po_1", "amount": {"minor": 6_000_00, "currency": "EUR"}, "method": "instant"}
-SMALL = {"id": "po_1", "amount": {"minor": 199_99, "currency": "EUR"}, "method": "standard"}
-CERTAIN, UNCERTAIN = ("indicator.match", 0.8), ("indicator.match", 0.79)
-BLOCKED = ("identifier.shared_with_blocked", 0.9)
-CHANGED = ("payout.destination_changed", 1.0)
-FAST = ("payout.velocity", 1.0)
-RATIO = ("dispute.ratio_high", 1.0)
-ONBOARDING, CHANGE, PAYOUT, DISPUTE = "merchant.onboarding", "merchant.changed", "payout.requested", "dispute.opened"
-NOT_FRAUD = {"id": "dp_1", "amount": {"minor": 125_00, "currency": "EUR"}, "reason": "product_not_received"}
-
-# Rule, event type, findings, what differs of the event, aggregates.
-MATCHES: list[tuple[str, str, list[tuple[str, float]], dict[str, Any], dict[str, int]]] = [
-    ("onboarding/known-to-the-coalition", ONBOARDING, [CERTAIN], {}, {}),
-    ("onboarding/perhaps-known-to-the-coalition", CHANGE, [UNCERTAIN], {}, {}),
-    ("onboarding/returns-after-block", ONBOARDING, [BLOCKED], {}, {}),
-    ("onboarding/known-and-returning", ONBOARDING, [CERTAIN, BLOCKED], {}, {}),
-    ("onboarding/category-not-served", CHANGE, [("mcc.blocked", 1.0)], {}, {}),
-    ("onboarding/category-to-be-registered", ONBOARDING, [("mcc.missing", 0.5)], {}, {}),
-    ("onboarding/countries-differ", ONBOARDING, [], {"merchant": {"id": "m_1", "country": "DE"}}, {}),
-    ("onboarding/details-changed-again-and-again", CHANGE, [], {}, {"onboarding.changes_1d": 3}),
-    ("payouts/known-destination", PAYOUT, [CERTAIN], {}, {}),
-    ("payouts/perhaps-known-destination", PAYOUT, [UNCERTAIN], {}, {}),
-    ("payouts/changed-destination", PAYOUT, [CHANGED], {"payout": LARGE}, {}),
-    ("payouts/shares-with-blocked", PAYOUT, [BLOCKED], {}, {}),
-    ("payouts/large-instant-payout-of-new-account", PAYOUT, [], {"payout": LARGE, "account": YOUNG}, {}),
-    ("payouts/fast-and-to-many", PAYOUT, [FAST], {}, {"payouts.payouts_1d": 6, "payouts.destinations_30d": 4}),
-    ("payouts/fast", PAYOUT, [FAST], {}, {"payouts.payouts_1d": 6}),
-    ("disputes/known-to-the-coalition", DISPUTE, [CERTAIN], {}, {}),
-    ("disputes/ratio-high", DISPUTE, [RATIO], {}, {}),
-    ("disputes/ratio-high-at-new-account", DISPUTE, [RATIO], {"account": YOUNG}, {}),
-    ("disputes/many-disputes-of-few-payers", DISPUTE, [], {}, {"disputes.disputes_30d": 10, "disputes.payers_30d": 19}),
-    ("disputes/reason-is-fraud", DISPUTE, [], {}, {"disputes.disputes_30d": 2}),
-]
-PASSES: list[tuple[str, list[tuple[str, float]], dict[str, Any], dict[str, int]]] = [
-    (ONBOARDING, [], {}, {}),
-    (ONBOARDING, [("identifier.shared", 0.3)], {}, {}),
-    (ONBOARDING, [], {"account": {"id": "acct_1"}, "merchant": {}}, {}),
-    (CHANGE, [], {}, {"onboarding.changes_1d": 2}),
-    (PAYOUT, [], {"payout": LARGE, "account": OLD}, {"payouts.destinations_30d": 9}),
-    (PAYOUT, [], {"payout": {**LARGE, "method": "standard"}, "account": YOUNG}, {}),
-    (PAYOUT, [], {"payout": {"amount": LARGE["amount"]}, "account": {"id": "acct_1"}}, {}),
-    (PAYOUT, [CHANGED], {"payout": SMALL}, {}),
-    (DISPUTE, [], {"dispute": NOT_FRAUD, "account": OLD}, {"disputes.disputes_30d": 9, "disputes.refunds_7d": 40}),
-    (DISPUTE, [], {"dispute": NOT_FRAUD}, {"disputes.disputes_30d": 12, "disputes.payers_30d": 4_000}),
-    (DISPUTE, [], {}, {}),
-]
+EXAMPLES = Path(__file__).parents[2] / "examples" / "policies"
+NAMES = ("disputes", "many-small-payments", "onboarding", "payouts")
+POLICIES = tuple(EXAMPLES / f"{name}.yaml" for name in NAMES)
+WRITTEN = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def judge(type_: str, found: list[tuple[str, float]], differs: dict[str, Any], numbers: dict[str, int]) -> Evaluation:
-    assert isinstance(POLICIES, PolicySet)
-    ordinary = {name: 1 if name.endswith("_1d") else 0 for name in POLICIES.aggregates_for(type_)}
-    findings = [Finding(check="stated", code=code, confidence=confidence) for code, confidence in found]
-    return evaluate(POLICIES, make_event(type_, **differs), findings, ordinary | numbers)
+@pytest.fixture(scope="module")
+def starter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("starter")
+    (directory / "starter.yaml").write_text(starter_policy(), encoding="utf-8")
+    tests = Path(__file__).with_name("starter.test.yaml").read_bytes()
+    (directory / "starter.test.yaml").write_bytes(tests)
+    return directory
 
 
-@pytest.mark.parametrize(("rule", "type_", "found", "differs", "numbers"), MATCHES, ids=[case[0] for case in MATCHES])
-def test_a_rule_matches(rule: str, type_: str, found: Any, differs: Any, numbers: Any) -> None:
-    judged = judge(type_, found, differs, numbers)
-
-    assert rule in {f"{match.policy}/{match.rule}" for match in judged.matches}
-    assert judged.errors == ()
-
-
-@pytest.mark.parametrize(("type_", "found", "differs", "numbers"), PASSES)
-def test_what_is_ordinary_passes_without_a_look(type_: str, found: Any, differs: Any, numbers: Any) -> None:
-    judged = judge(type_, found, differs, numbers)
-
-    assert (judged.outcome, judged.matches, judged.errors) == (Outcome.ALLOW, (), ())
+@pytest.fixture(scope="module")
+def tried(starter: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", "paycordon", "policy", "test", "--json", str(EXAMPLES), str(starter)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
 
 
-def test_every_rule_is_tried() -> None:
-    assert sorted(case[0] for case in MATCHES) == sorted(f"{rule.policy}/{rule.id}" for rule in POLICIES.rules)
+@pytest.fixture(scope="module")
+def policies() -> PolicySet:
+    return load_set(PolicyFiles(POLICIES, EXAMPLES / "bindings.yaml", EXAMPLES / "rates.csv"))
 
 
-def test_behaviour_alone_never_blocks() -> None:
-    assert {f"{rule.policy}/{rule.id}" for rule in POLICIES.rules if rule.then is Outcome.BLOCK} == {
+def test_each_policy_has_its_tests(tried: dict[str, Any]) -> None:
+    assert {path.stem for path in EXAMPLES.glob("*.yaml") if ".test" not in path.name} == {*NAMES, "bindings"}
+    assert [file["policy"] for file in tried["files"]] == [*NAMES, "starter"]
+    assert all(len(file["cases"]) > 15 for file in tried["files"])
+
+
+def test_the_tests_see_each_rule_match_and_not_match(tried: dict[str, Any]) -> None:
+    rules = [gap["rule"] for file in tried["files"] for gap in file["gaps"] if gap["text"] == "rule"]
+
+    assert rules == []
+
+
+def test_the_tests_see_each_condition_true_and_false(tried: dict[str, Any]) -> None:
+    # `where` asks whether an aggregate is there, which a number of events always is.
+    gaps = [gap["text"] for file in tried["files"] for gap in file["gaps"]]
+
+    assert [gap for gap in gaps if not gap.startswith("has(aggregates.")] == []
+
+
+def test_lint_has_nothing_against_the_examples() -> None:
+    plugins = load_all()
+    codes = frozenset(code for check in plugins.checks.values() for code in check.emits)
+    known = Known(codes, frozenset(plugins.gateways), WRITTEN)
+
+    report = examined(Files(POLICIES, EXAMPLES / "bindings.yaml"), known)
+
+    assert (report.issues, report.ignored) == ([], [])
+
+
+def test_lint_has_nothing_against_the_starter_policy_with_tests_beside_it(starter: Path) -> None:
+    report = examined(Files((starter / "starter.yaml",)), Known(None, None, WRITTEN))
+
+    # With tests of your own the comment in it has nothing left to ignore.
+    assert {issue.id for issue in report.issues} <= {"P123"}
+
+
+def test_the_bindings_say_what_their_comments_do(policies: PolicySet) -> None:
+    assert policies.bindings is not None
+    by_id = {binding.id: binding for binding in policies.bindings}
+
+    assert by_id["many-small-payments"].mode == "shadow"
+    assert by_id["payouts-of-new-travel"].written.rollout == 25.0
+    enforced = [binding for binding in policies.bindings if binding.mode == "enforce"]
+    assert all(binding.written.caps is not None for binding in enforced)
+    assert policies.is_exempt("payouts", "payouts", "known-destination")
+    assert not policies.is_exempt("payouts", "payouts", "fast")
+
+
+def test_behaviour_alone_never_blocks(policies: PolicySet) -> None:
+    assert {f"{rule.policy}/{rule.id}" for rule in policies.rules if rule.then is Outcome.BLOCK} == {
         "onboarding/known-and-returning"
     }
+    typologies = [each for policy in policies.policies for each in policy.typologies.values()]
+    assert [outcome for each in typologies for _, outcome in each.thresholds] == [Outcome.REVIEW, Outcome.HOLD]
+
+
+def test_every_rule_that_stops_money_has_a_date_and_a_source(policies: PolicySet) -> None:
+    stops = [rule for rule in policies.rules if rule.then in (Outcome.HOLD, Outcome.BLOCK)]
+
+    assert [rule.id for rule in stops if not rule.references or rule.review_after is None] == []

@@ -24,8 +24,10 @@ from paycordon.policy.evaluate import ON_ERROR, STANDING_HOLD, TYPOLOGY
 from paycordon.policy.lists import Items
 from paycordon.policy.load import Read, policy_from, read_file
 from paycordon.policy.model import Policy, PolicySet
+from paycordon.policy.rates import rates_from
 
 SUFFIX = ".test.yaml"
+_RATES = "rates.csv"
 
 
 def is_case_file(path: Path) -> bool:
@@ -49,7 +51,7 @@ def policy_beside(path: Path) -> Path:
 
 
 def load_cases(path: Path, *, read: Read = read_file) -> CaseFile:
-    """Read a file of tests and the policy beside it.
+    """Read a file of tests and the policy beside it; amounts are converted by the `rates.csv` beside both, if any.
 
     Raises:
         PolicyError: either is wrong; with the file, line and column of every problem found.
@@ -85,7 +87,9 @@ class _Loader:
     _sets: dict[str, PolicySet] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.policy = policy_from(self.content, self.path, read=self.read)
+        rates = self.path.with_name(_RATES)
+        self.rates = rates_from(self.read(rates), rates) if rates.is_file() else None
+        self.policy = policy_from(self.content, self.path, read=self.read, rates=self.rates)
         self.policy_document = document_from(self.content, self.path, error=PolicyError)
         self.lists = PolicyDocument.model_validate(self.policy_document.data).lists
 
@@ -191,7 +195,7 @@ class _Loader:
         def read(path: Path) -> bytes:
             return _csv(files[path]) if path in files else self.read(path)
 
-        return policy_from(self.content, self.path, read=read, stored=stored)
+        return policy_from(self.content, self.path, read=read, stored=stored, rates=self.rates)
 
     def _binding(self, situation: Situation) -> dict[str, Any] | None:
         """What was written of the binding, as it would stand in `bindings.yaml`."""
