@@ -84,7 +84,7 @@ def _clause(key: str, value: Any) -> str:
     if key == "identifier":
         return _any_of(key, value, lambda key, kind: f"event.identifiers.exists(i, i.kind == {_text(key, kind)})")
     if key in AGES:
-        return _age(key, value)
+        return f"has({AGES[key]}) && {_any_of(key, value, _age)}"
     root = key.split(".", 1)[0]
     if root == "event" and "." in key:
         return _of_event(key, value)
@@ -120,7 +120,7 @@ def _finding(key: str, value: Any) -> str:
 def _age(key: str, value: Any) -> str:
     operator, operand = _comparison(key, value)
     source = operand if _PARAM.fullmatch(operand) else _span(key, operand)
-    return f"has({AGES[key]}) && event.occurred_at - {AGES[key]} {operator} {source}"
+    return f"event.occurred_at - {AGES[key]} {operator} {source}"
 
 
 def _of_event(key: str, value: Any) -> str:
