@@ -90,7 +90,7 @@ class LinesFile:
                 # What is opened here holds nothing but the file.
                 opened = gzip.GzipFile(fileobj=file) if self._path.suffix == ".gz" else file
                 for block in _blocks(opened):
-                    chunk = Chunk.of(index, first, block)
+                    chunk = Chunk.of(index, first, block if index else block.removeprefix(b"\xef\xbb\xbf"))
                     yield chunk, min(file.tell(), self.size)
                     first, index = chunk.end, index + 1
         except (EOFError, zlib.error, gzip.BadGzipFile):

@@ -20,8 +20,8 @@ from paycordon.backtest.history import Chunk, History, HistoryInvalid
 from paycordon.backtest.judge import MakeJudge, Selection, Task
 from paycordon.backtest.lines import FORMAT, Bad, Intake, Taken
 from paycordon.backtest.pool import in_order
-from paycordon.backtest.staging import add_aggregates, stage
-from paycordon.backtest.state import State, key_of
+from paycordon.backtest.staging import add_aggregates, listed, stage
+from paycordon.backtest.state import State, key_of, room_for
 from paycordon.coalition.identifiers import Digester
 from paycordon.events import Identifier
 from paycordon.judging import SCREENED_STAGES
@@ -143,23 +143,23 @@ def run(
         problem = f"; the first {history.unit}: {read.bad[0].problem}" if read.bad else ""
         raise HistoryInvalid(f"`{history.name}` holds no event{problem}")
     digest = hashlib.sha256("".join(read.digests).encode()).hexdigest()
-    duck = state.database(f"history-{key_of(digest, *intake)}", settings.memory, settings.processes)
-    try:
-        progress("aggregates", 0, 2)
-        stage(duck, [path for _, _, path in read.files])
-        progress("aggregates", 1, 2)
-        columns = _columns(policies.values())
-        table = _add_aggregates(duck, policies.values(), columns)
-        progress("aggregates", 2, 2)
-        judged = state.directory(_judged_name((digest, *intake), policies, settings))
-        make = MakeJudge(sides, columns, settings.with_standing)
-        files = _judge(duck, table, read, judged, make, settings, progress)
-        listed = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
-        duck.execute(f"CREATE OR REPLACE TEMP VIEW judged AS FROM read_parquet([{listed}])")
-        duck.execute(f"CREATE OR REPLACE TEMP VIEW aggregates_used AS FROM {table}")  # named by a digest
-    except BaseException:
-        duck.close()
-        raise
+    with room_for(settings.memory):
+        duck = state.database(f"history-{key_of(digest, *intake)}", settings.memory, settings.processes)
+        try:
+            progress("aggregates", 0, 2)
+            stage(duck, [path for _, _, path in read.files])
+            progress("aggregates", 1, 2)
+            columns = _columns(policies.values())
+            table = _add_aggregates(duck, policies.values(), columns)
+            progress("aggregates", 2, 2)
+            judged = state.directory(_judged_name((digest, *intake), policies, settings))
+            make = MakeJudge(sides, columns, settings.with_standing)
+            files = _judge(duck, table, read, judged, make, settings, progress)
+            duck.execute(f"CREATE OR REPLACE TEMP VIEW judged AS FROM read_parquet({listed(files)})")
+            duck.execute(f"CREATE OR REPLACE TEMP VIEW aggregates_used AS FROM {table}")  # named by a digest
+        except BaseException:
+            duck.close()
+            raise
     return Run(
         duck,
         policies,

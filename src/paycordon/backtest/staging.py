@@ -49,8 +49,7 @@ def stage(duck: DuckDBPyConnection, files: Sequence[Path]) -> None:
     if "events" in _tables(duck):
         return
     duck.execute("BEGIN")
-    listed = ", ".join(_quoted(str(file)) for file in files)
-    duck.execute(f"CREATE TEMP VIEW taken AS FROM read_parquet([{listed}])")
+    duck.execute(f"CREATE TEMP VIEW taken AS FROM read_parquet({listed(files)})")
     for statement in (_AGAIN, _LINKED, _EVENTS):
         duck.execute(statement)
     offline.create_tables(duck)
@@ -91,5 +90,6 @@ def _tables(duck: DuckDBPyConnection) -> set[str]:
     return {name for (name,) in duck.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def listed(files: Sequence[Path]) -> str:
+    """Write paths as a list in SQL."""
+    return "[" + ", ".join("'" + str(file).replace("'", "''") + "'" for file in files) + "]"

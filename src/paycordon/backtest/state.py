@@ -22,10 +22,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paycordon.errors import ConfigError, Position
+from paycordon.errors import ConfigError, PaycordonError, Position
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+
+class NoRoom(PaycordonError):
+    """A backtest needs more memory or room on the disk; what was finished is kept if it has a `--state`."""
+
+
+@contextmanager
+def room_for(memory: str) -> Iterator[None]:
+    """Say what is missing when the database has not enough of it.
+
+    Raises:
+        NoRoom: it ran out of memory, or of room on the disk.
+    """
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise NoRoom(f"{memory} of memory is not enough for this history; give more with `--memory`") from None
+    except duckdb.IOException:
+        raise NoRoom("the database of the backtest cannot be written; is there room on the disk?") from None
 
 
 class State:
