@@ -152,12 +152,13 @@ def test_a_bare_append_of_the_same_bytes(benchmark: Any, cordon: Cordon, tmp_pat
 
 @pytest.mark.benchmark(group="decision")
 def test_the_fifty_rules_alone(benchmark: Any, cordon: Cordon) -> None:
-    (program,) = cordon.policies.programs_for("payout.requested")
+    (bound,) = cordon.policies.programs_for("payout.requested")
+    conditions = bound.program.conditions
     event = cordon.digester.conceal(Events()())
     numbers = {"aggregates.payouts_1d": 3, "aggregates.paid_7d": 37_500}
 
     def evaluate() -> Any:
-        return program.conditions.evaluate({**bind(event, ()), **numbers})
+        return conditions.evaluate({**bind(event, (), conditions.uses), **numbers}, frozenset())
 
     assert evaluate() == [False] * RULES
     RESULTS["rules"] = measure(benchmark, evaluate)

@@ -49,10 +49,16 @@ def evaluate(
     live, shadow = _Tally(), _Tally()
     applied: list[str] = []
     if programs:
-        whose = merchant or event.merchant.id or event.account.id
-        variables = bind(event, findings)
+        inputs = _Inputs(
+            event,
+            merchant or event.merchant.id or event.account.id,
+            bind(event, findings, policies.uses_for(event.type)),
+            frozenset(finding.code for finding in findings),
+            aggregates,
+            check_errors,
+        )
         for bound in programs:
-            mode = _apply(bound, event, whose, {**variables, **own_variables(bound, aggregates)}, check_errors, (live, shadow))
+            mode = _apply(bound, inputs, (live, shadow))
             if bound.binding is not None and mode is not BindingMode.OFF:
                 applied.append(bound.binding.id)
     standing_hold = [_standing(standing)] if standing is not Outcome.ALLOW else []
@@ -65,6 +71,18 @@ def evaluate(
         shadow=live.with_(shadow).judgement(standing_hold) if shadow.used else None,
         bindings=tuple(applied),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What all policies judge by; `variables` is the event with its findings as expressions see them."""
+
+    event: Event
+    merchant: str
+    variables: Mapping[str, Any]
+    codes: frozenset[str]
+    aggregates: Mapping[str, Any]
+    check_errors: Sequence[CheckError]
 
 
 @dataclass(slots=True)
@@ -122,23 +140,16 @@ class _Tally:
                 yield _match(key[0], f"{TYPOLOGY}{typology.name}", outcome, typology, binding)
 
 
-def _apply(
-    bound: BoundProgram,
-    event: Event,
-    merchant: str,
-    variables: Mapping[str, Any],
-    check_errors: Sequence[CheckError],
-    tallies: tuple[_Tally, _Tally],
-) -> BindingMode:
+def _apply(bound: BoundProgram, inputs: _Inputs, tallies: tuple[_Tally, _Tally]) -> BindingMode:
     """Let one policy under one binding judge; returns how hard it applied."""
     binding = bound.binding
     mode, selected = BindingMode.ENFORCE, True
     unclear: list[RuleError] = []
     if binding is not None:
-        found = binding.selects(event, variables)
+        found = binding.selects(inputs.event, inputs.variables)
         if found is False:
             return BindingMode.OFF
-        mode = binding.mode_for(merchant)
+        mode = binding.mode_for(inputs.merchant)
         if isinstance(found, Unclear):
             selected = False
             unclear.append(RuleError(policy=binding.policy, rule=f"binding.{binding.id}", detail=found.detail))
@@ -146,11 +157,11 @@ def _apply(
     tally = live if mode is BindingMode.ENFORCE else shadow
     shadow.used |= mode is BindingMode.SHADOW
     if selected:
-        unclear += _judge(bound, mode, variables, tallies)
+        unclear += _judge(bound, mode, inputs, tallies)
     for error in unclear:
         tally.errors[error.policy, error.rule] = error
-    if unclear or check_errors:
-        tally.add(_on_error(bound, unclear, check_errors))
+    if unclear or inputs.check_errors:
+        tally.add(_on_error(bound, unclear, inputs.check_errors))
     return mode
 
 
@@ -161,15 +172,14 @@ def own_variables(bound: BoundProgram, aggregates: Mapping[str, Any]) -> dict[st
     return {**bound.params, **{f"aggregates.{name}": value for name, value in values if value is not None}}
 
 
-def _judge(
-    bound: BoundProgram, mode: BindingMode, variables: Mapping[str, Any], tallies: tuple[_Tally, _Tally]
-) -> list[RuleError]:
+def _judge(bound: BoundProgram, mode: BindingMode, inputs: _Inputs, tallies: tuple[_Tally, _Tally]) -> list[RuleError]:
     """Add a policy's matches and return its rules without an answer."""
     program = bound.program
     live, shadow = tallies
     binding = bound.binding.id if bound.binding else None
     errors = []
-    for rule, answer in zip(program.rules, program.conditions.evaluate(variables), strict=True):
+    variables = {**inputs.variables, **own_variables(bound, inputs.aggregates)}
+    for rule, answer in zip(program.rules, program.conditions.evaluate(variables, inputs.codes), strict=True):
         if answer is False:
             continue
         rule_mode = mode if bound.binding is None else bound.mode_of(rule.id, mode)

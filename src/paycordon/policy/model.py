@@ -18,6 +18,7 @@ from paycordon.errors import PolicyError, Position
 from paycordon.policy.bindings import Binding, BindingMode, Bindings
 from paycordon.policy.cel import Conditions, Language, Param
 from paycordon.policy.lists import Items
+from paycordon.policy.schema import Path as UsedPath
 from paycordon.policy.syntax import codes_needed, parse
 
 STANDING_POLICY = "paycordon"
@@ -96,6 +97,13 @@ class BoundProgram:
     program: Program
     binding: Binding | None
     params: Mapping[str, Any]
+
+    @property
+    def uses(self) -> Iterable[frozenset[UsedPath]]:
+        """The paths that the rules, and the binding's own expressions, read."""
+        yield self.program.conditions.uses
+        if self.binding is not None and self.binding.selector is not None:
+            yield self.binding.selector.uses
 
     def mode_of(self, rule: str, binding_mode: BindingMode) -> BindingMode:
         """How hard one rule applies, given how hard the binding does."""
@@ -186,6 +194,10 @@ class PolicySet:
             )
             for type_ in types
         }
+        self._uses = {
+            type_: frozenset[UsedPath]().union(*(uses for each in programs for uses in each.uses))
+            for type_, programs in self._programs.items()
+        }
         self._aggregates = {
             type_: _named(each.program.policy for each in programs) for type_, programs in self._programs.items()
         }
@@ -249,6 +261,10 @@ class PolicySet:
     def programs_for(self, event_type: str) -> tuple[BoundProgram, ...]:
         """What has to be evaluated for this event type, by policy name and then in the order of the bindings."""
         return self._programs.get(event_type, ())
+
+    def uses_for(self, event_type: str) -> frozenset[UsedPath]:
+        """The paths of the event and its findings that judging this event type reads."""
+        return self._uses.get(event_type, frozenset())
 
     def policy(self, name: str) -> Policy | None:
         """The policy of this name, if there is one."""
