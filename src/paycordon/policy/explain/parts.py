@@ -35,6 +35,7 @@ class Form(StrEnum):
     NOT = "not"
     CHOICE = "choice"
     LOOP = "loop"
+    VARIABLE = "variable"
     LEAF = "leaf"
 
 
