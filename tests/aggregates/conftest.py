@@ -155,9 +155,9 @@ def random_definition(rng: random.Random, function: Function | None = None, by: 
             continue
 
 
-def random_definitions(rng: random.Random, more: int) -> dict[str, Aggregate]:
-    """Every function by everybody once, and some more at random."""
-    found = [random_definition(rng, function, by) for function in Function for by in BYS]
+def random_definitions(rng: random.Random, more: int, *, every: bool = True) -> dict[str, Aggregate]:
+    """Every function by everybody once, if asked for, and some more at random."""
+    found = [random_definition(rng, function, by) for function in Function for by in BYS if every]
     found += [random_definition(rng) for _ in range(more)]
     return {f"{number}_{each.function}_{each.by}": each for number, each in enumerate(found)}
 
@@ -170,7 +170,7 @@ def take_in(
     waiting = list(events)
     while waiting:
         together = [waiting.pop(0)]
-        while waiting and rng.random() < 0.4 and not _collide(waiting[0], together):
+        while waiting and rng.random() < 0.6 and not _collide(waiting[0], together):
             together.append(waiting.pop(0))
         with store.read() as connection:
             found = [(event, origin(connection, event)) for event in together]
@@ -199,7 +199,7 @@ def history() -> Callable[[random.Random, int], list[Event]]:
 
 
 @pytest.fixture
-def definitions() -> Callable[[random.Random, int], dict[str, Aggregate]]:
+def definitions() -> Callable[..., dict[str, Aggregate]]:
     return random_definitions
 
 
