@@ -45,7 +45,8 @@ def entry_hash(previous: bytes, seq: int, at: int, kind: str, payload: str) -> b
 def append(connection: Connection, at: datetime, kind: str, payload: Payload) -> int:
     """Append one entry and return its number.
 
-    Call it last in a transaction: on PostgreSQL it takes the lock that keeps the chain in one line, until the commit.
+    Call it late in a transaction, with nothing after it but what carries the entry's number: on PostgreSQL it takes the
+    lock that keeps the chain in one line, until the commit.
     """
     if connection.dialect.name == "postgresql":
         _lock(connection, {"lock": _LOCK})
