@@ -16,9 +16,13 @@ from sqlalchemy import Connection, text
 from paycordon.config import Config, load_config
 from paycordon.errors import ConfigError, PaycordonError
 from paycordon.plugins import Plugins, load, open_gateways
-from paycordon.policy import Severity, lint, load_policies
+from paycordon.policy import Severity, lint, load_set
+from paycordon.reload import examine as compare
+from paycordon.reload import read
 from paycordon.store import Store
+from paycordon.store.lists import StoredLists
 from paycordon.store.migrate import NEWEST, current
+from paycordon.store.policies import in_force
 from paycordon.store.schema import from_micros, micros
 
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=5)
@@ -139,7 +143,7 @@ def _examine_plugins(examination: _Examination, config: Config) -> Plugins | Non
 
 def _examine_policies(examination: _Examination, config: Config, plugins: Plugins | None) -> None:
     with examination.part("policies"):
-        policies = load_policies(config.policies)
+        policies = load_set(config.policy_files())
         codes = None if plugins is None else {code for check in plugins.checks.values() for code in check.emits}
         issues = [issue for issue in lint(config.policies, codes) if issue.severity is not Severity.STYLE]
         names = ", ".join(f"{ref.name} v{ref.version}" for ref in policies.refs)
@@ -155,6 +159,7 @@ def _examine_store(examination: _Examination, config: Config, clock: Callable[[]
         store = Store.open(config.store)
         try:
             _examine_database(examination, store)
+            _examine_in_force(examination, config, store)
             with examination.part("clock"), store.read() as connection:
                 _examine_clock(examination, connection, clock)
             with examination.part("work"), store.read() as connection:
@@ -164,6 +169,27 @@ def _examine_store(examination: _Examination, config: Config, clock: Callable[[]
                 _examine_log(examination, connection, signed=config.log_signing_key is not None)
         finally:
             store.close()
+
+
+def _examine_in_force(examination: _Examination, config: Config, store: Store) -> None:
+    """Compare the policy files with what is in force; a running process takes what can be taken by itself."""
+    part = "policies in force"
+    with examination.part(part):
+        with store.read() as connection:
+            policies, files = read(config, StoredLists(connection))
+            newest = in_force(connection)
+        candidate = compare(config, store, policies, files)
+        candidate.approval.demand()
+        if newest is None:
+            examination.note(part, "none yet; the first process that starts takes these")
+        elif newest.digest == policies.digest:
+            examination.note(
+                part, f"{newest.digest[:12]}, the files as they are, since {newest.taken_at:%Y-%m-%d %H:%M}Z"
+            )
+        else:
+            message = f"{newest.digest[:12]} since {newest.taken_at:%Y-%m-%d %H:%M}Z, and not the files as they are now"
+            fix = "running processes take them within 5 s; without any, start one with `paycordon work`"
+            examination.note(part, message, Health.WARN, fix)
 
 
 def _examine_database(examination: _Examination, store: Store) -> None:

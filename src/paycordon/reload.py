@@ -77,15 +77,19 @@ def examine(config: Config, store: Store, policies: PolicySet, files: PolicyFile
         StoreUnavailable: the store cannot be read.
     """
     root = root_of(files)
-    keys = keys_of(config.approvals.signers)
     with store.read() as connection:
         newest = kept.in_force(connection)
-        old = None
-        if newest is not None and newest.digest != policies.digest:
+        old = policies if newest is not None and newest.digest == policies.digest else None
+        if newest is not None and old is None:
             old = _readable(connection, newest, root)
-    found = find(root, policies.digest)
-    same = policies if newest is not None and newest.digest == policies.digest else old
-    approval = assess(same, policies, found, keys, required=config.approvals.required)
+    approval = assess(
+        old,
+        policies,
+        find(root, policies.digest),
+        keys_of(config.approvals.signers),
+        required=config.approvals.required,
+        comparable=old is not None or newest is None,
+    )
     return Candidate(policies, files, approval, newest.digest if newest else None)
 
 
@@ -93,8 +97,6 @@ def _readable(connection: Connection, newest: kept.Kept, root: Path) -> PolicySe
     try:
         return kept.load(connection, newest, root)
     except (PolicyError, NotFound):
-        # All that is new then counts as coming into force, which takes a second person.
-        _logger.warning("the policies in force, %s, cannot be read by this version", newest.digest[:12])
         return None
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paycordon.errors import PolicyError
-from paycordon.policy.changes import Change, changes
+from paycordon.policy.changes import Change, Why, changes
 from paycordon.policy.model import PolicySet
 from paycordon.policy.signing import Role, Signature, Signed, check
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 _SHOWN = 3
+_UNKNOWN = Change(
+    "policies", "those in force cannot be read by this version, so nothing can be compared", Why.LOOSENING
+)
 
 
 class Unapproved(PolicyError):
@@ -87,6 +90,7 @@ def assess(
     keys: Mapping[str, Ed25519PublicKey],
     *,
     required: bool,
+    comparable: bool = True,
 ) -> Approval:
     """Say what a change needs and has.
 
@@ -96,11 +100,12 @@ def assess(
         found: the signatures that were found, each after its place, see `signing.find`.
         keys: whose signatures count.
         required: whether the configuration demands signatures.
+        comparable: false when something is in force that cannot be read any more: then all may have changed.
     """
     signed = check(new.digest, found, keys)
     if old is not None and old.digest == new.digest:
         return Approval(new.digest, (), 0, signed)
-    different = changes(old, new)
+    different = (*(() if comparable else (_UNKNOWN,)), *changes(old, new))
     people = (2 if any(change.why for change in different) else 1) if required else 0
     return Approval(new.digest, different, people, signed)
 

@@ -16,6 +16,7 @@ from paycordon.keys import key_id_of
 from paycordon.record.checkpoints import Checkpoint
 from paycordon.record.crosscheck import CrossCheck
 from paycordon.record.log import GENESIS, entry_hash
+from paycordon.record.policycheck import PolicyCheck
 from paycordon.record.problems import Problem, Problems
 from paycordon.store import Store
 
@@ -82,11 +83,13 @@ def verify(
     chain = _Chain(of_log)
     read = 0
     with store.read() as connection, CrossCheck(connection, of_records) as records:
+        policies = PolicyCheck(connection, of_records)
         total = int(connection.execute(_total).scalar_one())
         for page in _pages(connection):
             for row in page:
                 chain.take(row)
             records.take(page)
+            policies.take(page)
             read += len(page)
             if progress is not None:
                 progress(read, total)
@@ -95,6 +98,7 @@ def verify(
         comparison.compare_stored()
         comparison.compare_kept(kept)
         records.end()
+        policies.end()
     problems = (*of_log.listed, *of_records.listed)
     return LogReport(read, chain.seq, chain.hash.hex(), comparison.agreed, problems, of_log.more + of_records.more)
 
