@@ -109,9 +109,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_result_of_one_that_w
     chance, kills = random.Random(5), 0
     state = history.directory / "kept"
     for _ in range(30):
-        process = subprocess.Popen(
-            command(*arguments, "--state", state, "--jobs", "2"), stdout=subprocess.PIPE
-        )
+        process = subprocess.Popen(command(*arguments, "--state", state, "--jobs", "2"), stdout=subprocess.PIPE)
         try:
             out, _ = process.communicate(timeout=chance.uniform(1.5, 4) + kills)
             break
