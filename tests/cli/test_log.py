@@ -22,7 +22,7 @@ def test_a_whole_log_is_verified_against_its_signed_checkpoints(cli, hold: str) 
     done = cli("log", "verify", "--checkpoints", "kept.jsonl", "--json")
 
     assert done.code == 0
-    assert (done.json["ok"], done.json["entries"], done.json["checkpoints"]) == (True, 2, 2)
+    assert (done.json["ok"], done.json["entries"], done.json["checkpoints"]) == (True, 3, 2)
 
 
 def test_a_checkpoint_that_a_worker_signed_can_still_be_kept(cli, hold: str) -> None:
@@ -48,12 +48,12 @@ def test_the_first_bad_entry_is_named(cli, deployment: Path, hold: str) -> None:
 def test_a_checkpoint_that_was_kept_shows_that_the_end_is_missing(cli, deployment: Path, hold: str) -> None:
     cli("log", "checkpoint", "--out", "kept.jsonl")
     tamper(deployment, "DELETE FROM checkpoints")
-    tamper(deployment, "DELETE FROM log WHERE seq = 2")
+    tamper(deployment, "DELETE FROM log WHERE seq = 3")
 
     done = cli("log", "verify", "--checkpoints", "kept.jsonl", "--json")
 
     assert done.code == 1
-    assert done.json["problems"][0]["entry"] == 2
+    assert done.json["problems"][0]["entry"] == 3
 
 
 def test_an_auditor_verifies_with_the_public_key_alone(cli, deployment: Path, hold: str) -> None:
@@ -99,7 +99,7 @@ def test_a_file_that_is_not_what_it_should_be_is_named(cli, deployment: Path, op
 def test_a_checkpoint_that_could_not_be_kept_is_not_signed(cli, hold: str) -> None:
     assert cli("log", "checkpoint", "--out", "nosuch/kept.jsonl").code == 2
 
-    assert cli("log", "checkpoint", "--json").json["seq"] == 2
+    assert cli("log", "checkpoint", "--json").json["seq"] == 3
 
 
 def test_an_empty_log_is_whole(cli, deployment: Path) -> None:
