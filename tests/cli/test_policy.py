@@ -53,8 +53,8 @@ def test_a_policy_that_cannot_be_loaded_is_located(cli, deployment: Path, conten
         assert started.out == ""
     doctor = cli("doctor", "--json")
     assert doctor.code == 1
-    (failed,) = (each for each in doctor.json["found"] if each["health"] == "fail")
-    assert f"bad.yaml:{place}" in failed["message"]
+    failed = [each["message"] for each in doctor.json["found"] if each["health"] == "fail"]
+    assert any(f"bad.yaml:{place}" in message for message in failed)
 
 
 def test_a_rule_for_a_code_no_check_emits_is_found(cli, deployment: Path) -> None:
@@ -63,8 +63,8 @@ def test_a_rule_for_a_code_no_check_emits_is_found(cli, deployment: Path) -> Non
     done = cli("policy", "lint", "mine.yaml", "--json")
 
     assert done.code == 1
-    (issue,) = done.json
-    assert (issue["id"], issue["severity"], issue["file"], issue["line"]) == ("P101", "bug", "mine.yaml", 7)
+    (issue,) = (each for each in done.json if each["severity"] == "bug")
+    assert (issue["id"], issue["file"], issue["line"]) == ("P101", "mine.yaml", 7)
 
 
 def test_a_directory_stands_for_its_policies_and_needs_no_configuration(cli, tmp_path: Path, monkeypatch) -> None:

@@ -102,7 +102,7 @@ def _compared(node: Call, name: str) -> Facts:
 def _is_there(node: Node) -> bool:
     path = path_of(node)
     literal = isinstance(node, ListLiteral) or (isinstance(node, Const) and node.kind != "null")
-    return literal or (path is not None and path[0] in ("params", "lists"))
+    return literal or (path is not None and path[0] in ("params", "lists", "countries"))
 
 
 class _Walk:

@@ -75,12 +75,10 @@ def _leaks(reason: str, issue: Callable[..., Issue], name: str) -> Iterator[Issu
 
 
 def _block(rule: RuleSubject, tested: frozenset[str]) -> Iterator[Issue]:
-    if not rule.complete:
-        return
-    if not any(path[0] == "findings" for path in rule.paths):
+    if rule.complete and not any(path[0] == "findings" for path in rule.paths):
         hint = "hold instead, so that a person decides"
         yield rule.issue("P202", f"{rule.name} blocks without looking at `findings`", hint)
-    elif not _sure(rule.formula, rule.policy):
+    elif rule.complete and not _sure(rule.formula, rule.policy):
         message = f"{rule.name} can block on soft indicators alone"
         hint = f"ask for an indicator of confidence {SURE} or more, or hold instead"
         yield rule.issue("P205", message, hint)
@@ -151,7 +149,7 @@ def _origin_alone(formula: Formula) -> bool:
             read = paths(node)
         case _:
             return False
-    own = {path for path in read if path[0] not in ("params", "lists")}
+    own = {path for path in read if path[0] not in ("params", "lists", "countries")}
     return bool(own) and own <= _PROXIES
 
 

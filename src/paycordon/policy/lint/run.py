@@ -15,7 +15,6 @@ from paycordon.policy.lint import amounts, bound, conditions, declared, ignores,
 from paycordon.policy.lint.issues import Issue
 from paycordon.policy.lint.subject import BindingsSubject, Known, PolicySubject
 from paycordon.policy.load import Read, examine, read_file
-from paycordon.policy.model import PolicySet
 
 _LINE = re.compile(r"^(?P<file>.+):(?P<line>\d+):(?P<column>\d+): (?P<message>.*)$")
 _TESTS = ".test.yaml"
@@ -137,11 +136,15 @@ def _bindings(path: Path, loaded: Iterable[PolicySubject], read: Read) -> Bindin
 
 
 def _clash(loaded: Iterable[PolicySubject]) -> list[Issue]:
-    try:
-        PolicySet(each.policy for each in loaded)
-    except PolicyError as error:
-        return [Issue("P100", error.position or Position(""), error.message)]
-    return []
+    issues: list[Issue] = []
+    first: dict[str, Path | str] = {}
+    for each in loaded:
+        name = each.policy.ref.name
+        if name in first:
+            message = f"there are two policies named `{name}`"
+            issues.append(Issue("P100", Position(each.document.file), message, f"the other is {first[name]}"))
+        first.setdefault(name, each.document.file)
+    return issues
 
 
 def _of_policy(policy: PolicySubject, known: Known, read: Read) -> Iterator[Issue]:

@@ -7,6 +7,7 @@ is recognised after the file has grown above it.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePath
@@ -21,6 +22,7 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 ROOT = "ROOT"
 _LEVELS = {Severity.BUG: "error", Severity.RISK: "warning", Severity.STYLE: "note"}
 _IDS = sorted(ISSUES)
+_LINE = re.compile(r"line \d+")
 
 
 def sarif(report: Report, files: Files, root: Path, version: str) -> dict[str, JsonValue]:
@@ -94,7 +96,8 @@ def _location(path: PurePath, root: Path) -> dict[str, JsonValue]:
 
 
 def _fingerprint(issue: Issue, uri: str) -> str:
-    return hashlib.sha256(f"{issue.id}\n{uri}\n{issue.message}".encode()).hexdigest()
+    message = _LINE.sub("line", issue.message)
+    return hashlib.sha256(f"{issue.id}\n{uri}\n{message}".encode()).hexdigest()
 
 
 def _number_equal_ones(results: Iterable[dict[str, JsonValue]]) -> None:

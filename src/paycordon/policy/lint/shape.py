@@ -9,7 +9,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 
 from paycordon.decisions import Finding
 from paycordon.events import Event, Stage
@@ -69,7 +69,8 @@ def _step(model: type[BaseModel], name: str) -> Step:
         return Step("map", optional)
     if _is_model(first):
         return Step("record", optional, first)
-    return Step("time" if isinstance(first, type) and issubclass(first, datetime) else "scalar", optional)
+    is_time = first is AwareDatetime or (isinstance(first, type) and issubclass(first, datetime))
+    return Step("time" if is_time else "scalar", optional)
 
 
 def _taken_apart(annotation: Any) -> tuple[list[Any], bool]:
