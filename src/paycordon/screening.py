@@ -181,6 +181,27 @@ class Cordon:
         self.metrics.decided(decision, self._monotonic() - started)
         return decision
 
+    def preview(self, event: Event) -> Decision:
+        """Judge an event as `screen` would, but record nothing; the decision's id begins with `unrecorded_`.
+
+        Of an event that was screened before, returns the decision it got then.
+
+        Raises:
+            StoreUnavailable: the store cannot be read.
+        """
+        started = self._monotonic()
+        judge, now, concealed = self._judge, self._clock(), self.digester.conceal(event)
+        with self.store.session() as session:
+            with session.read() as connection:
+                found = origin(connection, concealed)
+                if found.decision and found.recorded and _is_repeated(concealed, found.recorded):
+                    return Decision.model_validate_json(found.decision)
+                known = context(connection, concealed, found.merchant, now)
+                numbers = aggregate(connection, concealed, found.merchant, judge.plan(concealed).aggregates)
+            until = started + self._limits.budget.total_seconds()
+            decision = self._judged(judge, session, concealed, known, numbers, started, until)
+        return decision.model_copy(update={"id": new_id("unrecorded", now, self._randomness)})
+
     async def screen_async(self, event: Event) -> Decision:
         """The same as `screen`, on a thread of its own, so that the event loop goes on."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self.screen, event)
