@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -69,8 +69,17 @@ def read(
     return load_set(files, read=reader, stored=stored), files
 
 
-def examine(config: Config, store: Store, policies: PolicySet, files: PolicyFiles) -> Candidate:
+def examine(
+    config: Config, store: Store, policies: PolicySet, files: PolicyFiles, signatures: Sequence[str] = ()
+) -> Candidate:
     """Compare a set with the one in force, and see whether it is signed as it has to be.
+
+    Args:
+        config: says whose signatures count.
+        store: knows what is in force.
+        policies: the set.
+        files: where its files are, and its signatures beside them.
+        signatures: those it had when it was in force before.
 
     Raises:
         ConfigError: a signer's key cannot be used.
@@ -82,10 +91,12 @@ def examine(config: Config, store: Store, policies: PolicySet, files: PolicyFile
         old = policies if newest is not None and newest.digest == policies.digest else None
         if newest is not None and old is None:
             old = _readable(connection, newest, root)
+    beside = find(root, policies.digest)
+    known = {text for _, text in beside}
     approval = assess(
         old,
         policies,
-        find(root, policies.digest),
+        [*beside, *(("kept in the store", text) for text in signatures if text not in known)],
         keys_of(config.approvals.signers),
         required=config.approvals.required,
         comparable=old is not None or newest is None,
