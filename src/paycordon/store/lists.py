@@ -37,7 +37,8 @@ _lock = text("SELECT pg_advisory_xact_lock(:lock)")
 _LOCK = 0x6C697374
 _SELECT = (
     "SELECT list, value, added_at, added_by, reason, expires_at, removed_at, removed_by FROM list_items "
-    "WHERE (:list = '' OR list = :list) AND (:everything = 1 OR removed_at IS NULL) "
+    "WHERE (:list = '' OR list = :list) AND "
+    "(:everything = 1 OR (removed_at IS NULL AND (expires_at IS NULL OR expires_at > :now))) "
     "ORDER BY list, value, added_at LIMIT :limit"
 )
 
@@ -150,10 +151,10 @@ def remove(
 
 
 def listed(
-    connection: Connection, name: str | None = None, *, everything: bool = False, limit: int = 1_000
+    connection: Connection, name: str | None, *, everything: bool, now: datetime, limit: int
 ) -> list[StoredItem]:
-    """Return the items of one list or of all, those that were removed included if `everything`."""
-    bound = {"list": name or "", "everything": int(everything), "limit": limit}
+    """Return the items of one list or of all; if `everything`, with those that were removed or have ended."""
+    bound = {"list": name or "", "everything": int(everything), "now": micros(now), "limit": limit}
     return [_item(row) for row in connection.execute(text(_SELECT), bound).mappings()]
 
 
