@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from paycordon.aggregates import Number
 from paycordon.decisions import Outcome
 
 __all__ = ["Context", "IndicatorHit", "KnownIdentifier", "SharedIdentifier"]

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from paycordon import backtest
+from paycordon.config import load_config
 from paycordon.screening import Cordon
+from paycordon.store import Store
+from paycordon.store.lists import add
 from paycordon.testing import make_event
 
 POLICY = """
@@ -183,3 +186,21 @@ def test_the_stores_own_history_is_the_default(cli: Any, here: Path) -> None:
     assert done.json["report"]["history"]["name"] == "the store"
     assert done.json["report"]["history"]["unit"] == "entry"
     assert json.dumps(done.json["report"]["affected"]["money"]) == '{"EUR": 6500}'
+
+
+def test_lists_in_the_store_are_looked_up_as_they_are_now(cli: Any, here: Path) -> None:
+    assert cli("init").code == 0
+    text = (here / "new.yaml").read_text().replace("aggregates:", "lists: {known: {store: known}}\naggregates:")
+    (here / "listed.yaml").write_text(text.replace("event.payout.amount.minor > 1000", "listed(event.id, lists.known)"))
+    arguments = ("policy", "backtest", "listed.yaml", "--history", "history.jsonl", "--jobs", "1", "--json")
+
+    before = cli(*arguments)
+    store = Store.open(load_config(here / "paycordon.yaml", {}).store)
+    with store.write() as connection:
+        add(connection, "known", ["evt_1", "evt_2"], by="anna", reason="synthetic", until=None, now=START)
+    store.close()
+    after = cli(*arguments)
+    without = cli(*arguments, "--config", "none.yaml")
+
+    assert [each.json["report"]["affected"]["events"] for each in (before, after, without)] == [0, 2, 0]
+    assert "these lists of the store are empty: known" in without.err

@@ -66,7 +66,8 @@ def test_unknown_codes_are_found_in_readable_conditions_at_their_key(tmp_path: P
     path.write_text(
         "policy: p\nversion: 1\ndescription: A test.\non_error: hold\n"
         "rules:\n  - id: a-rule\n    on: [payout.requested]\n"
-        "    where:\n      event.mode: live\n      finding: indicator.mach\n    then: review\n    internal_reason: Why.\n"
+        "    where:\n      event.mode: live\n      finding: indicator.mach\n"
+        "    then: review\n    internal_reason: Why.\n"
     )
 
     (issue,) = lint([path], CODES)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from paycordon.backtest.report import Report, Tally
     from paycordon.backtest.run import Keys
     from paycordon.config import Config
+    from paycordon.policy.lists import Items
 
 STORE = "store"
 _MEMORY = re.compile(r"\d+(\.\d+)?(MB|GB)")
@@ -100,7 +101,8 @@ def backtest(
 ) -> int:
     """Show what a policy would have made of a history: merchants and money it stops, and what became of them.
 
-    Findings are taken as recorded: checks are not run again. Caps of bindings are not applied.
+    Findings are taken as recorded: checks are not run again. Caps of bindings are not applied. Lists in the store are
+    those of today.
     """
     within = timedelta(days=within_days)
     options = _Options(
@@ -129,7 +131,8 @@ def diff(
 ) -> int:
     """Show whose outcome changes between two policies over a history: newly held, newly released, and so on.
 
-    Findings are taken as recorded: checks are not run again. Caps of bindings are not applied.
+    Findings are taken as recorded: checks are not run again. Caps of bindings are not applied. Lists in the store are
+    those of today.
     """
     within = timedelta(days=within_days)
     options = _Options(
@@ -154,7 +157,8 @@ def _run(options: _Options, given: Mapping[str, list[str]]) -> int:
     metrics = metric_names(is_diff="old" in given)
     thresholds = [parse(text, metrics) for text in options.fail_if]
     config = read_config(options.config) if options.history == STORE or options.config.exists() else None
-    sides = {side: select(paths) for side, paths in given.items()}
+    stored = _stored(config, {side: select(paths) for side, paths in given.items()})
+    sides = {side: select(paths, stored) for side, paths in given.items()}
     report = _reported(options, sides, config)
     crossed = tuple(text for each in thresholds if (text := each.crossed(report)))
     if options.html is not None:
@@ -188,6 +192,26 @@ def _reported(options: _Options, sides: Mapping[str, Selection], config: Config 
             )
         finally:
             run.duck.close()
+
+
+def _stored(config: Config | None, sides: Mapping[str, Selection]) -> Mapping[str, Items]:
+    """Read the lists in the store that policies name, as they are now."""
+    policies = [policy for selection in sides.values() for policy in selection.load().policies]
+    names = sorted({name for policy in policies for name in policy.stores.values()})
+    if not names:
+        return {}
+    if config is None:
+        print_note(f"without a configuration these lists of the store are empty: {', '.join(names)}")
+        return {}
+    from paycordon.store import Store
+    from paycordon.store.lists import items_of
+
+    store = Store.open(config.store)
+    try:
+        with store.read() as connection:
+            return {name: items_of(connection, name) for name in names}
+    finally:
+        store.close()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from paycordon.config import Config
 from paycordon.decisions import Decision
 from paycordon.events import Event
 from paycordon.policy.bindings import BindingsDocument
+from paycordon.policy.cases.document import CasesDocument
 from paycordon.policy.document import PolicyDocument
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -25,10 +26,11 @@ _MODELS: dict[str, tuple[type[BaseModel], Literal["validation", "serialization"]
     "decision.v1.json": (Decision, "serialization"),
     "policy.v1.json": (PolicyDocument, "validation"),
     "bindings.v1.json": (BindingsDocument, "validation"),
+    "test.v1.json": (CasesDocument, "validation"),
     "config.v1.json": (Config, "validation"),
 }
 FILES = tuple(_MODELS)
-FOR_EDITORS = ("policy.v1.json", "bindings.v1.json", "config.v1.json")
+FOR_EDITORS = ("policy.v1.json", "bindings.v1.json", "test.v1.json", "config.v1.json")
 
 __all__ = ["FILES", "FOR_EDITORS", "generate", "shipped"]
 

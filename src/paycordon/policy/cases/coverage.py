@@ -13,7 +13,8 @@ from typing import Any
 from paycordon.documents import Document
 from paycordon.errors import Position
 from paycordon.policy.cases.model import CaseFile, CaseResult
-from paycordon.policy.cel import Conditions
+from paycordon.policy.cel import ExpressionInvalid
+from paycordon.policy.conditions import Conditions
 from paycordon.policy.evaluate import own_variables
 from paycordon.policy.explain.parts import Form, Part, is_constant, parts_of
 from paycordon.policy.model import BoundProgram, Policy, Rule
@@ -101,6 +102,10 @@ class Meter:
         for index, rule in enumerate(self.file.policy.rules):
             self._rules[rule.id] = Covered(rule.id, rule.position, RULE)
             self._probes[rule.id] = list(_probes_of_rule(rule, index, self.file.document))
+        for name, source in self.file.policy.variables.items():
+            if _is_condition(self.file.policy, source):
+                full_name = f"variables.{name}"
+                self._probes[full_name] = list(_probes_of_variable(full_name, source, self.file.document))
 
     def add(self, result: CaseResult) -> None:
         """Take note of one case."""
@@ -124,7 +129,8 @@ class Meter:
         key = id(policy), event_type
         if key not in self._compiled:
             self._policies.append(policy)  # kept, so that its id stays its own
-            probes = [probe for rule in rules for probe in self._probes[rule.id]]
+            names = [*(rule.id for rule in rules), *(name for name in self._probes if name.startswith("variables."))]
+            probes = [probe for name in names for probe in self._probes[name]]
             self._compiled[key] = policy.language.conditions([probe.source for probe in probes]), probes
         return self._compiled[key]
 
@@ -150,6 +156,22 @@ def _probes_of_rule(rule: Rule, index: int, document: Document) -> Iterator[_Pro
                 continue
             covered = Covered(rule.id, _position(document, index, key, part), " ".join(part.text.split()))
             yield from _probes(part, covered)
+
+
+def _is_condition(policy: Policy, source: str) -> bool:
+    try:
+        policy.language.check(source)
+    except ExpressionInvalid:  # it yields a number or a text
+        return False
+    return True
+
+
+def _probes_of_variable(full_name: str, source: str, document: Document) -> Iterator[_Probe]:
+    loc = ("variables", full_name.removeprefix("variables."))
+    for part in parts_of(source).within():
+        if part.form is not Form.NOT and not is_constant(part):
+            place = document.position_in(loc, *line_column(source, part.node.start))
+            yield from _probes(part, Covered(full_name, place, " ".join(part.text.split())))
 
 
 def _position(document: Document, index: int, key: str, part: Part) -> Position:

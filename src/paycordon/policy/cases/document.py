@@ -56,6 +56,13 @@ class CheckErrorDocument(Part):
         return CheckError(check=self.check, kind=self.kind, detail=self.detail)
 
 
+_Finding = Annotated[FindingDocument, BeforeValidator(_finding, json_schema_input_type=str | FindingDocument)]
+_CheckError = Annotated[
+    CheckErrorDocument, BeforeValidator(_check_error, json_schema_input_type=str | CheckErrorDocument)
+]
+_Item = Annotated[ListItem, BeforeValidator(_item, json_schema_input_type=str | ListItem)]
+
+
 class CaseBinding(BindingDocument):
     """The binding under which a case is judged; written as in `bindings.yaml`, but without segments.
 
@@ -112,13 +119,13 @@ class SituationDocument(Part):
 
     event: PartialEvent | None = None
     """Only what matters of the event; the rest is filled in."""
-    findings: tuple[Annotated[FindingDocument, BeforeValidator(_finding)], ...] | None = None
-    check_errors: tuple[Annotated[CheckErrorDocument, BeforeValidator(_check_error)], ...] | None = None
+    findings: tuple[_Finding, ...] | None = None
+    check_errors: tuple[_CheckError, ...] | None = None
     history: tuple[PastEvent, ...] | None = None
     """Events that were recorded before, in this order; the aggregates are computed from them."""
     aggregates: dict[Name, AggregateValue] = {}
     """Values instead of computed ones: a number, `2h` for a duration, `-3d` for a time, null for none."""
-    lists: dict[Name, Annotated[tuple[Annotated[ListItem, BeforeValidator(_item)], ...], Field(max_length=1_000)]] = {}
+    lists: dict[Name, Annotated[tuple[_Item, ...], Field(max_length=1_000)]] = {}
     """What the policy's lists hold that are kept in files or in the store; one that is not named is empty."""
     params: dict[Name, ParamValue] = {}
     """Parameters as a binding would override them."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
+from paycordon.aggregates import Number
 from paycordon.decisions import Evaluation
+from paycordon.events import Event
 from paycordon.policy.cases.model import Case, CaseResult, Difference, Past
+from paycordon.policy.cases.why import why_not
 from paycordon.policy.evaluate import evaluate
 
 NOTHING = "nothing"
@@ -33,7 +37,8 @@ def run(cases: Iterable[Case], past: Past) -> Iterator[CaseResult]:
             standing=case.standing,
             merchant=case.merchant,
         )
-        yield CaseResult(case, numbers, evaluation, tuple(_differences(case, evaluation)))
+        found = [_with_why(case, event, numbers, each) for each in _differences(case, evaluation)]
+        yield CaseResult(case, numbers, evaluation, tuple(found))
 
 
 def matched(evaluation: Evaluation) -> frozenset[str]:
@@ -62,6 +67,15 @@ def _differences(case: Case, got: Evaluation) -> Iterator[Difference]:
     if set(errors) != set(expect.errors):
         why = tuple(f"{rule}: {detail}" for rule, detail in errors.items() if rule not in expect.errors)
         yield Difference("errors", _listed(expect.errors), _listed(errors), why)
+
+
+def _with_why(case: Case, event: Event, numbers: Mapping[str, Number], difference: Difference) -> Difference:
+    """Add what kept the rules that were expected from matching."""
+    if difference.what not in ("rules", "includes"):
+        return difference
+    got = difference.got.split(", ")
+    missing = [rule for rule in difference.expected.split(", ") if rule not in got]
+    return replace(difference, why=tuple(line for rule in missing for line in why_not(case, event, numbers, rule)))
 
 
 def _rules(case: Case, got: Evaluation) -> Iterator[Difference]:
