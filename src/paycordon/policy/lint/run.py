@@ -159,13 +159,13 @@ def _of_policy(policy: PolicySubject, known: Known, read: Read) -> Iterator[Issu
 
 def _tested(path: Path, read: Read) -> frozenset[str]:
     """The rules that the tests beside a policy expect to match; `policy test` says what is wrong with the tests."""
-    from paycordon.policy.cases import policy_beside, tested_rules
+    from paycordon.policy.cases import policy_beside, rules_tested
 
     found: frozenset[str] = frozenset()
     for tests in sorted(path.parent.glob(f"{path.stem}*{_TESTS}")):
         try:
             if policy_beside(tests) == path:
-                found |= tested_rules(read(tests), tests)
+                found |= rules_tested(read(tests), tests)
         except PolicyError:
             continue
     return found
