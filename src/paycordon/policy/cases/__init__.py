@@ -6,7 +6,7 @@
 from paycordon.policy.cases.coverage import Coverage, Covered, Meter, percent_of
 from paycordon.policy.cases.document import CasesDocument, schema
 from paycordon.policy.cases.junit import junit
-from paycordon.policy.cases.load import SUFFIX, cases_from, is_case_file, load_cases, policy_beside, tested_rules
+from paycordon.policy.cases.load import SUFFIX, cases_from, is_case_file, load_cases, policy_beside, rules_tested
 from paycordon.policy.cases.model import Case, CaseFile, CaseResult, Difference, Past
 from paycordon.policy.cases.run import matched, run
 
@@ -30,5 +30,5 @@ __all__ = [
     "policy_beside",
     "run",
     "schema",
-    "tested_rules",
+    "rules_tested",
 ]

@@ -247,7 +247,7 @@ def _csv(items: Items) -> bytes:
     return text.getvalue().encode()
 
 
-def tested_rules(content: bytes, path: Path) -> frozenset[str]:
+def rules_tested(content: bytes, path: Path) -> frozenset[str]:
     """The rules of which a file of tests expects at least once that they match; for lint.
 
     Raises:
