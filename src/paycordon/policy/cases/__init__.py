@@ -28,7 +28,7 @@ __all__ = [
     "matched",
     "percent_of",
     "policy_beside",
+    "rules_tested",
     "run",
     "schema",
-    "rules_tested",
 ]

@@ -56,6 +56,8 @@ def _money(value: object) -> object:
     if isinstance(value, str):
         money = parse_money(value)
         return {"minor": money.minor, "currency": money.currency}
+    if not isinstance(value, dict | Money):
+        raise ValueError("an amount is written with its currency, such as `900 EUR`")
     return value
 
 
