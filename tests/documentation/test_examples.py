@@ -58,7 +58,7 @@ def test_the_tutorial_leads_from_a_sentence_to_a_released_hold(tmp_path: Path) -
     paycordon(make)
     assert "payout.destination_changed" in paycordon(look)
     (tmp_path / "policies" / "changed-account.yaml").write_text(block("yaml", text), encoding="utf-8")
-    assert paycordon(check) == "2 files, no issues\n"
+    assert paycordon(check) == "2 files, no issues, 1 ignored with a reason\n"
     (tmp_path / "try.jsonl").write_text(block("json", text), encoding="utf-8")
     decisions = [json.loads(line) for line in paycordon([*try_, "--json"], code=1).splitlines()]
     assert [decision["outcome"] for decision in decisions] == ["allow", "hold"]

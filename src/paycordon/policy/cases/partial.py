@@ -57,7 +57,7 @@ def _money(value: object) -> object:
         money = parse_money(value)
         return {"minor": money.minor, "currency": money.currency}
     if not isinstance(value, dict | Money):
-        raise ValueError("an amount is written with its currency, such as `900 EUR`")
+        raise ValueError("an amount is written with its currency, such as `900 EUR`")  # noqa: TRY004 - for pydantic  # noqa: TRY004 - pydantic's
     return value
 
 

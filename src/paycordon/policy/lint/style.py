@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from paycordon.policy.document import PolicyDocument, RuleDocument, TypologyDocument
 from paycordon.policy.lint.issues import Issue
 from paycordon.policy.lint.subject import Expression, Loc, PolicySubject
 from paycordon.policy.syntax import Call, Const, Node, walk
 
 LONG = 600
 """The most characters an expression should have."""
+
+# Groups of keys in their usual order; within a group, and after all groups, the order is free.
+_OF_POLICY = (
+    ("policy",),
+    ("version",),
+    ("description",),
+    ("on_error", "review_after", "child_protection"),
+    ("params", "lists", "aggregates", "variables", "typologies"),
+    ("rules",),
+)
+_OF_RULE = (("id",), ("on",), ("when", "where"), ("unless",), ("then", "adds"))
 
 _ORDERED = ("_<_", "_<=_", "_>_", "_>=_")
 _PLAIN = (0, 1, -1)
@@ -24,16 +34,15 @@ def issues(policy: PolicySubject) -> Iterator[Issue]:
     """Find P301 to P306."""
     if not policy.data.get("description"):
         yield policy.issue("P302", ("policy",), "the policy has no `description`", "say in one sentence what it is for")
-    yield from _order(policy, (), PolicyDocument.model_fields)
+    yield from _order(policy, (), _OF_POLICY)
     for rule in policy.rules:
-        yield from _order(policy, rule.loc, RuleDocument.model_fields)
+        yield from _order(policy, rule.loc, _OF_RULE)
         if rule.rule.then is not None and not rule.rule.internal_reason:
             hint = "say what the reviewer should know"
             yield rule.issue("P301", f"{rule.name} has no `internal_reason`", hint)
         if _EMPTY_NAME.match(rule.rule.id):
             yield rule.issue("P306", f"the id `{rule.rule.id}` says nothing", "name what the rule is about")
     for name, typology in policy.policy.typologies.items():
-        yield from _order(policy, ("typologies", name), TypologyDocument.model_fields)
         if not typology.internal_reason:
             hint = "say what the reviewer should know"
             yield policy.issue("P301", ("typologies", name), f"typology `{name}` has no `internal_reason`", hint)
@@ -41,14 +50,13 @@ def issues(policy: PolicySubject) -> Iterator[Issue]:
         yield from _expression(owner, each)
 
 
-def _order(policy: PolicySubject, loc: Loc, fields: Mapping[str, Any]) -> Iterator[Issue]:
+def _order(policy: PolicySubject, loc: Loc, usual: Sequence[tuple[str, ...]]) -> Iterator[Issue]:
     at: Any = policy.data
     for step in loc:
         at = at[step]
-    known = list(fields)
-    keys: Sequence[str] = list(at)
-    for before, key in pairwise(keys):
-        if known.index(key) < known.index(before):
+    ranks = {key: rank for rank, keys in enumerate(usual) for key in keys}
+    for before, key in pairwise(at):
+        if ranks.get(key, len(usual)) < ranks.get(before, len(usual)):
             yield policy.issue("P303", (*loc, key), f"`{key}` usually stands before `{before}`")
             return
 
