@@ -64,7 +64,10 @@ class Place:
             "screening: {budget_ms: 20000, check_deadline_ms: 5000}\n"
         )
         self.write(rule())
-        self.config = load_config(root / "paycordon.yaml", {"K": "k" * 32})
+        self.load()
+
+    def load(self) -> None:
+        self.config = load_config(self.root / "paycordon.yaml", {"K": "k" * 32})
 
     def write(self, text: str, name: str = "p.yaml") -> None:
         (self.policies / name).write_text(text)
@@ -165,18 +168,23 @@ def test_a_directory_that_is_still_being_written_is_left_alone(place: Place, wat
     assert watched.reloader.look()
 
 
-@pytest.mark.parametrize("change", ["added", "removed", "bindings", "list file", "same size"])
+@pytest.mark.parametrize("change", ["added", "removed", "bindings", "unbound", "list", "same size"])
 def test_every_kind_of_change_is_noticed(place: Place, watch: Watch, change: str) -> None:
     place.write(rule(name="q"), "q.yaml")
+    if change == "unbound":
+        place.write("bindings:\n  - {id: b, policy: p, mode: shadow}\n", "bindings.yaml")
+        place.load()
     watched = watch(place)
     before = watched.in_force.digest
-    if change == "added":
+    if change == "unbound":
+        (place.policies / "bindings.yaml").unlink()
+    elif change == "added":
         place.write(rule(name="another"), "r.yaml")
     elif change == "removed":
         (place.policies / "q.yaml").unlink()
     elif change == "bindings":
         place.write("bindings:\n  - {id: b, policy: p, mode: shadow}\n", "bindings.yaml")
-    elif change == "list file":
+    elif change == "list":
         (place.policies / "filed.csv").write_text("value\nacct_other\n")
     else:
         state = (place.policies / "q.yaml").stat()

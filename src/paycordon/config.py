@@ -109,6 +109,7 @@ class Config(_Section):
     _document: Document = PrivateAttr()
     _base: Path = PrivateAttr()
     _entries: tuple[Path, ...] = PrivateAttr()
+    _named: Mapping[str, Path | None] = PrivateAttr()
 
     def position(self, *loc: str | int) -> Position:
         """Where in the file the value at `loc` stands, or what is nearest around it."""
@@ -121,6 +122,11 @@ class Config(_Section):
             ConfigError: a file or directory is not there, or a directory has no policy.
         """
         return _policy_files(self, self._base)
+
+    def names(self, path: Path) -> bool:
+        """Tell whether the configuration names this policy file, bindings or rates itself, not only its directory."""
+        named = (*self._entries, *self._named.values())
+        return path.resolve() in {(self._base / each).resolve() for each in named if each is not None}
 
     def validated(self, model: type[_M], *loc: str) -> _M:
         """Read the settings at `loc`, such as `("gateways", "stripe_eu")`, into a model.
@@ -157,6 +163,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     data = Secrets(environ, base).resolve_all(document, *_WITH_REFERENCES)
     config = validate(Config, document, data=data)
     config._document, config._base, config._entries = document, base, config.policies
+    config._named = {"bindings": config.bindings, "rates": config.rates}
     found = config.policy_files()
     config = config.model_copy(
         update={
@@ -209,7 +216,7 @@ def _is_policy(path: Path) -> bool:
 
 def _beside(config: Config, key: str, base: Path, directories: Iterable[Path], name: str) -> Path | None:
     """Return the file that the configuration names, or the one of that name in a directory of policies."""
-    named: Path | None = getattr(config, key)
+    named = config._named[key]
     if named is not None:
         if not (base / named).is_file():
             raise ConfigError(f"there is no file `{named}`", position=config.position(key))

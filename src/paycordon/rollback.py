@@ -52,13 +52,15 @@ def replace(
         now: names the directory in which the present files are kept.
 
     Raises:
-        Conflict: the configuration takes its policies from other places than it did then.
+        Conflict: the configuration takes its policies from other places than it did then; either nothing is changed,
+            or the marker stays until the configuration is right.
         ConfigError: files cannot be written; the marker stays, and running this again brings it to its end.
     """
     root = root_of(files)
     contents = {kept.path_from(source.path, root): source.content for source in earlier.sources}
     _refuse_elsewhere(contents, root)
     present = _present(config, root)
+    _refuse_named(config, present - contents.keys(), root)
     written = tuple(sorted(path for path, content in contents.items() if _bytes(root / path) != content))
     removed = tuple(sorted(present - contents.keys()))
     backup = root / REPLACED / now.strftime("%Y%m%dT%H%M%SZ")
@@ -93,6 +95,13 @@ def _refuse_elsewhere(paths: Iterable[str], root: Path) -> None:
     for path in paths:
         if not (root / path).parent.is_dir() and path.startswith(".."):
             raise Conflict(f"the set has a file `{path}`, and there is no such directory beside the policies any more")
+
+
+def _refuse_named(config: Config, removed: Iterable[str], root: Path) -> None:
+    for path in removed:
+        if config.names(root / path):
+            hint = "take it out of the configuration first; nothing was changed"
+            raise Conflict(f"the configuration names `{path}`, and the set has no such file: {hint}")
 
 
 def _confirm(config: Config, earlier: PolicySet) -> None:
