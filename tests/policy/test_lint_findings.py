@@ -21,6 +21,9 @@ params: {certain: 0.8, many: 5, few: 2, young: 14d, large: 5000 EUR}
 aggregates:
   payouts_1d: {count: payout.requested, window: 1d}
   paid_1d: {sum: payout.requested, window: 1d}
+  most_1d: {max: payout.requested, window: 1d}
+  first_1d: {first: payout.requested, window: 1d}
+  to_it_1d: {count: payout.requested, by: destination, window: 1d}
   paid_in_euro_1d: {sum: payout.requested, window: 1d, where: {currency: EUR}}
 """
 BESIDE = {"P102", "P103", "P303"}
@@ -209,6 +212,10 @@ def test_equal_rules_are_named_once_at_the_later_one(tmp_path: Path):
         "event.payout.method != 'instant'",
         "findings.exists(f, f.evidence.score == 1)",
         "event.identifiers.exists(i, i.digest.startsWith('a'))",
+        "aggregates.payouts_1d > aggregates.most_1d",
+        "aggregates.to_it_1d > params.many",
+        "aggregates.first_1d < event.occurred_at",
+        "aggregates.first_1d != null && aggregates.first_1d < event.occurred_at",
     ],
 )
 def test_values_that_may_be_missing_are_found(found, when):
@@ -229,6 +236,11 @@ def test_values_that_may_be_missing_are_found(found, when):
         "event.payout.amount.minor < 0",
         "findings.exists(f, has(f.evidence.score) && f.evidence.score == 1)",
         "event.merchant.country != null",
+        "event.merchant.country != null && event.merchant.country.startsWith('N')",
+        "event.merchant.country == null || event.merchant.country.startsWith('N')",
+        "has(aggregates.most_1d) && aggregates.payouts_1d > aggregates.most_1d",
+        "aggregates.to_it_1d != null && aggregates.to_it_1d > params.many",
+        "has(aggregates.first_1d) && aggregates.first_1d < event.occurred_at",
         "findings.exists(f, f.confidence > params.certain)",
     ],
 )

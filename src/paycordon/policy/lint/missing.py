@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
 
+from paycordon.aggregates import Function
+from paycordon.aggregates.definition import By, Kind
+from paycordon.events import Stage
 from paycordon.policy.lint.issues import Issue
 from paycordon.policy.lint.shape import PARTS, ROOTS, Step, item_of, steps
 from paycordon.policy.lint.subject import PolicySubject, RuleSubject
@@ -35,6 +38,8 @@ Facts = frozenset[Path]
 _ORDERED = ("_<_", "_<=_", "_>_", "_>=_")
 _EQUAL = ("_==_", "_!=_", "_in_")
 _NOTHING: Facts = frozenset()
+_NOT_NULL = "?"  # ends the path of a fact that comes from a comparison with null
+_ALWAYS_A_NUMBER = (Function.COUNT, Function.SUM, Function.DISTINCT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,10 @@ def present(node: Node, truth: bool) -> Facts:
             each = [present(part, truth) for part in (conjuncts(node) if name == "_&&_" else disjuncts(node))]
             together = (name == "_&&_") is truth
             return frozenset().union(*each) if together else frozenset.intersection(*each)
+        case Call(function="_!=_" | "_==_" as name) if any(_is_null(each) for each in node.args):
+            # Of times this says nothing: one that is missing is not null.
+            unequal = (name == "_!=_") is truth
+            return frozenset((*path, _NOT_NULL) for each in node.args if unequal and (path := path_of(each)))
         case Call(function=name) if name in _ORDERED or (name in _EQUAL and (name == "_!=_") is not truth):
             # An order has an answer only for what is there; equality to something that is there says so too.
             return _compared(node, name)
@@ -101,8 +110,12 @@ def _compared(node: Call, name: str) -> Facts:
 
 def _is_there(node: Node) -> bool:
     path = path_of(node)
-    literal = isinstance(node, ListLiteral) or (isinstance(node, Const) and node.kind != "null")
+    literal = isinstance(node, ListLiteral) or (isinstance(node, Const) and not _is_null(node))
     return literal or (path is not None and path[0] in ("params", "lists", "countries"))
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, Const) and node.kind == "null"
 
 
 class _Walk:
@@ -110,6 +123,7 @@ class _Walk:
 
     def __init__(self, rule: RuleSubject) -> None:
         self._stages = {type_.split(".", 1)[0] for type_ in rule.rule.on}
+        self._aggregates = rule.policy.policy.aggregates
 
     def uses(self, node: Node, facts: Facts) -> Iterator[Use]:
         """The paths that may be missing where a condition needs them."""
@@ -135,7 +149,7 @@ class _Walk:
                 yield from self._value(node, facts, models)
 
     def _equality(self, node: Call, facts: Facts, models: Mapping[str, type[BaseModel] | None]) -> Iterator[Use]:
-        null = any(isinstance(each, Const) and each.kind == "null" for each in node.args)
+        null = any(_is_null(each) for each in node.args)
         for operand in node.args:
             path = path_of(operand)
             if path is None:
@@ -178,19 +192,35 @@ class _Walk:
     ) -> tuple[Step, Path] | None:
         """The first field on a path that may be missing there, with the path up to it."""
         root = models[path[0]] if path[0] in models else ROOTS.get(path[0])
-        if root is None:
-            return None
-        followed = steps(root, path[1:])
+        if path[0] == "aggregates" and path[0] not in models:
+            followed = self._aggregate(path)
+        else:
+            followed = [] if root is None else steps(root, path[1:])
         for index, step in enumerate(followed):
             upto = path[: index + 2]
-            if step.optional and not self._always(upto) and not any(fact[: len(upto)] == upto for fact in facts):
-                in_map = index > 0 and followed[index - 1].kind == "map"
-                # Equality is no answer either for a record's time, nor for what a map lacks.
-                kind = "map" if in_map else followed[-1].kind
-                return replace(step, kind=kind), upto if not in_map else path
+            in_map = index > 0 and followed[index - 1].kind == "map"
+            # Equality is no answer either for a time, nor for what a map lacks.
+            kind = "map" if in_map else followed[-1].kind
+            there = any(_shows(fact, upto, kind) for fact in facts)
+            if step.optional and not there and not self._always(upto):
+                return replace(step, kind=kind), path if in_map else upto
         return None
+
+    def _aggregate(self, path: Path) -> list[Step]:
+        """An aggregate has no value where there is nothing to compare, or where the event lacks what it goes by."""
+        aggregate = self._aggregates.get(path[1]) if len(path) == 2 else None
+        if aggregate is None:
+            return []
+        whose = aggregate.by in (By.MERCHANT, By.ACCOUNT)
+        paid = aggregate.function is not Function.SUM or Stage.MERCHANT not in self._stages
+        certain = aggregate.function in _ALWAYS_A_NUMBER and whose and paid
+        return [Step("time" if aggregate.kind is Kind.TIME else "scalar", optional=not certain)]
 
     def _always(self, path: Path) -> bool:
         """Parts of the event are there in events of their stage; that others are not is P110."""
         is_part = len(path) == 2 and path[0] == "event" and path[1] in PARTS
         return is_part and (self._stages == {path[1]} or path[1] not in self._stages)
+
+
+def _shows(fact: Path, path: Path, kind: str) -> bool:
+    return fact[: len(path)] == path and not (fact[-1] == _NOT_NULL and kind == "time")
