@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 from paycordon.decisions import CheckError, Evaluation, Outcome
 from paycordon.policy.bindings import BindingMode
@@ -182,25 +183,24 @@ def _into(rules: _Rules, key: tuple[str, str], typology: Typology, least: Outcom
 
 def _tried(rules: _Rules, found: Iterable[Turn], is_wanted: Callable[[Outcome], bool]) -> tuple[Counterfactual, ...]:
     """Judge again with each set of changes, and keep the smallest that do what is wanted."""
-    kept: dict[Turn, Outcome] = {}
+    kept: dict[Turn, Counterfactual] = {}
     for turn in sorted(set(found), key=lambda each: (len(each), sorted(each))):
         if not turn or any(other <= turn for other in kept):
             continue
-        given = consequences(turn, rules.leaves)
-        outcome = rules.outcome(given) if given is not None else None
-        if outcome is not None and is_wanted(outcome):
-            kept[turn] = outcome
+        for each in consequences(turn, rules.leaves):
+            outcome = rules.outcome(each.given)
+            if is_wanted(outcome):
+                changes = tuple(_change(key, wanted, rules, each.values) for key, wanted in sorted(turn))
+                kept[turn] = Counterfactual(outcome, changes)
+                break
         if len(kept) == MOST:
             break
-    return tuple(
-        Counterfactual(outcome, tuple(_change(key, wanted, rules) for key, wanted in sorted(turn)))
-        for turn, outcome in kept.items()
-    )
+    return tuple(kept.values())
 
 
-def _change(key: str, wanted: bool, rules: _Rules) -> Change:
+def _change(key: str, wanted: bool, rules: _Rules, values: Mapping[str, Any]) -> Change:
     if key == _STANDING:
         return Change("the hold in force", rules.standing, "released")
     if key.startswith(_CHECK):
         return Change(f"check {key.removeprefix(_CHECK)}", "no conclusion", "a conclusion")
-    return change_of(rules.leaves[key], wanted)
+    return change_of(rules.leaves[key], wanted, values)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice, product
 from typing import Any
 
 from paycordon.events import Money
@@ -17,7 +19,23 @@ from paycordon.policy.syntax import Call, Comprehension, Has, Node, parse, path_
 _NEGATED = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", "<=": ">", ">": "<="}
 _MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
 _DATA = frozenset({"event", "findings", "aggregates", "variables"})
-_NONE = object()
+_OPEN = object()
+_OTHER_TEXT = "\x00"
+"""Stands for a text that is not any of those in the policy."""
+_MOST_CHOICES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """What follows from a set of changes.
+
+    Attributes:
+        given: the conditions that are then otherwise than they were.
+        values: by the expression of a compared thing, the value it then has.
+    """
+
+    given: Mapping[str, Answer]
+    values: Mapping[str, Any]
 
 
 def _oriented(compared: Compared) -> Compared | None:
@@ -34,45 +52,49 @@ def _is_data(source: str) -> bool:
     return any(path[0] in _DATA for path in paths(parse(source)))
 
 
-def _bound(operator: str, value: Any) -> Any:
-    """The value nearest to a bound that satisfies the comparison, or `_NONE`."""
+def _candidates(operator: str, value: Any) -> list[Any]:
+    """The values nearest to a bound that satisfy the comparison; none where that is not known."""
     if operator in ("==", ">=", "<="):
-        return value
-    if isinstance(value, bool) or operator == "!=":
-        return _NONE
-    sign = 1 if operator == ">" else -1
+        return [value]
+    steps = {">": (1,), "<": (-1,), "!=": (1, -1)}[operator]
     match value:
+        case bool():
+            return [not value] if operator == "!=" else []
         case int():
-            return value + sign
+            return [value + step for step in steps]
         case float():
-            return math.nextafter(value, math.inf * sign)
+            return [math.nextafter(value, math.inf * step) for step in steps]
         case datetime() | timedelta():
-            return value + sign * timedelta.resolution
-    return _NONE
+            return [value + step * timedelta.resolution for step in steps]
+        case str() if operator == "!=":
+            return [_OTHER_TEXT]
+    return []
 
 
-def consequences(turn: Iterable[Literal], leaves: Mapping[str, Leaf]) -> dict[str, Answer] | None:
-    """What all conditions are once those of a turn are as wanted; None if they cannot all be.
+def consequences(turn: Iterable[Literal], leaves: Mapping[str, Leaf]) -> Iterator[Consequence]:
+    """What all conditions are once those of a turn are as wanted; nothing if they cannot all be.
 
     Where a condition compares something with a value, everything else that compares the same thing is answered anew
-    by the value that it would then have.
+    by the value that it would then have. Several values may do, such as those on both sides of one that is ruled out.
     """
     wanted = dict(turn)
-    given: dict[str, Answer] = dict(wanted)
     by_thing: dict[str, list[tuple[str, Compared]]] = {}
     for key, leaf in leaves.items():
         if (compared := _comparison(leaf)) is not None:
             by_thing.setdefault(compared.left, []).append((key, compared))
-    for found in by_thing.values():
+    choices: list[list[tuple[str, Any]]] = []
+    for thing, found in by_thing.items():
         turned = [(key, compared) for key, compared in found if key in wanted]
-        if not turned:
-            continue
-        fitting = _fitting(turned, wanted)
-        if fitting is None:
-            return None
-        if fitting is not _NONE:
-            given |= {key: _holds(compared.operator, fitting, compared.right_value) for key, compared in found}
-    return _without_missing(given, wanted, leaves)
+        if turned:
+            choices.append([(thing, fitting) for fitting in _fitting(turned, wanted)])
+    for chosen in islice(product(*choices), _MOST_CHOICES):
+        given: dict[str, Answer] = dict(wanted)
+        for thing, fitting in chosen:
+            if fitting is not _OPEN:
+                given |= {key: _holds(each.operator, fitting, each.right_value) for key, each in by_thing[thing]}
+        whole = _without_missing(given, wanted, leaves)
+        if whole is not None:
+            yield Consequence(whole, dict(chosen))
 
 
 def _without_missing(
@@ -104,16 +126,20 @@ def _comparison(leaf: Leaf) -> Compared | None:
     return None if compared is None or compared.operator == "in" else _oriented(compared)
 
 
-def _fitting(turned: list[tuple[str, Compared]], wanted: Mapping[str, bool]) -> Any:
-    """A value that satisfies all turned conditions on one thing; None if there is none, `_NONE` if that is open."""
-    bounds = [_bound(_operator(compared, wanted[key]), compared.right_value) for key, compared in turned]
-    known = [bound for bound in bounds if bound is not _NONE]
+def _fitting(turned: list[tuple[str, Compared]], wanted: Mapping[str, bool]) -> list[Any]:
+    """Values that satisfy all turned conditions on one thing; `_OPEN` if it is not known which do."""
+    known = [
+        value
+        for key, compared in turned
+        for value in _candidates(_operator(compared, wanted[key]), compared.right_value)
+    ]
     if not known:
-        return _NONE
-    for bound in known:
-        if all(_holds(compared.operator, bound, compared.right_value) is wanted[key] for key, compared in turned):
-            return bound
-    return None
+        return [_OPEN]
+    return [
+        value
+        for value in known
+        if all(_holds(compared.operator, value, compared.right_value) is wanted[key] for key, compared in turned)
+    ]
 
 
 def _operator(compared: Compared, wanted: bool) -> str:
@@ -139,8 +165,8 @@ def _holds(operator: str, left: Any, right: Any) -> Answer:
         return None
 
 
-def change_of(leaf: Leaf, wanted: bool) -> Change:
-    """Say in words what would have to differ for a condition to turn."""
+def change_of(leaf: Leaf, wanted: bool, values: Mapping[str, Any]) -> Change:
+    """Say in words what would have to differ for a condition to turn; `values` as in `Consequence`."""
     traced = leaf.traced
     if traced is None:
         return Change(leaf.key, "", "")
@@ -160,7 +186,11 @@ def change_of(leaf: Leaf, wanted: bool) -> Change:
     of = f" of {traced.item}" if traced.item else ""
     amount = _amount(traced, compared)
     name = _thing(traced, compared).removesuffix(".minor" if amount else "")
-    return Change(name + of, amount or in_words(compared.left_value), _needed(operator, compared, amount))
+    needed = _needed(operator, compared, amount)
+    tried = values.get(compared.left, _OPEN)
+    if operator == "!=" and tried is not _OPEN and tried != _OTHER_TEXT:
+        needed = f"{needed}, such as {_worded(tried, amount)}"
+    return Change(name + of, amount or in_words(compared.left_value), needed)
 
 
 def _word(answer: Answer) -> str:
@@ -207,10 +237,13 @@ def _amount(traced: Traced, compared: Compared) -> str:
 
 def _needed(operator: str, compared: Compared, amount: str) -> str:
     value = compared.right_value
-    exact = _bound(operator, value)
     words = {"==": "", ">=": "at least ", ">": "at least ", "<=": "at most ", "<": "at most ", "!=": "other than "}
-    if exact is _NONE or isinstance(value, float | timedelta | datetime):
+    if operator in (">", "<") and not isinstance(value, int):
         words |= {">": "more than ", "<": "less than "}
-        exact = value
-    text = in_words(Money(minor=exact, currency=amount[-3:])) if amount and isinstance(exact, int) else in_words(exact)
-    return words[operator] + text
+    elif operator != "!=":
+        value = next(iter(_candidates(operator, value)), value)
+    return words[operator] + _worded(value, amount)
+
+
+def _worded(value: Any, amount: str) -> str:
+    return str(Money(minor=value, currency=amount[-3:])) if amount and isinstance(value, int) else in_words(value)
