@@ -201,7 +201,7 @@ runpy.run_module("paycordon", run_name="__main__", alter_sys=True)
 
 @pytest.mark.timeout(300)
 def test_a_history_larger_than_the_memory_it_gets_is_judged_to_its_end(history: Any) -> None:
-    number = 110_000
+    number = 140_000
     template = json.dumps(history.payout(0))
     path = history.directory / "large.jsonl"
     with path.open("w") as file:
