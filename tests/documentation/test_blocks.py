@@ -15,8 +15,13 @@ import typer.main
 
 from paycordon.cli import build
 from paycordon.config import load_config
+from paycordon.documents import document_from, validate
+from paycordon.errors import PolicyError
 from paycordon.plugins import load, open_gateways
 from paycordon.policy import lint, load_policy
+from paycordon.policy.bindings import BindingsDocument
+from paycordon.policy.cases import CasesDocument
+from paycordon.policy.keyfiles import make as make_key
 
 pytest.importorskip("paycordon_stripe")
 ROOT = Path(__file__).parents[2]
@@ -99,6 +104,14 @@ def test_a_policy_or_a_configuration_loads(block: Block, tmp_path: Path, monkeyp
         load_policy(path)
         codes = {code for check in load(_configuration(tmp_path)).checks.values() for code in check.emits}
         assert lint([path], codes) == []
+    elif found := re.search(r"^(bindings|cases):", block.text, re.MULTILINE):
+        model = BindingsDocument if found[1] == "bindings" else CasesDocument
+        validate(model, document_from(block.text.encode(), path, error=PolicyError), error=PolicyError)
+    elif block.text.startswith("approvals:"):
+        for name in ("alice", "bob"):
+            (tmp_path / ".paycordon").mkdir(exist_ok=True)
+            make_key(name, tmp_path / ".paycordon")
+        assert set(_configuration(tmp_path, block.text).approvals.signers) == {"alice", "bob"}
     elif re.search(r"^(store|gateways):", block.text, re.MULTILINE):
         config = _configuration(tmp_path, block.text)
         open_gateways(config, load(config))

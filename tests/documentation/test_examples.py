@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -47,27 +49,89 @@ def test_the_quickstart_prints_what_the_page_shows(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_tutorial_leads_from_a_sentence_to_a_released_hold(tmp_path: Path) -> None:
-    text = section("From a sentence to a rule")
-    steps = [line for shell in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in shell.splitlines()]
-    make, look, check, try_, list_, show, release = (shlex.split(step)[1:] for step in steps)
+@dataclass
+class Reader:
+    """Somebody who does what the page says, in a directory of their own."""
 
-    def paycordon(arguments: list[str], code: int = 0) -> str:
-        return run("-m", "paycordon", *arguments, cwd=tmp_path, code=code)
+    directory: Path
+    ids: dict[str, str] = field(default_factory=dict)
+    printed: dict[str, str] = field(default_factory=dict)
 
-    paycordon(make)
-    assert "payout.destination_changed" in paycordon(look)
-    (tmp_path / "policies" / "changed-account.yaml").write_text(block("yaml", text), encoding="utf-8")
-    assert paycordon(check) == "2 files, no issues, 1 ignored with a reason\n"
-    (tmp_path / "try.jsonl").write_text(block("json", text), encoding="utf-8")
-    decisions = [json.loads(line) for line in paycordon([*try_, "--json"], code=1).splitlines()]
-    assert [decision["outcome"] for decision in decisions] == ["allow", "hold"]
-    assert decisions[1]["matches"][0]["rule"] == "payout-to-changed-account"
-    (hold,) = json.loads(paycordon([*list_, "--json"]))
-    assert hold["rule"] == "changed-account/payout-to-changed-account"
-    assert "payout.destination_changed" in paycordon([word.replace("HOLD", hold["id"]) for word in show])
-    paycordon([word.replace("HOLD", hold["id"]) for word in release])
-    assert json.loads(paycordon([*list_, "--json"])) == []
+    def follow(self, text: str) -> None:
+        """Write each file under its name, and run each command line, in the order of the page."""
+        before = 0
+        for found in re.finditer(r"```(\w+)\n(.*?)```", text, re.DOTALL):
+            language, content = found[1], found[2]
+            if language == "sh":
+                for line in content.splitlines():
+                    self.run(line)
+            else:
+                self.write(text[before : found.start()], content)
+            before = found.end()
+
+    def write(self, said: str, content: str) -> None:
+        name = re.findall(r"(?:\bas|Add to)\s+`([\w./-]+)`", said)[-1]
+        file = self.directory / name
+        added = file.read_text(encoding="utf-8") if name == "paycordon.yaml" else ""
+        file.write_text(f"{added}\n{content}" if added else content, encoding="utf-8")
+
+    def run(self, line: str) -> str:
+        for name, value in self.ids.items():
+            line = line.replace(name, value)
+        environ = {**os.environ, "PATH": f"{self.directory / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+        done = subprocess.run(
+            ["/bin/sh", "-c", line],
+            cwd=self.directory, env=environ, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == (1 if "# exits with 1" in line else 0), f"{line}\n{done.stdout}{done.stderr}"
+        self.printed[line.split("  #")[0]] = done.stdout
+        self.learn()
+        return done.stdout
+
+    def learn(self) -> None:
+        """Take the ids that the page calls DECISION, HOLD and DIGEST from what was printed last."""
+        said = "".join(self.printed.values())
+        patterns = {
+            "DECISION": r"\bdec_[0-9a-f]+",
+            "HOLD": r"\bhold_[0-9a-f]+",
+            "DIGEST": r"policy set +([0-9a-f]{64})",
+        }
+        for name, pattern in patterns.items():
+            if found := re.findall(pattern, said):
+                self.ids[name] = found[-1]
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Reader:
+    (tmp_path / "bin").mkdir()
+    for name, what in (("python", ""), ("paycordon", " -m paycordon")):
+        command = tmp_path / "bin" / name
+        command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -W error{what} "$@"\n', encoding="utf-8")
+        command.chmod(0o755)
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    return Reader(tmp_path)
+
+
+def test_the_page_leads_from_a_sentence_to_an_enforced_rule(reader: Reader) -> None:
+    pytest.importorskip("duckdb")
+    reader.follow(section("From a sentence to an enforced rule"))
+
+    printed = reader.printed
+    assert printed["paycordon policy lint"] == "3 files, no issues, 1 ignored with a reason\n"
+    assert "5 cases, none failed" in printed["paycordon policy test --gaps"]
+    assert re.search(r"review → hold +7 +7 ", printed["paycordon policy status"])
+    tried = printed["paycordon policy backtest policies/changed-account.yaml --within-days 14"]
+    assert re.search(r"held +7 +7 .*\n +disputed +2 +2 .*\n +refunded +0 .*\n +clean +5 +5 ", tried)
+    (change,) = (text for line, text in printed.items() if " diff " in line)
+    assert re.search(r"newly released +2 +2 .*\n +disputed +0 ", change)
+    assert "changed-account/first-payout-to-changed-account → hold" in printed["paycordon screen try.jsonl"]
+    (why,) = (text for line, text in printed.items() if " explain " in line)
+    assert "what would have had to differ for a milder outcome" in why
+    assert "alice (author)" in printed["paycordon policy history"]
+    assert "bob (approver)" in printed["paycordon policy history"]
+    assert json.loads(reader.run("paycordon hold list --json")) == []
+    assert "mode: shadow" in (reader.directory / "policies" / "bindings.yaml").read_text(encoding="utf-8")
+    assert "the log is whole" in printed["paycordon log verify"]
 
 
 @pytest.fixture
