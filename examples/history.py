@@ -1,4 +1,4 @@
-"""Print a synthetic history as JSON lines: forty merchants, ten weeks, nobody in it exists.
+"""Print a synthetic history as JSON lines: twenty-four merchants, eight weeks, nobody in it exists.
 
 In this example, we: let honest merchants take payments and be paid out each week; let five of them move to another bank
 account, as people do; let two lose their account to a thief, who names a bank account of his own and takes what there
@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-MERCHANTS, WEEKS = 40, 10
-MOVES = {5: 4, 11: 6, 17: 3, 23: 7, 31: 5}
+MERCHANTS, WEEKS = 24, 8
+MOVES = {5: 4, 11: 6, 14: 5, 17: 3, 23: 7}
 """Honest merchants by number, and the week from which on they have another bank account."""
-STOLEN = {8: 6, 29: 8}
+STOLEN = {8: 5, 20: 6}
 """Merchants by number, and the week in which somebody else is paid out."""
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 COUNTRIES = ("NL", "NL", "DE", "FR", "BE")
