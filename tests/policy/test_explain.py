@@ -179,6 +179,12 @@ def test_a_change_that_lets_another_rule_match_is_no_way_out(explained) -> None:
     assert found.lower == ()
 
 
+def test_one_value_that_quiets_several_rules_is_one_change(explained) -> None:
+    found = explained("aggregates.payouts_1d > 2", "aggregates.payouts_1d >= 2", "aggregates.payouts_1d > 0")
+
+    assert changes(found.lower) == [[("aggregates.payouts_1d", "3", "at most 0")]]
+
+
 def test_conditions_that_no_value_can_satisfy_together_are_not_offered(explained) -> None:
     found = explained("aggregates.payouts_1d > 10 && aggregates.payouts_1d < 5")
 

@@ -15,7 +15,7 @@ from paycordon.decisions import CheckError, Evaluation, Outcome
 from paycordon.policy.bindings import BindingMode
 from paycordon.policy.explain.formula import Answer, Formula, Leaf, Turn, formula_of, smallest, together, turns, value
 from paycordon.policy.explain.model import Change, Counterfactual, PolicyTrace, RuleTrace
-from paycordon.policy.explain.nearest import change_of, consequences
+from paycordon.policy.explain.nearest import change_of, consequences, telling
 from paycordon.policy.explain.parts import Form
 from paycordon.policy.model import PolicySet, Typology
 
@@ -190,7 +190,8 @@ def _tried(rules: _Rules, found: Iterable[Turn], is_wanted: Callable[[Outcome], 
         for each in consequences(turn, rules.leaves):
             outcome = rules.outcome(each.given)
             if is_wanted(outcome):
-                changes = tuple(_change(key, wanted, rules, each.values) for key, wanted in sorted(turn))
+                told = telling(turn, rules.leaves, each.values)
+                changes = tuple(_change(key, wanted, rules, each.values) for key, wanted in told)
                 kept[turn] = Counterfactual(outcome, changes)
                 break
         if len(kept) == MOST:

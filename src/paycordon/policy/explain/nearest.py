@@ -142,6 +142,19 @@ def _fitting(turned: list[tuple[str, Compared]], wanted: Mapping[str, bool]) -> 
     ]
 
 
+def telling(turn: Iterable[Literal], leaves: Mapping[str, Leaf], values: Mapping[str, Any]) -> list[Literal]:
+    """Of several conditions on one thing only the one that decides its value, for one value satisfies them all."""
+    kept: dict[str, Literal] = {}
+    for key, wanted in sorted(turn):
+        compared = _comparison(leaves[key]) if key in leaves else None
+        tried = values.get(compared.left, _OPEN) if compared else _OPEN
+        if compared is None or tried is _OPEN:
+            kept[key] = key, wanted
+        elif tried in _candidates(_operator(compared, wanted), compared.right_value):
+            kept.setdefault(compared.left, (key, wanted))
+    return list(kept.values())
+
+
 def _operator(compared: Compared, wanted: bool) -> str:
     return compared.operator if wanted else _NEGATED[compared.operator]
 
