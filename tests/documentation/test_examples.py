@@ -84,7 +84,7 @@ class Reader:
             cwd=self.directory, env=environ, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert done.returncode == (1 if "# exits with 1" in line else 0), f"{line}\n{done.stdout}{done.stderr}"
-        self.printed[line.split("  #")[0]] = done.stdout
+        self.printed[line.split("  #")[0].strip()] = done.stdout
         self.learn()
         return done.stdout
 
