@@ -7,7 +7,7 @@ import sys
 import pytest
 
 CHILD = """
-import json, resource, sys, time
+import json, re, resource, sys, time
 from pathlib import Path
 from datetime import UTC, datetime
 from paycordon.decisions import Finding
@@ -30,7 +30,11 @@ try:
 except PolicyError as error:
     said = f"refused: {error}"
 took = time.perf_counter() - started
-print(json.dumps({"said": said, "s": took, "kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+try:  # what `getrusage` tells begins with the memory of the process that started this one
+    kb = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+except OSError:
+    kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"said": said, "s": took, "kb": kb}))
 """
 MOST_S = 1.0
 MOST_KB = 200_000

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from paycordon.policy.signing import Role, Signature
     from paycordon.reload import Candidate
     from paycordon.store import Store
-    from paycordon.store.policies import Taken
 
 Signer = Annotated[str, typer.Option("--as", help="Your name under `approvals.signers` in the configuration.")]
 Key = Annotated[str, typer.Option(help="Your private key: `file:PATH` or `env:NAME`.")]
@@ -269,10 +268,6 @@ def _document(candidate: Candidate) -> dict[str, Any]:
         "refused": list(approval.signed.refused),
         "changes": [asdict(change) for change in approval.changes],
     }
-
-
-def _row(taken: Taken, *, now: bool) -> tuple[object, ...]:
-    return "now" if now else None, taken.at, taken.digest[:12], "\n".join(taken.signers), _brief(taken.changes)
 
 
 def _brief(changes: Sequence[str]) -> str:
