@@ -81,7 +81,7 @@ def examine(path: Path, environ: Mapping[str, str], clock: Callable[[], datetime
         return examination.found
     _examine_keys(examination, config, path)
     plugins = _examine_plugins(examination, config)
-    _examine_policies(examination, config, plugins)
+    _examine_policies(examination, config, plugins, clock())
     _examine_store(examination, config, clock)
     return examination.found
 
@@ -141,11 +141,13 @@ def _examine_plugins(examination: _Examination, config: Config) -> Plugins | Non
     return None
 
 
-def _examine_policies(examination: _Examination, config: Config, plugins: Plugins | None) -> None:
+def _examine_policies(examination: _Examination, config: Config, plugins: Plugins | None, now: datetime) -> None:
     with examination.part("policies"):
-        policies = load_set(config.policy_files())
+        files = config.policy_files()
+        policies = load_set(files)
         codes = None if plugins is None else {code for check in plugins.checks.values() for code in check.emits}
-        issues = [issue for issue in lint(config.policies, codes) if issue.severity is not Severity.STYLE]
+        found = lint(files.policies, codes, bindings=files.bindings, now=now)
+        issues = [issue for issue in found if issue.severity is not Severity.STYLE]
         names = ", ".join(f"{ref.name} v{ref.version}" for ref in policies.refs)
         if issues:
             message = f"{names}; {len(issues)} issues, first {issues[0].position}: {issues[0].message}"

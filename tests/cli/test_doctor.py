@@ -47,6 +47,14 @@ def test_a_key_that_others_can_read_is_a_warning_with_the_command_that_helps(cli
     assert found(cli, "keys")["health"] == "ok"
 
 
+def test_policies_are_examined_under_their_bindings(cli, database: Path) -> None:
+    bindings = database.parent / "policies" / "bindings.yaml"
+    bindings.write_text("bindings:\n  - {id: all, policy: starter, mode: enforce}\n")
+    assert "in force without caps" in found(cli, "policies")["message"]
+    bindings.write_text("bindings:\n  - {id: all, policy: starter, mode: enforce, caps: {holds_per_hour: 50}}\n")
+    assert found(cli, "policies")["health"] == "ok"
+
+
 def test_a_short_or_missing_key_fails(cli, database: Path) -> None:
     key = database.parent / ".paycordon" / "identifier.key"
     key.write_text("short")

@@ -32,6 +32,7 @@ def test_without_decisions_it_says_what_is_in_force_and_what_to_do(cli, deployme
     assert "starter" in done.out
     assert "enforce" in done.out
     assert "policy backtest" in done.out
+    assert "not yet; the first process that starts takes these files" in " ".join(done.out.split())
 
 
 def test_it_compares_shadow_with_what_is_in_force(cli, deployment: Path, make_event) -> None:
@@ -46,6 +47,7 @@ def test_it_compares_shadow_with_what_is_in_force(cli, deployment: Path, make_ev
 
     assert done.code == 0
     found = done.json
+    assert found["in_force"]["digest"] == found["digest"]
     assert (found["decisions"], found["outcomes"]) == (4, {"allow": 1, "review": 3})
     assert found["rules"] == {
         "large/some": {

@@ -225,7 +225,12 @@ def test_a_new_rule_of_a_policy_in_force_is_a_promotion(load: Make) -> None:
 
 def test_higher_caps_and_a_second_binding_without_caps_loosen_nothing(load: Make) -> None:
     looser_caps = replaced(BINDINGS, ("holds_per_hour: 20", "holds_per_hour: 30"))
-    assert whys(changes(load(POLICY, BINDINGS), load(POLICY, looser_caps))) == {None}
+    found = changes(load(POLICY, BINDINGS), load(POLICY, looser_caps))
+    assert whys(found) == {None}
+    assert (
+        "`caps` is holds_per_hour 30, exempt indicator.match instead of holds_per_hour 20, exempt indicator.match"
+        in [change.text for change in found]
+    )
     second = BINDINGS + "  - {id: second, policy: p, mode: enforce, countries: [DE]}\n"
     assert Why.LOOSENING not in whys(changes(load(POLICY, BINDINGS), load(POLICY, second)))
 

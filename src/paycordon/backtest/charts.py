@@ -11,7 +11,7 @@ from paycordon.decisions import Outcome
 WIDTH = 640
 LABEL = 150
 ROW = 26
-_BAR = WIDTH - LABEL - 70
+_BAR = WIDTH - LABEL - 100
 MOST_GROUPS = 25
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from paycordon.errors import PaycordonError
 if TYPE_CHECKING:
     from paycordon.policy import PolicySet
     from paycordon.store.comparison import Comparison, Tally
+    from paycordon.store.policies import Taken
 
 
 def status(
@@ -23,24 +25,27 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show what is in force, what runs in shadow, and what that would have changed in recorded decisions."""
-    from paycordon.policy import load_set
+    from paycordon.reload import read
     from paycordon.screening import utc_now
     from paycordon.store import Store
     from paycordon.store.comparison import compare
+    from paycordon.store.lists import StoredLists
+    from paycordon.store.policies import history
 
     span = _duration(since)
     loaded = read_config(config)
     store = Store.open(loaded.store)
     try:
-        policies = load_set(loaded.policy_files())
         with store.read() as connection:
+            policies, _ = read(loaded, StoredLists(connection))
+            taken = history(connection)
             found = compare(connection, utc_now() - span)
     finally:
         store.close()
     if as_json:
-        print_json(_document(policies, found))
+        print_json(_document(policies, found, taken[-1] if taken else None))
         return
-    _show(policies, found, since)
+    _show(policies, found, taken[-1] if taken else None, since)
 
 
 def _duration(written: str) -> timedelta:
@@ -52,8 +57,9 @@ def _duration(written: str) -> timedelta:
     return span
 
 
-def _show(policies: PolicySet, found: Comparison, since: str) -> None:
-    print_fields({"policy set": policies.digest, "decisions": f"{found.decisions} in the last {since}"})
+def _show(policies: PolicySet, found: Comparison, taken: Taken | None, since: str) -> None:
+    fields = {"policy set": policies.digest, "in force": _standing(policies, taken)}
+    print_fields({**fields, "decisions": f"{found.decisions} in the last {since}"})
     rows = [(b["id"], b["policy"], b["mode"], b["rollout"], found.capped[b["id"]] or "") for b in _bindings(policies)]
     print_table(("binding", "policy", "mode", "rollout", "capped"), rows, title="Bindings")
     if not found.rules:
@@ -67,6 +73,16 @@ def _show(policies: PolicySet, found: Comparison, since: str) -> None:
         print_table(("outcome", "events", "merchants", "money"), changed, title="If shadow were in force")
     else:
         print_line("what runs in shadow would not have changed any outcome")
+
+
+def _standing(policies: PolicySet, taken: Taken | None) -> str:
+    """Say whether the files are what is in force, since when, and who had signed."""
+    if taken is None:
+        return "not yet; the first process that starts takes these files"
+    signed = f", signed by {', '.join(taken.signers)}" if taken.signers else ""
+    if taken.digest == policies.digest:
+        return f"since {taken.at:%Y-%m-%d %H:%M}Z{signed}"
+    return f"no, that is {taken.digest[:12]} since {taken.at:%Y-%m-%d %H:%M}Z{signed}"
 
 
 def _bindings(policies: PolicySet) -> list[dict[str, Any]]:
@@ -94,9 +110,10 @@ def _money(tally: Tally) -> str:
     return ", ".join(str(Money(minor=minor, currency=code)) for code, minor in sorted(tally.money.items()))
 
 
-def _document(policies: PolicySet, found: Comparison) -> Mapping[str, Any]:
+def _document(policies: PolicySet, found: Comparison, taken: Taken | None) -> Mapping[str, Any]:
     return {
         "digest": policies.digest,
+        "in_force": asdict(taken) if taken else None,
         "policies": [policy.ref.model_dump(mode="json") for policy in policies.policies],
         "bindings": _bindings(policies),
         "decisions": found.decisions,

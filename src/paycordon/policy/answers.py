@@ -43,4 +43,4 @@ def _readable(error: str) -> str:
     text = _STATUS.sub("", error)[:500]
     if unbound := _NO_VALUE.search(text):
         return f"`{unbound[1]}` has no value for this event"
-    return f"a value it needs is missing or of another kind: {text}" if any(word in text for word in _MISSING) else text
+    return "a value it needs is missing or of another kind" if any(word in text for word in _MISSING) else text

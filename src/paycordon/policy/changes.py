@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from pydantic import BaseModel
+
 from paycordon.decisions import Outcome
 from paycordon.policy.coverage import Place, enforced, limits_more, places
 from paycordon.policy.model import Policy, PolicySet, Rule, Typology
@@ -278,5 +280,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "all"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {each}" for name, each in value.items()) or "none"
+        return ", ".join(f"{name} {_shown(each)}" for name, each in value.items()) or "none"
+    if isinstance(value, BaseModel):
+        return _shown(value.model_dump(exclude_defaults=True))
     return "none" if value is None else str(value)

@@ -16,7 +16,7 @@ from paycordon.policy.explain.parts import Form
 from paycordon.policy.explain.trace import Traced
 
 _ROW, _INDENT, _MARGIN, _HEIGHT = 30, 28, 16, 24
-_CHARACTER = 7.0
+_CHARACTER = 7.4
 _LONGEST = 96
 MOST_ROWS = 1_000
 _LABELS = {Form.ALL: "all of", Form.ANY: "any of", Form.NOT: "not", Form.CHOICE: "if, then, else"}
