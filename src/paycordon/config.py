@@ -13,6 +13,7 @@ from paycordon.decisions import Outcome
 from paycordon.documents import Document, Problem, error_from, read_document, validate
 from paycordon.errors import ConfigError, Position
 from paycordon.events import Mode
+from paycordon.people import Role
 from paycordon.policy.load import PolicyFiles
 from paycordon.secretrefs import Secrets, is_reference, plain_secrets
 
@@ -63,6 +64,16 @@ class Approvals(_Section):
     signers: dict[_Name, StrictStr] = {}
 
 
+class PersonSection(_Section):
+    """What a person may do, and how they prove who they are: `token_sha256` is the digest of a random token.
+
+    The token itself is never in the configuration: `paycordon person token` makes one.
+    """
+
+    roles: Annotated[tuple[Role, ...], Field(min_length=1)]
+    token_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", repr=False)]
+
+
 class _Instance(_Section):
     """The part of a gateway instance that does not depend on its adapter."""
 
@@ -84,6 +95,8 @@ class Config(_Section):
         bindings: where policies apply and how hard; by default `bindings.yaml` in a directory of `policies`.
         rates: exchange rates by day; by default `rates.csv` in a directory of `policies`.
         approvals: whose signatures changes of policies need.
+        people: who may do what by hand; without any, whoever can read the configuration may do everything but what the
+            role `restricted` is for.
         required: names of plugins that must be installed.
         screening: limits of a screening.
         checks: settings by check id, not validated yet.
@@ -101,6 +114,7 @@ class Config(_Section):
     bindings: Path | None = None
     rates: Path | None = None
     approvals: Approvals = Approvals()
+    people: dict[_Name, PersonSection] = {}
     required: tuple[str, ...] = ()
     screening: Screening = Screening()
     checks: dict[_Name, dict[str, JsonValue]] = {}

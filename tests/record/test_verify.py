@@ -326,8 +326,8 @@ def test_records_that_no_entry_names_are_named(written: Store) -> None:
         "INSERT INTO decisions SELECT 'dec_x', instance, 'evt_x', merchant, outcome, decided_at, body, event_type, "
         "shadow_outcome FROM decisions WHERE event_id = 'evt_3'",
         "INSERT INTO holds (id, decision_id, merchant, instance, account, subject_kind, subject_id, outcome, rule, "
-        "merchant_reason, created_at) "
-        "VALUES ('hold_x', 'dec_x', 'm_1', 'acme', 'a', 'payout', 'p', 'block', 'r', '', 0)",
+        "merchant_reason, created_at, source, scope, two_people) "
+        "VALUES ('hold_x', 'dec_x', 'm_1', 'acme', 'a', 'payout', 'p', 'block', 'r', '', 0, 'decision', 'charges', 0)",
     ]
     edit(written, *map(text_statement, copies))
     assert problems(written) == [

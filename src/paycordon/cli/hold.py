@@ -58,7 +58,7 @@ def show(hold_id: HoldId, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOp
     try:
         with store.read() as connection:
             hold = get(connection, hold_id)
-            decision = get_decision(connection, hold.decision_id)
+            decision = get_decision(connection, hold.decision_id) if hold.decision_id else None
             restrictions = of_hold(connection, hold)
             # What the holds ask for now; the stored wish is only brought up to date when a worker takes it up.
             wanted = [standing_of(connection, r.merchant, r.instance, r.account) for r in restrictions]
@@ -68,8 +68,9 @@ def show(hold_id: HoldId, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOp
         print_json(_document(hold, decision, restrictions))
         return
     print_fields(_fields(hold))
-    print_line(f"decided on {decision.event_type} {decision.event_id}, in {decision.elapsed_us / 1000:.1f} ms")
-    print_fields(described(decision))
+    if decision is not None:
+        print_line(f"decided on {decision.event_type} {decision.event_id}, in {decision.elapsed_us / 1000:.1f} ms")
+        print_fields(described(decision))
     _show_restrictions(restrictions, wanted)
     if hold.active:
         print_line(f"to release it: paycordon hold release {hold.id} --by YOU --reason WHY")
@@ -146,9 +147,9 @@ def _show_restrictions(restrictions: Sequence[RestrictionRow], wanted: Sequence[
     print_table(columns, rows, title="Accounts of this merchant")
 
 
-def _document(hold: Hold, decision: Decision, restrictions: Sequence[RestrictionRow]) -> dict[str, Any]:
+def _document(hold: Hold, decision: Decision | None, restrictions: Sequence[RestrictionRow]) -> dict[str, Any]:
     return {
         "hold": asdict(hold),
-        "decision": decision.model_dump(mode="json"),
+        "decision": decision.model_dump(mode="json") if decision else None,
         "restrictions": [asdict(each) for each in restrictions],
     }

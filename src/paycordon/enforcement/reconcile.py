@@ -22,8 +22,7 @@ from paycordon.events import Subject, SubjectKind
 from paycordon.gateways import Applied, Change, Gateway, GatewayState, Restriction, Settings
 from paycordon.metrics import Metrics
 from paycordon.record.log import append, digest_of
-from paycordon.store import Store
-from paycordon.store.ledger import note_in_case, put_before_person
+from paycordon.store import Store, cases
 from paycordon.store.restrictions import (
     LeaseLost,
     RestrictionRow,
@@ -166,7 +165,7 @@ class Reconciler:
             update(connection, row, self._owner, self._clock(), {"attempt": row.attempt + 1})
             found = as_text(state.settings)
             self._log(connection, "restriction.drift", row, settings_digest=digest_of(found))
-            note_in_case(connection, row.merchant, self._clock(), "drift", f"changed at {row.instance} by someone else")
+            cases.note(connection, row.merchant, self._clock(), "drift", f"changed at {row.instance} by someone else")
             return replace(row, attempt=row.attempt + 1)
         return row
 
@@ -230,7 +229,7 @@ class Reconciler:
                 if stuck and row.state != "stuck":
                     self._log(connection, "restriction.stuck", row, error=type(error).__name__)
                     note = f"{row.instance}: {type(error).__name__}"
-                    put_before_person(connection, row.merchant, now, "stuck", note)
+                    cases.put_before_person(connection, row.merchant, now, "stuck", note)
         except LeaseLost:
             if touched:
                 self._overtaken(row)

@@ -5,24 +5,52 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 
-from paycordon.decisions import Outcome
+from paycordon.decisions import Decision, Outcome, RuleMatch
 from paycordon.errors import Conflict, NotFound
+from paycordon.ids import Randomness, new_id
 from paycordon.record.log import append, digest_of
-from paycordon.store import schema
-from paycordon.store.ledger import add_case_event, want_reconciled
+from paycordon.store import cases, schema
+from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_micros, micros
 from paycordon.store.snapshot import standing_of
+from paycordon.store.wanted import want_reconciled
+
+COALITION_CODES = frozenset({"indicator.match"})
+"""What a check finds out from the coalition's knowledge: a hold that rests on it is released by two people."""
+
+
+class Source(StrEnum):
+    """Who placed a hold: a decision, a person, or an authority's order."""
+
+    DECISION = "decision"
+    PERSON = "person"
+    ORDER = "order"
+
+
+class Scope(StrEnum):
+    """What a hold stops: one payout, all payouts, new charges and payouts, or an onboarding."""
+
+    PAYOUT = "payout"
+    PAYOUTS = "payouts"
+    CHARGES = "charges"
+    ONBOARDING = "onboarding"
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A hold as it is stored; times are UTC, `subject` is what the decision fell on."""
+    """A hold as it is stored; times are UTC, `subject` is what it falls on.
+
+    Attributes:
+        amount: what it holds, in minor units of `currency`; none where that is not known.
+        two_people: whether a release takes two people.
+    """
 
     id: str
-    decision_id: str
+    decision_id: str | None
     merchant: str
     instance: str
     account: str
@@ -35,11 +63,79 @@ class Hold:
     released_at: datetime | None
     released_by: str | None
     release_reason: str | None
+    source: Source
+    scope: Scope
+    amount: int | None
+    currency: str | None
+    placed_by: str | None
+    internal_reason: str | None
+    two_people: bool
 
     @property
     def active(self) -> bool:
         """Whether it still restricts anything."""
         return self.released_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class NewHold:
+    """A hold to be placed; as `Hold`."""
+
+    merchant: str
+    instance: str
+    account: str
+    subject_kind: str
+    subject_id: str
+    outcome: Outcome
+    scope: Scope
+    rule: str
+    merchant_reason: str
+    source: Source
+    decision_id: str | None = None
+    amount: int | None = None
+    currency: str | None = None
+    placed_by: str | None = None
+    internal_reason: str | None = None
+    two_people: bool = False
+
+
+_insert = Prepared(
+    text(
+        "INSERT INTO holds (id, decision_id, merchant, instance, account, subject_kind, subject_id, outcome, rule, "
+        "merchant_reason, created_at, source, scope, amount, currency, placed_by, internal_reason, two_people) "
+        "VALUES (:id, :decision_id, :merchant, :instance, :account, :subject_kind, :subject_id, :outcome, :rule, "
+        ":merchant_reason, :created_at, :source, :scope, :amount, :currency, :placed_by, :internal_reason, "
+        ":two_people)"
+    )
+)
+
+
+def of_match(decision: Decision, match: RuleMatch) -> NewHold:
+    """Say which hold a decision's rule asks for."""
+    return NewHold(
+        merchant=decision.merchant,
+        instance=decision.instance,
+        account=decision.subject.account,
+        subject_kind=decision.subject.kind.value,
+        subject_id=decision.subject.id,
+        outcome=match.outcome,
+        scope=Scope.CHARGES if match.outcome is Outcome.BLOCK else Scope.PAYOUTS,
+        rule=f"{match.policy}/{match.rule}",
+        merchant_reason=match.merchant_reason,
+        source=Source.DECISION,
+        decision_id=decision.id,
+        two_people=any(finding.code in COALITION_CODES for finding in decision.findings),
+    )
+
+
+def place(connection: Connection, hold: NewHold, now: datetime, randomness: Randomness) -> str:
+    """Place a hold and ask the workers to make the gateways agree; returns its id."""
+    id_ = new_id("hold", now, randomness)
+    values = {field: getattr(hold, field) for field in NewHold.__slots__}
+    enums = {name: values[name].value for name in ("outcome", "scope", "source")}
+    _insert(connection, {**values, **enums, "two_people": int(hold.two_people), "id": id_, "created_at": micros(now)})
+    want_reconciled(connection, hold.merchant, hold.instance, hold.account, now)
+    return id_
 
 
 def get(connection: Connection, hold_id: str) -> Hold:
@@ -91,20 +187,24 @@ def release(connection: Connection, hold_id: str, *, by: str, reason: str, now: 
 
 
 def _note_release(connection: Connection, hold: Hold, by: str, reason: str, now: datetime) -> None:
-    cases = schema.cases
+    table = schema.cases
     open_ones = connection.execute(
-        select(cases.c.id).where(cases.c.merchant == hold.merchant, cases.c.closed_at.is_(None))
+        select(table.c.id).where(
+            table.c.merchant == hold.merchant, table.c.closed_at.is_(None), table.c.restricted == 0
+        )
     ).scalars()
     still_held = standing_of(connection, hold.merchant, hold.instance, hold.account).stops
     for case in list(open_ones):
-        add_case_event(connection, case, now, "release", decision_id=hold.decision_id, actor=by, note=reason)
+        cases.add_event(connection, case, now, "release", decision_id=hold.decision_id, actor=by, note=reason)
         if not still_held:
-            connection.execute(cases.update().where(cases.c.id == case).values(closed_at=micros(now)))
+            closed = {"closed_at": micros(now), "closed_by": by, "resolution": "release", "state": "closed"}
+            connection.execute(table.update().where(table.c.id == case).values(closed))
 
 
 def _hold(row: dict[str, object]) -> Hold:
     for name in ("created_at", "released_at"):
         value = row[name]
         row[name] = from_micros(value) if isinstance(value, int) else None
-    row["outcome"] = Outcome(str(row["outcome"]))
+    row["outcome"], row["source"] = Outcome(str(row["outcome"])), Source(str(row["source"]))
+    row["scope"], row["two_people"] = Scope(str(row["scope"])), bool(row["two_people"])
     return Hold(**row)  # type: ignore[arg-type]  # the columns of the table are the fields of the class

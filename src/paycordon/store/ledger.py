@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,12 +10,14 @@ from sqlalchemy import Connection, text
 from paycordon.aggregates.facts import facts_of
 from paycordon.decisions import Decision, Outcome
 from paycordon.events import Event
-from paycordon.ids import Randomness, new_id
+from paycordon.ids import Randomness
 from paycordon.record.log import append, digest_of
+from paycordon.store import cases, holds
 from paycordon.store.facts import add_facts, add_to_hours
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import micros
 from paycordon.store.snapshot import Origin
+from paycordon.store.wanted import want_reconciled
 
 _count = Prepared(
     text(
@@ -53,32 +54,6 @@ _decision = Prepared(
         "shadow_outcome) VALUES (:id, :instance, :event_id, :merchant, :outcome, :decided_at, :body, :event_type, "
         ":shadow_outcome) "
         "ON CONFLICT (instance, event_id) DO NOTHING"
-    )
-)
-_hold = Prepared(
-    text(
-        "INSERT INTO holds (id, decision_id, merchant, instance, account, subject_kind, subject_id, outcome, rule, "
-        "merchant_reason, created_at) VALUES (:id, :decision_id, :merchant, :instance, :account, :subject_kind, "
-        ":subject_id, :outcome, :rule, :merchant_reason, :created_at)"
-    )
-)
-_restrict = Prepared(
-    text(
-        "INSERT INTO restrictions (instance, account, merchant, desired, generation, attempt, state, applied, "
-        "failures, due_at, lease_until) "
-        "SELECT instance, account, merchant, 'none', 0, 0, 'pending', 'none', 0, :now, 0 "
-        "FROM accounts WHERE merchant = :merchant OR (instance = :instance AND account = :account) "
-        "ORDER BY instance, account "  # locked in one order, so that no two transactions wait for each other
-        "ON CONFLICT (instance, account) DO UPDATE SET state = 'pending', failures = 0, due_at = excluded.due_at, "
-        "generation = restrictions.generation + 1, merchant = excluded.merchant"
-    )
-)
-_open_case = Prepared(text("SELECT id FROM cases WHERE merchant = :merchant AND closed_at IS NULL ORDER BY id"))
-_new_case = Prepared(text("INSERT INTO cases (id, merchant, opened_at) VALUES (:id, :merchant, :at)"))
-_case_event = Prepared(
-    text(
-        "INSERT INTO case_events (case_id, at, kind, decision_id, actor, note) "
-        "VALUES (:case_id, :at, :kind, :decision_id, :actor, :note)"
     )
 )
 
@@ -173,18 +148,18 @@ def _decide(
     }
     if _decision(connection, row).rowcount == 0:
         raise Superseded
-    holds = _place_holds(connection, decision, now, randomness)
+    placed = _place_holds(connection, decision, now, randomness)
     if decision.outcome is not Outcome.ALLOW:
-        case = _open(connection, decision.merchant, now, randomness)
-        add_case_event(connection, case, now, "decision", decision_id=decision.id)
+        case = cases.open_for(connection, decision.merchant, now, randomness)
+        cases.add_event(connection, case, now, "decision", decision_id=decision.id)
         for cap in decision.caps:
             note = f"binding `{cap.binding}` has reached its cap, so that `{cap.outcome}` became `review`"
-            add_case_event(connection, case, now, "cap", decision_id=decision.id, note=note)
+            cases.add_event(connection, case, now, "cap", decision_id=decision.id, note=note)
     return {
         "decision": decision.id,
         "decision_digest": digest_of(body),
         "outcome": decision.outcome.value,
-        "holds": holds,
+        "holds": placed,
         **({"caps": [cap.binding for cap in decision.caps]} if decision.caps else {}),
     }
 
@@ -192,65 +167,4 @@ def _decide(
 def _place_holds(connection: Connection, decision: Decision, now: datetime, randomness: Randomness) -> list[str]:
     """Place one hold for each outcome of this decision's own rules that stops; a standing hold is not doubled."""
     own = [m for m in decision.matches if m.outcome.stops and m.rule != "standing_hold"]
-    placed: list[str] = []
-    for match in own:
-        hold = new_id("hold", now, randomness)
-        row = {
-            "id": hold,
-            "decision_id": decision.id,
-            "merchant": decision.merchant,
-            "instance": decision.instance,
-            "account": decision.subject.account,
-            "subject_kind": decision.subject.kind.value,
-            "subject_id": decision.subject.id,
-            "outcome": match.outcome.value,
-            "rule": f"{match.policy}/{match.rule}",
-            "merchant_reason": match.merchant_reason,
-            "created_at": micros(now),
-        }
-        _hold(connection, row)
-        placed.append(hold)
-    if placed:
-        want_reconciled(connection, decision.merchant, decision.instance, decision.subject.account, now)
-    return placed
-
-
-def want_reconciled(connection: Connection, merchant: str, instance: str, account: str, now: datetime) -> None:
-    """Ask the workers to look at every account of a merchant, and at this one."""
-    where = {"merchant": merchant, "instance": instance, "account": account}
-    _restrict(connection, {**where, "now": micros(now)})
-
-
-def _open(connection: Connection, merchant: str, now: datetime, randomness: Randomness) -> str:
-    """Return the merchant's open case, opening one if there is none."""
-    case: str | None = _open_case(connection, {"merchant": merchant}).scalar()
-    if case is None:
-        case = new_id("case", now, randomness)
-        _new_case(connection, {"id": case, "merchant": merchant, "at": micros(now)})
-    return case
-
-
-def add_case_event(
-    connection: Connection,
-    case: str,
-    at: datetime,
-    kind: str,
-    *,
-    decision_id: str | None = None,
-    actor: str | None = None,
-    note: str | None = None,
-) -> None:
-    """Add a line to a case's history."""
-    row = {"case_id": case, "at": micros(at), "kind": kind, "decision_id": decision_id, "actor": actor, "note": note}
-    _case_event(connection, row)
-
-
-def note_in_case(connection: Connection, merchant: str, at: datetime, kind: str, note: str) -> None:
-    """Add a line to the merchant's open cases, if there are any."""
-    for case in _open_case(connection, {"merchant": merchant}).scalars():
-        add_case_event(connection, case, at, kind, note=note)
-
-
-def put_before_person(connection: Connection, merchant: str, at: datetime, kind: str, note: str) -> None:
-    """Add a line to the merchant's open case, and open one if there is none: somebody has to look."""
-    add_case_event(connection, _open(connection, merchant, at, secrets.token_bytes), at, kind, note=note)
+    return [holds.place(connection, holds.of_match(decision, match), now, randomness) for match in own]

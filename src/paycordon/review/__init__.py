@@ -1,0 +1,1 @@
+"""What people do: cases, holds by hand, proposals, directives, corrections."""

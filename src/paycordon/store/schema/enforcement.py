@@ -1,0 +1,79 @@
+"""What is held, until when, and what the gateways are to have."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text
+
+from paycordon.store.schema.base import Serial, metadata
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("decision_id", String, index=True),  # none for a hold that a person or an order placed
+    Column("merchant", String, nullable=False),
+    Column("instance", String, nullable=False),
+    Column("account", String, nullable=False),
+    Column("subject_kind", String, nullable=False),
+    Column("subject_id", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("rule", String, nullable=False),
+    Column("merchant_reason", String, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("released_at", BigInteger),
+    Column("released_by", String),
+    Column("release_reason", Text),
+    Column("source", String, nullable=False),  # `decision`, `person` or `order`
+    Column("scope", String, nullable=False),  # `payout` (this one), `payouts`, `charges` (and payouts), `onboarding`
+    Column("amount", BigInteger),  # what is held, in minor units, where that is known
+    Column("currency", String),
+    Column("placed_by", String),
+    Column("internal_reason", Text),
+    Column("two_people", Integer, nullable=False),  # 1 where a release takes two people
+    Index("ix_holds_merchant", "merchant", "released_at"),
+    Index("ix_holds_account", "instance", "account", "released_at"),
+)
+
+# The desired state of one account at one instance, and how far the gateway is known to agree.
+restrictions = Table(
+    "restrictions",
+    metadata,
+    Column("instance", String, primary_key=True),
+    Column("account", String, primary_key=True),
+    Column("merchant", String, nullable=False, index=True),
+    Column("desired", String, nullable=False),
+    Column("generation", BigInteger, nullable=False),  # grows whenever a hold is placed or released
+    Column("attempt", BigInteger, nullable=False),  # grows when the gateway's stored answer must not be replayed
+    Column("state", String, nullable=False),
+    Column("applied", String, nullable=False),
+    Column("baseline", Text),
+    Column("settings", Text),
+    Column("expires_at", BigInteger),
+    Column("failures", Integer, nullable=False),
+    Column("last_error", Text),
+    Column("due_at", BigInteger, nullable=False, index=True),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("lease_owner", String),
+    Column("drift", Text),  # what somebody set by hand and nobody has decided about yet
+)
+
+# Deadlines of holds, cases, directives and notices: `next_at` is when something has to be done about one, and none once
+# it has stopped or run out.
+clocks = Table(
+    "clocks",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("subject_kind", String, nullable=False),
+    Column("subject_id", String, nullable=False),
+    Column("merchant", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("warn_at", BigInteger),
+    Column("due_at", BigInteger, nullable=False),
+    Column("next_at", BigInteger, index=True),
+    Column("state", String, nullable=False),  # `running`, `warned`, `due` or `stopped`
+    Column("ended_at", BigInteger),
+    Column("restricted", Integer, nullable=False),
+    Index("ix_clocks_subject", "subject_id", "kind"),
+)

@@ -1,0 +1,173 @@
+"""What is screened, and what is known before."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text, UniqueConstraint
+
+from paycordon.store.schema.base import Serial, metadata
+
+# One row a merchant; `seq` numbers its events, so that their order is total.
+merchants = Table(
+    "merchants",
+    metadata,
+    Column("merchant", String, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+)
+
+# Which merchant an account belongs to: the facilitator's word, or the account itself until there is one.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("instance", String, primary_key=True),
+    Column("account", String, primary_key=True),
+    Column("merchant", String, nullable=False, index=True),
+)
+
+# `position` is the number of the log entry that names the event: the one order in which the store took all events in.
+# `seen` is where the log ended when the event was judged: nothing behind it was known then.
+events = Table(
+    "events",
+    metadata,
+    Column("position", Serial, primary_key=True, autoincrement=False),
+    Column("seen", BigInteger, nullable=False),
+    Column("instance", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("type", String, nullable=False),
+    Column("merchant", String, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("account", String, nullable=False),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    UniqueConstraint("instance", "id"),
+    UniqueConstraint("merchant", "seq"),
+)
+
+# What aggregates read (`paycordon.aggregates.facts`), once for each key that an event belongs to: its merchant, payer,
+# destination and identifiers. The primary key keeps a window's rows side by side.
+facts = Table(
+    "facts",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("type", String, primary_key=True),
+    Column("occurred_at", BigInteger, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("merchant", String, nullable=False),
+    Column("account", String, nullable=False),
+    Column("amount", BigInteger),
+    Column("currency", String),
+    Column("payer", String),
+    Column("destination", String),
+    Column("method", String),
+    Column("status", String),
+    Column("reason", String),
+    Column("payer_country", String),
+    Column("country", String),
+    Column("mcc", Integer),
+    Column("payer_hour", Integer),
+    Column("payer_weekday", Integer),
+    sqlite_with_rowid=False,
+)
+
+# Sums of the facts of an hour since 1970, so that a long window of a large merchant is not read event by event.
+# Amounts are summed in halves of 32 bits, because sums of 64-bit integers overflow; `currency` is empty without one.
+hours = Table(
+    "hours",
+    metadata,
+    Column("merchant", String, primary_key=True),
+    Column("type", String, primary_key=True),
+    Column("hour", BigInteger, primary_key=True),
+    Column("account", String, primary_key=True),
+    Column("currency", String, primary_key=True),
+    Column("events", BigInteger, nullable=False),
+    Column("low", BigInteger, nullable=False),
+    Column("high", BigInteger, nullable=False),
+    Column("smallest", BigInteger),
+    Column("largest", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+# Which merchant was seen with which identifier, as keyed digests.
+sightings = Table(
+    "sightings",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("merchant", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    Index("ix_sightings_merchant", "merchant"),
+    sqlite_with_rowid=False,
+)
+
+indicators = Table(
+    "indicators",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("source", String, primary_key=True),
+    Column("reference", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("confidence", Integer, nullable=False),
+    Column("status", String, nullable=False),
+    Column("valid_from", BigInteger),
+    Column("valid_until", BigInteger),
+    Column("withdrawn_at", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("instance", String, nullable=False),
+    Column("event_id", String, nullable=False),
+    Column("merchant", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("decided_at", BigInteger, nullable=False, index=True),
+    Column("body", Text, nullable=False),
+    Column("event_type", String, nullable=False),
+    Column("shadow_outcome", String),  # what policies in shadow would have made of it, if they say anything
+    UniqueConstraint("instance", "event_id"),
+)
+
+# Which decisions an indicator or a policy led to, so that a correction reaches all of them.
+uses = Table(
+    "uses",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("decision_id", String, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+# How many events a binding screened, held and blocked in each minute since 1970.
+volumes = Table(
+    "volumes",
+    metadata,
+    Column("binding", String, primary_key=True),
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("screened", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    Column("blocked", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Verified messages that wait to be screened. The body goes when the work is done: the event keeps what is needed.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("instance", String, nullable=False),
+    Column("message_id", String, nullable=False),
+    Column("type", String, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("body", Text),
+    Column("state", String, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("last_error", Text),
+    Column("due_at", BigInteger, nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("lease_owner", String),
+    UniqueConstraint("instance", "message_id"),
+    Index("ix_deliveries_due", "state", "due_at"),
+)
