@@ -175,7 +175,7 @@ def _run(options: _Options, given: Mapping[str, list[str]]) -> int:
 def _reported(options: _Options, sides: Mapping[str, Selection], config: Config | None) -> Report:
     from paycordon.backtest import run as running
     from paycordon.backtest.compare import report
-    from paycordon.backtest.state import opened
+    from paycordon.backtest.state import opened, room_for
 
     settings = running.Settings(
         processes=options.jobs, memory=options.memory, with_standing=options.standing, strict=options.strict
@@ -183,13 +183,14 @@ def _reported(options: _Options, sides: Mapping[str, Selection], config: Config 
     with _history(options.history, config) as history, opened(options.state) as state, _progress() as progress:
         run = running.run(history, sides, state, _keys(config), settings, progress)
         try:
-            return report(
-                run,
-                within=options.within,
-                with_standing=options.standing,
-                sample=options.samples,
-                seed=options.seed,
-            )
+            with room_for(options.memory):
+                return report(
+                    run,
+                    within=options.within,
+                    with_standing=options.standing,
+                    sample=options.samples,
+                    seed=options.seed,
+                )
         finally:
             run.duck.close()
 
