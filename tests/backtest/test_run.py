@@ -208,7 +208,7 @@ def test_a_history_larger_than_the_memory_it_gets_is_judged_to_its_end(history: 
         for n in range(number):
             changed = template.replace("evt_0", f"evt_{n}").replace("m_0", f"m_{n % 5_000}").replace("po_0", f"po_{n}")
             file.write(changed + "\n")
-    memory, cap = 32, 400
+    memory, cap = 30, 400
     policy = history.policy()
     arguments = ["policy", "backtest", policy, "--history", path, "--memory", f"{memory}MB", "--jobs", "1", "--json"]
     done = subprocess.run(
