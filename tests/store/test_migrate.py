@@ -129,6 +129,12 @@ def first_schema(empty_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
+@pytest.fixture
+def unsalted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Record as the first version did, whose digests had no salts."""
+    monkeypatch.setattr("paycordon.store.ledger.new_salt", lambda randomness: None)
+
+
 def put_back(store: Store, old: Engine) -> None:
     """Copy what a store of today holds into a database of the first schema."""
     same = ("merchants", "accounts", "sightings", "cases", "case_events", "log")
@@ -163,7 +169,7 @@ def rows(store: Store, table: str) -> list[tuple[object, ...]]:
 
 
 def test_what_the_first_version_recorded_gets_positions_and_facts(
-    sqlite_store: Store, first_schema: Engine, empty_url: str, make_cordon: Callable[[Store], Cordon]
+    sqlite_store: Store, first_schema: Engine, empty_url: str, make_cordon: Callable[[Store], Cordon], unsalted: None
 ) -> None:
     cordon = make_cordon(sqlite_store)
     for event in history():
@@ -181,7 +187,7 @@ def test_what_the_first_version_recorded_gets_positions_and_facts(
 
 
 def test_events_that_no_entry_names_are_kept_and_still_named(
-    sqlite_store: Store, first_schema: Engine, empty_url: str, make_cordon: Callable[[Store], Cordon]
+    sqlite_store: Store, first_schema: Engine, empty_url: str, make_cordon: Callable[[Store], Cordon], unsalted: None
 ) -> None:
     cordon = make_cordon(sqlite_store)
     for event in history():

@@ -19,7 +19,7 @@ from paycordon.aggregates.facts import Facts, facts_of
 from paycordon.decisions import Decision
 from paycordon.events import Event
 from paycordon.record.factcheck import FactCheck
-from paycordon.record.log import digest_of
+from paycordon.record.log import SALT_LENGTH, digest_of, salted_digest
 from paycordon.record.problems import Problems
 from paycordon.store import schema
 from paycordon.store.schema import micros
@@ -98,7 +98,7 @@ class CrossCheck:
             row = found.get(key)
             if row is None:
                 self._add("missing", "event", key[1], f"is missing, entry {seq} names it", seq)
-            elif _digest(row.body) != content.get("event_digest"):
+            elif _salted(row) != content.get("event_digest"):
                 self._add("changed", "event", key[1], f"is not what entry {seq} recorded", seq)
             elif (facts := _facts(row, content, seq)) is None:
                 self._add("changed", "event", key[1], "its columns are not what its text says", seq)
@@ -118,7 +118,7 @@ class CrossCheck:
             row = found.get(key)
             if row is None:
                 self._add("missing", "decision", key, f"is missing, entry {seq} names it", seq)
-            elif _digest(row.body) != content.get("decision_digest"):
+            elif _salted(row) != content.get("decision_digest"):
                 self._add("changed", "decision", key, f"is not what entry {seq} recorded", seq)
             elif _of_decision(row) != tuple(content.get(n) for n in ("outcome", "merchant", "instance", "event")):
                 self._add("changed", "decision", key, "its columns are not what its text says", seq)
@@ -215,6 +215,13 @@ def _content(payload: object) -> Said | None:
 def _digest(stored: object) -> str:
     """Digest what a column of text holds; SQLite lets anybody store something else there, which equals nothing."""
     return digest_of(stored) if isinstance(stored, str) else ""
+
+
+def _salted(row: Any) -> str:
+    """Digest a record's text with its salt, as the log names it."""
+    # A salt of another length could hold a part of the text.
+    sound = row.salt is None or (isinstance(row.salt, str) and len(row.salt) == SALT_LENGTH)
+    return salted_digest(row.salt, row.body) if sound and isinstance(row.body, str) else ""
 
 
 def _texts(content: Said, *names: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection, text
@@ -18,6 +18,7 @@ from paycordon.store.prepared import Prepared
 from paycordon.store.schema import micros
 
 GENESIS = bytes(32)
+SALT_LENGTH = 32
 _LOCK = 0x6C6F67
 
 _head = Prepared(text("SELECT seq, hash FROM log ORDER BY seq DESC LIMIT 1"))
@@ -30,6 +31,20 @@ Payload = Mapping[str, str | int | list[str] | None]
 def digest_of(stored: str) -> str:
     """Return the SHA-256 of a record's stored text, in hexadecimal."""
     return hashlib.sha256(stored.encode()).hexdigest()
+
+
+def salted_digest(salt: str | None, stored: str) -> str:
+    """Return the SHA-256 of a record's salt and stored text, in hexadecimal.
+
+    What is left of an erased record is this digest. Without the salt, which is erased with the text, nobody can try out
+    what the text may have been. Records of the first versions have no salt.
+    """
+    return digest_of(f"{salt or ''}{stored}")
+
+
+def new_salt(randomness: Callable[[int], bytes]) -> str:
+    """Return the salt of a new record: 128 random bits in hexadecimal."""
+    return randomness(SALT_LENGTH // 2).hex()
 
 
 def entry_hash(previous: bytes, seq: int, at: int, kind: str, payload: str) -> bytes:

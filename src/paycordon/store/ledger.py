@@ -11,8 +11,8 @@ from paycordon.aggregates.facts import facts_of
 from paycordon.decisions import Decision, Outcome
 from paycordon.events import Event
 from paycordon.ids import Randomness
-from paycordon.record.log import append, digest_of
-from paycordon.store import cases, holds
+from paycordon.record.log import append, new_salt, salted_digest
+from paycordon.store import cases, holds, uses
 from paycordon.store.facts import add_facts, add_to_hours
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import micros
@@ -34,8 +34,8 @@ _link = Prepared(
 _event = Prepared(
     text(
         "INSERT INTO events (position, seen, instance, id, type, merchant, seq, account, occurred_at, recorded_at, "
-        "body) VALUES (:position, :seen, :instance, :id, :type, :merchant, :seq, :account, :occurred_at, "
-        ":recorded_at, :body) ON CONFLICT (instance, id) DO NOTHING"
+        "body, salt) VALUES (:position, :seen, :instance, :id, :type, :merchant, :seq, :account, :occurred_at, "
+        ":recorded_at, :body, :salt) ON CONFLICT (instance, id) DO NOTHING"
     )
 )
 _sighting = Prepared(
@@ -51,8 +51,8 @@ _sighting = Prepared(
 _decision = Prepared(
     text(
         "INSERT INTO decisions (id, instance, event_id, merchant, outcome, decided_at, body, event_type, "
-        "shadow_outcome) VALUES (:id, :instance, :event_id, :merchant, :outcome, :decided_at, :body, :event_type, "
-        ":shadow_outcome) "
+        "shadow_outcome, salt) VALUES (:id, :instance, :event_id, :merchant, :outcome, :decided_at, :body, "
+        ":event_type, :shadow_outcome, :salt) "
         "ON CONFLICT (instance, event_id) DO NOTHING"
     )
 )
@@ -87,7 +87,7 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
         # An account that appears while its merchant is held must be restricted as well, without a hold of its own.
         if entry.standing.stops:
             want_reconciled(connection, merchant, event.instance, event.account.id, now)
-    body = event.model_dump_json(exclude_none=True)
+    body, salt = event.model_dump_json(exclude_none=True), new_salt(randomness)
     facts = facts_of(event, merchant)
     add_to_hours(connection, facts)
     at = micros(event.occurred_at)
@@ -98,7 +98,7 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
     payload: dict[str, str | int | list[str] | None] = {
         "instance": event.instance,
         "event": event.id,
-        "event_digest": digest_of(body),
+        "event_digest": salted_digest(salt, body),
         "merchant": merchant,
         "seq": seq,
     }
@@ -118,6 +118,7 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
         "occurred_at": facts.occurred_at,
         "recorded_at": micros(now),
         "body": body,
+        "salt": salt,
     }
     if _event(connection, row).rowcount == 0:
         raise Superseded
@@ -134,7 +135,9 @@ def _link_account(connection: Connection, entry: Entry) -> None:
 def _decide(
     connection: Connection, decision: Decision, now: datetime, randomness: Randomness
 ) -> dict[str, str | int | list[str] | None]:
-    body = decision.model_dump_json()
+    if not uses.still_as_found(connection, decision):
+        raise Superseded
+    body, salt = decision.model_dump_json(), new_salt(randomness)
     row = {
         "id": decision.id,
         "instance": decision.instance,
@@ -145,9 +148,11 @@ def _decide(
         "body": body,
         "event_type": str(decision.event_type),
         "shadow_outcome": decision.shadow.outcome.value if decision.shadow else None,
+        "salt": salt,
     }
     if _decision(connection, row).rowcount == 0:
         raise Superseded
+    uses.write(connection, decision)
     placed = _place_holds(connection, decision, now, randomness)
     if decision.outcome is not Outcome.ALLOW:
         case = cases.open_for(connection, decision.merchant, now, randomness)
@@ -157,7 +162,7 @@ def _decide(
             cases.add_event(connection, case, now, "cap", decision_id=decision.id, note=note)
     return {
         "decision": decision.id,
-        "decision_digest": digest_of(body),
+        "decision_digest": salted_digest(salt, body),
         "outcome": decision.outcome.value,
         "holds": placed,
         **({"caps": [cap.binding for cap in decision.caps]} if decision.caps else {}),

@@ -13,6 +13,9 @@ from paycordon.store.schema.record import (
     policy_files,
     policy_sets,
     restricted_log,
+    withdrawal_items,
+    withdrawals,
+    withheld,
 )
 from paycordon.store.schema.review import (
     case_events,
@@ -71,4 +74,7 @@ __all__ = [
     "snoozes",
     "uses",
     "volumes",
+    "withdrawal_items",
+    "withdrawals",
+    "withheld",
 ]

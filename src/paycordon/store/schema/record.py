@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, String, Table, Text
 
 from paycordon.store.schema.base import Serial, metadata
 
@@ -47,6 +47,47 @@ erasures = Table(
     Column("erased_at", BigInteger, nullable=False),
     Column("erased_by", String, nullable=False),
     Column("basis", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What an authority's instruction obliges to keep although it was erased for everybody else.
+withheld = Table(
+    "withheld",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("merchant", String, nullable=False, index=True),
+    Column("salt", String),
+    Column("body", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+# Indicators and policy versions that were withdrawn or corrected, and the decisions that had used them.
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("kind", String, nullable=False),  # `indicator` or `policy`
+    Column("key", String, nullable=False),
+    Column("change", String, nullable=False),  # `withdrawn` or `corrected`
+    Column("detail", Text, nullable=False),  # JSON: what it was and what it is
+    Column("reason", Text, nullable=False),
+    Column("withdrawn_by", String, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger, index=True),
+    Index("ix_withdrawals_key", "kind", "key"),
+)
+
+withdrawal_items = Table(
+    "withdrawal_items",
+    metadata,
+    Column("withdrawal_id", String, primary_key=True),
+    Column("decision_id", String, primary_key=True),
+    Column("how", String, nullable=False),  # `direct`, `shared` (through a blocked merchant) or `late`
+    Column("verdict", String),
+    Column("holds", Text),  # JSON: the verdict on each hold
+    Column("settled_at", BigInteger),
+    Index("ix_withdrawal_items_open", "withdrawal_id", "settled_at", "decision_id"),
     sqlite_with_rowid=False,
 )
 

@@ -38,7 +38,8 @@ events = Table(
     Column("account", String, nullable=False),
     Column("occurred_at", BigInteger, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("body", Text, nullable=False),  # empty once it was erased
+    Column("salt", String),  # goes before the body into the log's digest, and is erased with it; none in old rows
     UniqueConstraint("instance", "id"),
     UniqueConstraint("merchant", "seq"),
 )
@@ -124,9 +125,10 @@ decisions = Table(
     Column("merchant", String, nullable=False),
     Column("outcome", String, nullable=False),
     Column("decided_at", BigInteger, nullable=False, index=True),
-    Column("body", Text, nullable=False),
+    Column("body", Text, nullable=False),  # empty once it was erased
     Column("event_type", String, nullable=False),
     Column("shadow_outcome", String),  # what policies in shadow would have made of it, if they say anything
+    Column("salt", String),  # as of events
     UniqueConstraint("instance", "event_id"),
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -20,6 +22,8 @@ def upgrade() -> None:
     _create_tables()
     _change_holds()
     _change_cases()
+    _create_withdrawals()
+    _fill_uses()
 
 
 def downgrade() -> None:
@@ -220,3 +224,78 @@ def _change_cases() -> None:
         for name in ("priority", "restricted"):
             table.alter_column(name, existing_type=sa.Integer(), nullable=False)
     op.create_index("ix_cases_state", "cases", ["state", "priority", "opened_at"])
+
+
+def _create_withdrawals() -> None:
+    for table in ("events", "decisions"):
+        op.add_column(table, sa.Column("salt", sa.String(), nullable=True))
+    op.create_table(
+        "withheld",
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("merchant", sa.String(), nullable=False),
+        sa.Column("salt", sa.String(), nullable=True),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "id", name=op.f("pk_withheld")),
+    )
+    op.create_index(op.f("ix_withheld_merchant"), "withheld", ["merchant"])
+    op.create_table(
+        "withdrawals",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("change", sa.String(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("withdrawn_by", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_withdrawals")),
+    )
+    op.create_index(op.f("ix_withdrawals_finished_at"), "withdrawals", ["finished_at"])
+    op.create_index("ix_withdrawals_key", "withdrawals", ["kind", "key"])
+    op.create_table(
+        "withdrawal_items",
+        sa.Column("withdrawal_id", sa.String(), nullable=False),
+        sa.Column("decision_id", sa.String(), nullable=False),
+        sa.Column("how", sa.String(), nullable=False),
+        sa.Column("verdict", sa.String(), nullable=True),
+        sa.Column("holds", sa.Text(), nullable=True),
+        sa.Column("settled_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("withdrawal_id", "decision_id", name=op.f("pk_withdrawal_items")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_withdrawal_items_open", "withdrawal_items", ["withdrawal_id", "settled_at", "decision_id"])
+
+
+def _fill_uses() -> None:
+    """Say of decisions made before what new ones say: which indicators and policies they rest on."""
+    connection = op.get_bind()
+    page = sa.text("SELECT id, body FROM decisions WHERE id > :last ORDER BY id LIMIT 1000")
+    insert = sa.text("INSERT INTO uses (kind, key, decision_id) VALUES (:kind, :key, :decision_id)")
+    last = ""
+    while rows := connection.execute(page, {"last": last}).all():
+        last = rows[-1][0]
+        uses = [{"kind": kind, "key": key, "decision_id": id_} for id_, body in rows for kind, key in _uses(body)]
+        if uses:
+            connection.execute(insert, uses)
+
+
+def _uses(body: str) -> set[tuple[str, str]]:
+    """As `paycordon.store.uses` has it when this revision was written; a body that cannot be read has none."""
+    try:
+        decision = json.loads(body)
+        digests = {ref["name"]: ref["digest"] for ref in decision["policies"]}
+        matched = {m["policy"] for m in decision["matches"] if m["outcome"] != "allow"}
+        found = {("policy", digests[name]) for name in matched if name in digests}
+        for finding in decision["findings"]:
+            said = finding["evidence"]
+            named = [said.get(name) for name in ("digest", "source", "reference")]
+            if all(isinstance(each, str) for each in named):
+                found.add(("indicator", json.dumps(named, ensure_ascii=False, separators=(",", ":"))))
+            elif finding["code"] == "identifier.shared_with_blocked" and isinstance(named[0], str):
+                found.add(("shared", named[0]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return set()
+    return found

@@ -1,0 +1,90 @@
+"""Which decisions rest on an indicator, on a policy version, or on another merchant's block.
+
+A decision *used* an indicator if one of its findings names it in its evidence (`digest`, `source` and `reference`),
+whatever the policies made of that. It used a policy version if one of its matches is a rule of that version, or of the
+version's `on_error` or typologies, with an outcome above `allow`. It used a *shared* identifier if it found that a
+blocked merchant was seen with it. All this stands in the decision itself; the table `uses` is an index of it, written
+in the decision's transaction, so that a correction finds every decision without reading them all.
+
+Policies that were in force and said nothing are no use: `store.withdrawals.judged_under` counts those decisions.
+"""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy import Connection, text
+
+from paycordon.decisions import Decision, Finding, Outcome
+from paycordon.store.prepared import Prepared
+from paycordon.store.schema import micros
+
+INDICATOR = "indicator"
+POLICY = "policy"
+SHARED = "shared"
+_COALITION_CHECK = "indicator_match"
+SHARED_WITH_BLOCKED = "identifier.shared_with_blocked"
+
+_insert = Prepared(text("INSERT INTO uses (kind, key, decision_id) VALUES (:kind, :key, :decision_id)"))
+_COUNTS = (
+    "SELECT confidence, status FROM indicators WHERE digest = :digest AND source = :source AND reference = :reference "
+    "AND withdrawn_at IS NULL AND (valid_from IS NULL OR valid_from <= :at) "
+    "AND (valid_until IS NULL OR valid_until > :at)"
+)
+_counts = {"sqlite": Prepared(text(_COUNTS)), "postgresql": Prepared(text(f"{_COUNTS} FOR SHARE"))}
+
+
+def indicator_key(digest: str, source: str, reference: str) -> str:
+    """Name an indicator as one text."""
+    return json.dumps([digest, source, reference], ensure_ascii=False, separators=(",", ":"))
+
+
+def named_in(finding: Finding) -> str | None:
+    """The key of the indicator that a finding names in its evidence, if it names one."""
+    said = finding.evidence
+    digest, source, reference = said.get("digest"), said.get("source"), said.get("reference")
+    if isinstance(digest, str) and isinstance(source, str) and isinstance(reference, str):
+        return indicator_key(digest, source, reference)
+    return None
+
+
+def of_decision(decision: Decision) -> list[tuple[str, str]]:
+    """All that a decision used, as kind and key, each once."""
+    found = {(POLICY, digest) for digest in policies_of(decision)}
+    for finding in decision.findings:
+        key, digest = named_in(finding), finding.evidence.get("digest")
+        if key is not None:
+            found.add((INDICATOR, key))
+        elif finding.code == SHARED_WITH_BLOCKED and isinstance(digest, str):
+            found.add((SHARED, digest))
+    return sorted(found)
+
+
+def policies_of(decision: Decision) -> set[str]:
+    """The digests of the policy versions whose rules matched with an outcome above `allow`."""
+    names = {match.policy for match in decision.matches if match.outcome is not Outcome.ALLOW}
+    return {ref.digest for ref in decision.policies if ref.name in names} if names else set()
+
+
+def write(connection: Connection, decision: Decision) -> None:
+    """Write down what a decision used; runs no statement for one that used nothing."""
+    rows = [{"kind": kind, "key": key, "decision_id": decision.id} for kind, key in of_decision(decision)]
+    _insert.many(connection, rows)
+
+
+def still_as_found(connection: Connection, decision: Decision) -> bool:
+    """Tell whether the indicators that a decision is about to rest on are still as its checks found them.
+
+    On PostgreSQL their rows stay locked until the transaction ends, so that a withdrawal either comes before, and is
+    seen here, or after, and finds the decision. SQLite has one writer at a time.
+    """
+    for finding in sorted(decision.findings, key=lambda each: named_in(each) or ""):
+        key = named_in(finding)
+        if key is None or finding.check != _COALITION_CHECK:
+            continue
+        digest, source, reference = json.loads(key)
+        where = {"digest": digest, "source": source, "reference": reference, "at": micros(decision.decided_at)}
+        row = _counts[connection.dialect.name](connection, where).first()
+        if row is None or row != (round(finding.confidence * 100), finding.evidence.get("status")):
+            return False
+    return True
