@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -49,3 +50,17 @@ class Person:
         """
         if not self.may(role):
             raise Forbidden(f"this takes the role `{role}`, which `{self.name}` does not have")
+
+    def is_(self, name: str) -> bool:
+        """Tell whether a name that was recorded is this person's, however it was spelt."""
+        return same_name(self.name, name)
+
+
+def same_name(one: str, other: str) -> bool:
+    """Tell whether two names are one, whatever their case, width, spaces and invisible characters."""
+    return _folded(one) == _folded(other)
+
+
+def _folded(name: str) -> str:
+    wide = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return "".join(c for c in wide if unicodedata.category(c) not in ("Cf", "Cc") and not c.isspace())
