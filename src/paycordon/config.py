@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
@@ -74,6 +75,22 @@ class PersonSection(_Section):
     token_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", repr=False)]
 
 
+class Unsupported(StrEnum):
+    """What is done with a hold that no rule asks for any more: a person looks at it, or it is released at once.
+
+    A hold whose release takes two people is never released without them.
+    """
+
+    CASE = "case"
+    RELEASE = "release"
+
+
+class WithdrawalSection(_Section):
+    """What follows when an indicator or a policy version is withdrawn and a hold has no other reason."""
+
+    unsupported: Unsupported = Unsupported.CASE
+
+
 class _Instance(_Section):
     """The part of a gateway instance that does not depend on its adapter."""
 
@@ -97,6 +114,7 @@ class Config(_Section):
         approvals: whose signatures changes of policies need.
         people: who may do what by hand; without any, whoever can read the configuration may do everything but what the
             role `restricted` is for.
+        withdrawal: what follows when what a hold rests on is withdrawn.
         required: names of plugins that must be installed.
         screening: limits of a screening.
         checks: settings by check id, not validated yet.
@@ -115,6 +133,7 @@ class Config(_Section):
     rates: Path | None = None
     approvals: Approvals = Approvals()
     people: dict[_Name, PersonSection] = {}
+    withdrawal: WithdrawalSection = WithdrawalSection()
     required: tuple[str, ...] = ()
     screening: Screening = Screening()
     checks: dict[_Name, dict[str, JsonValue]] = {}

@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from paycordon.config import Unsupported
 from paycordon.enforcement.reconcile import Reconciler
 from paycordon.errors import StoreUnavailable, type_and_place
 from paycordon.gateways import Gateway
 from paycordon.intake import DeliveryWorker
+from paycordon.review.withdrawal import Rejudging
 from paycordon.screening import Cordon, utc_now
 from paycordon.store import Store
 
@@ -39,12 +41,14 @@ class Pace:
         first_trouble, longest_trouble: after a failure of its own surroundings, such as an unreachable store; the wait
             doubles from the first to the longest.
         checkpoint: between two signed checkpoints of the log.
+        upkeep: between two looks for what is rarely there, such as withdrawals.
     """
 
     idle: timedelta = timedelta(seconds=1)
     first_trouble: timedelta = timedelta(seconds=1)
     longest_trouble: timedelta = timedelta(minutes=1)
     checkpoint: timedelta = timedelta(minutes=15)
+    upkeep: timedelta = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Worker:
         cordon: the engine; its store holds the work.
         gateways: the adapters by instance; each has threads of its own.
         checkpoint_key: the log's signing key in PEM; without one no checkpoints are made.
+        unsupported: what is done with holds whose reasons were withdrawn.
         owner: a name no other worker has; leases carry it.
         clock: says what time it is, UTC.
         sleep: how to wait, in seconds, between tries of one call to a gateway.
@@ -89,6 +94,7 @@ class Worker:
         gateways: Mapping[str, Gateway[Any]],
         *,
         checkpoint_key: str | None = None,
+        unsupported: Unsupported = Unsupported.CASE,
         owner: str | None = None,
         clock: Clock = utc_now,
         sleep: Callable[[float], None] = time.sleep,
@@ -103,6 +109,8 @@ class Worker:
             self._duties.append(Duty(f"deliveries of {instance}", deliveries.run_once))
             reconciler = Reconciler(store, gateway, owner=owner, clock=clock, sleep=sleep, metrics=metrics)
             self._duties.append(Duty(f"reconciliation of {instance}", reconciler.run_once))
+        rejudging = Rejudging(store, lambda: cordon.policies, unsupported=unsupported, clock=clock)
+        self._duties.append(Duty("withdrawals", rejudging.step, self._pace.upkeep))
         if checkpoint_key is not None:
             self._duties.append(Duty("checkpoints", _signing(store, checkpoint_key, clock), self._pace.checkpoint))
 

@@ -9,7 +9,7 @@ from paycordon.store import Store
 
 ADD = ("indicator", "add", "--kind", "email", "--source", "IWF", "--reference", "case-7", "--confidence", "90")
 ADD = (*ADD, "--status", "confirmed", "--value-file")
-NAMED = ("--source", "IWF", "--reference", "case-7")
+NAMED = ("--source", "IWF", "--reference", "case-7", "--by", "ada", "--reason", "taken back by the source")
 
 
 def everything_stored(deployment: Path) -> str:
@@ -51,9 +51,10 @@ def test_only_digests_are_stored_and_each_change_is_logged(cli, deployment: Path
     assert "shop.example" not in everything_stored(deployment)
     assert cli("indicator", "withdraw", *NAMED, "--kind", "email", "--value-file", "values.txt").code == 0
     entries = log_of(deployment)
-    assert [kind for kind, _ in entries] == ["indicator.added"] * 2 + ["indicator.withdrawn"] * 2
-    assert {str(payload["digest"]) for _, payload in entries} == {each["digest"] for each in added.json}
-    assert all((payload["source"], payload["reference"]) == ("IWF", "case-7") for _, payload in entries)
+    assert [kind for kind, _ in entries] == ["indicator.added"] * 2 + ["indicator.withdrawn", "withdrawal.begun"] * 2
+    of_indicators = [payload for kind, payload in entries if kind.startswith("indicator.")]
+    assert {str(payload["digest"]) for payload in of_indicators} == {each["digest"] for each in added.json}
+    assert all((payload["source"], payload["reference"]) == ("IWF", "case-7") for payload in of_indicators)
     assert cli("log", "verify").code == 0
 
 

@@ -322,9 +322,9 @@ def test_changed_release_is_named(written: Store, values: dict[str, object], sen
 def test_records_that_no_entry_names_are_named(written: Store) -> None:
     copies = [
         "INSERT INTO events SELECT 99, 98, instance, 'evt_x', type, merchant, 99, account, occurred_at, recorded_at, "
-        "body FROM events WHERE id = 'evt_1'",
+        "body, salt FROM events WHERE id = 'evt_1'",
         "INSERT INTO decisions SELECT 'dec_x', instance, 'evt_x', merchant, outcome, decided_at, body, event_type, "
-        "shadow_outcome FROM decisions WHERE event_id = 'evt_3'",
+        "shadow_outcome, salt FROM decisions WHERE event_id = 'evt_3'",
         "INSERT INTO holds (id, decision_id, merchant, instance, account, subject_kind, subject_id, outcome, rule, "
         "merchant_reason, created_at, source, scope, two_people) "
         "VALUES ('hold_x', 'dec_x', 'm_1', 'acme', 'a', 'payout', 'p', 'block', 'r', '', 0, 'decision', 'charges', 0)",

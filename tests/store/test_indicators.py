@@ -12,9 +12,10 @@ from sqlalchemy import text
 from paycordon.errors import NotFound
 from paycordon.record.log import digest_of
 from paycordon.store import Store
-from paycordon.store.indicators import Indicator, add, add_many, listed, withdraw
+from paycordon.store.indicators import Correction, Indicator, add, add_many, listed, withdraw
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+BECAUSE = Correction("ada", "the source took it back")
 ONE = Indicator("email", "k1:aa", "IWF", "case-7", 90, "confirmed", valid_until=NOW + timedelta(days=1))
 
 
@@ -42,14 +43,14 @@ def test_a_source_replaces_only_what_it_said_itself(store: Store) -> None:
 def test_what_is_withdrawn_is_kept_and_cannot_be_withdrawn_twice(store: Store) -> None:
     with store.write() as connection:
         add(connection, ONE, NOW)
-        withdraw(connection, ONE.digest, ONE.source, ONE.reference, NOW)
+        withdraw(connection, ONE.digest, ONE.source, ONE.reference, NOW, correction=BECAUSE)
 
     with store.write() as connection, pytest.raises(NotFound, match="`case-7` of `IWF`"):
-        withdraw(connection, ONE.digest, ONE.source, ONE.reference, NOW)
+        withdraw(connection, ONE.digest, ONE.source, ONE.reference, NOW, correction=BECAUSE)
     with store.read() as connection:
         assert list(listed(connection)) == []
         assert list(listed(connection, counting_only=False)) == [replace(ONE, withdrawn_at=NOW)]
-    assert [kind for kind, _ in logged(store)] == ["indicator.added", "indicator.withdrawn"]
+    assert [kind for kind, _ in logged(store)] == ["indicator.added", "indicator.withdrawn", "withdrawal.begun"]
 
 
 def test_a_feed_is_one_entry_in_the_log_that_proves_all_of_it(store: Store) -> None:

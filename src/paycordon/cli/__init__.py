@@ -45,6 +45,11 @@ COMMANDS = (
     ("indicator add", "paycordon.cli.indicator", "add"),
     ("indicator list", "paycordon.cli.indicator", "list_indicators"),
     ("indicator withdraw", "paycordon.cli.indicator", "withdraw"),
+    ("withdrawal list", "paycordon.cli.withdrawal", "list_withdrawals"),
+    ("withdrawal show", "paycordon.cli.withdrawal", "show"),
+    ("withdrawal policy", "paycordon.cli.withdrawal", "policy"),
+    ("withdrawal run", "paycordon.cli.withdrawal", "run"),
+    ("withdrawal release", "paycordon.cli.withdrawal", "release"),
     ("log verify", "paycordon.cli.log", "verify"),
     ("log checkpoint", "paycordon.cli.log", "checkpoint"),
     ("log public-key", "paycordon.cli.log", "public_key"),
@@ -56,6 +61,7 @@ GROUPS = {
     "hold": "See what is held or blocked, and release it.",
     "delivery": "See which deliveries are stuck, and let them be tried again.",
     "indicator": "Add, list and withdraw what the coalition knows.",
+    "withdrawal": "See what rested on a withdrawn indicator or policy, judge it again, release it.",
     "log": "Verify and sign the decision log.",
 }
 

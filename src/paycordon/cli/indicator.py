@@ -45,8 +45,7 @@ def add(
     from paycordon.cli.inputs import checked
     from paycordon.events import IdentifierKind
     from paycordon.screening import utc_now
-    from paycordon.store.indicators import Indicator
-    from paycordon.store.indicators import add as add_indicator
+    from paycordon.store.indicators import Indicator, add_each
 
     named = (source.strip(), reference.strip(), status.strip())
     checked("`--source`, `--reference` and `--status` must say something", all(named))
@@ -58,14 +57,15 @@ def add(
     store = open_store(config)
     try:
         with store.write() as connection:
-            for each in indicators:
-                add_indicator(connection, each, utc_now())
+            corrected = add_each(connection, indicators, utc_now())
     finally:
         store.close()
     if as_json:
         print_json([asdict(each) for each in indicators])
         return
     print_line(f"added {len(indicators)} of kind {kind} from {named[0]}")
+    for withdrawal in corrected:
+        print_line(f"decisions had used what it said before: paycordon withdrawal show {withdrawal.id}")
     if kind not in {str(each) for each in IdentifierKind}:
         print_note(f"note: `{kind}` is no kind that this version knows; it matches events of exactly that kind only")
 
@@ -102,35 +102,48 @@ def list_indicators(
 def withdraw(
     source: Source,
     reference: Reference,
+    by: Annotated[str, typer.Option(help="Who withdraws it; kept for good.")],
+    reason: Annotated[str, typer.Option(help="Why; kept for good.")],
     digest: Annotated[str | None, typer.Option(help="The digest, as `paycordon indicator list` shows it.")] = None,
     kind: Kind = None,
     value_file: ValueFile = None,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Let indicators match nothing from now on, named by digest, or by kind and values.
+    """Let indicators match nothing from now on, named by digest, or by kind and values; lists what used them.
 
-    Holds they led to stay until a person releases them.
+    Holds they led to are judged again by a worker, or at once by `paycordon withdrawal run`.
     """
     from paycordon.cli.inputs import checked
+    from paycordon.cli.withdrawal import by_whom
+    from paycordon.people import Role
     from paycordon.screening import utc_now
-    from paycordon.store.indicators import withdraw as withdraw_indicator
+    from paycordon.store.indicators import Correction, withdraw_each
+    from paycordon.store.withdrawals import count
 
+    loaded = read_config(config)
     digests: Sequence[str] = [digest] if digest else []
     if kind and value_file and not digest:
-        digests = _digests(read_config(config), kind, value_file)
+        digests = _digests(loaded, kind, value_file)
     checked("name the indicator by `--digest`, or by `--kind` and `--value-file`", bool(digests))
+    correction = Correction(by_whom(loaded, by, reason, Role.ANALYST), reason.strip())
+    named = (source.strip(), reference.strip())
     store = open_store(config)
     try:
         with store.write() as connection:
-            for each in digests:
-                withdraw_indicator(connection, each, source.strip(), reference.strip(), utc_now())
+            begun = withdraw_each(connection, digests, *named, utc_now(), correction=correction)
+            found = {each.id: count(connection, each.id) for each in begun}
     finally:
         store.close()
     if as_json:
-        print_json({"withdrawn": list(digests)})
+        withdrawals = [{"id": id_, "decisions": number} for id_, number in found.items()]
+        print_json({"withdrawn": list(digests), "withdrawals": withdrawals})
         return
-    print_line(f"withdrew {len(digests)}; `paycordon hold list` shows what they may have led to")
+    print_line(f"withdrew {len(digests)}")
+    for id_, number in found.items():
+        print_line(f"{number} decisions used it: paycordon withdrawal show {id_}")
+    if any(found.values()):
+        print_line("a worker judges their holds again; `paycordon withdrawal run` does so now")
 
 
 def _digests(config: Config, kind: str, path: Path) -> list[str]:

@@ -35,7 +35,8 @@ def work(
     cordon = Cordon.from_loaded(loaded, patience=DEFAULT_PATIENCE)
     try:
         gateways = open_gateways(loaded, cordon.plugins)
-        worker = Worker(cordon, gateways, checkpoint_key=loaded.log_signing_key)
+        unsupported = loaded.withdrawal.unsupported
+        worker = Worker(cordon, gateways, checkpoint_key=loaded.log_signing_key, unsupported=unsupported)
         with logging_to_stderr():
             if not once:
                 with stopped_by_signals() as stop:

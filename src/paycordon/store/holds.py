@@ -150,6 +150,12 @@ def get(connection: Connection, hold_id: str) -> Hold:
     return _hold(dict(row))
 
 
+def of_decisions(connection: Connection, decision_ids: Sequence[str]) -> Sequence[Hold]:
+    """Return all holds that these decisions placed, released or not."""
+    query = select(schema.holds).where(schema.holds.c.decision_id.in_(decision_ids)).order_by(schema.holds.c.id)
+    return [_hold(dict(row)) for row in connection.execute(query).mappings()]
+
+
 def listed(
     connection: Connection, *, merchant: str | None = None, active_only: bool = True, limit: int = 1_000
 ) -> Sequence[Hold]:

@@ -87,7 +87,7 @@ withdrawal_items = Table(
     Column("verdict", String),
     Column("holds", Text),  # JSON: the verdict on each hold
     Column("settled_at", BigInteger),
-    Index("ix_withdrawal_items_open", "withdrawal_id", "settled_at", "decision_id"),
+    Index("ix_withdrawal_items_open", "withdrawal_id", "settled_at", "how", "decision_id"),
     sqlite_with_rowid=False,
 )
 

@@ -266,7 +266,8 @@ def _create_withdrawals() -> None:
         sa.PrimaryKeyConstraint("withdrawal_id", "decision_id", name=op.f("pk_withdrawal_items")),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_withdrawal_items_open", "withdrawal_items", ["withdrawal_id", "settled_at", "decision_id"])
+    columns = ["withdrawal_id", "settled_at", "how", "decision_id"]
+    op.create_index("ix_withdrawal_items_open", "withdrawal_items", columns)
 
 
 def _fill_uses() -> None:
