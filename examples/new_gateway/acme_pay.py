@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
 import requests
@@ -30,6 +30,7 @@ from paycordon.gateways import (
     Restriction,
     Settings,
     Support,
+    check_fence,
 )
 from paycordon.hookspecs import hookimpl
 from paycordon.signatures import matches_any, require_fresh
@@ -128,6 +129,8 @@ class AcmePay(Gateway[AcmeSettings]):
             settings = self.read(subject).settings
             for name, value in _wanted(change).items():
                 if settings[name] != value:
+                    # A worker that was overtaken by another meanwhile must not write any more.
+                    check_fence(timedelta(seconds=self.settings.timeout))
                     # Acme answers a repeated key with its first answer, so each request of a change has its own.
                     self._call("POST", subject, {name: value}, f"{key}/{name}")
                     wrote = True

@@ -8,18 +8,62 @@ and `paycordon.testing.GatewayConformance` for the suite that every adapter pass
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from paycordon.decisions import Outcome
+from paycordon.errors import RetryLater
 from paycordon.events import Event, Mode, Subject
 
 Settings = Mapping[str, JsonValue]
+Fence = Callable[[timedelta], bool]
+"""Tells whether something that takes this long may still be begun."""
+
+_fence: ContextVar[Fence | None] = ContextVar("paycordon_fence", default=None)
+
+
+class FenceClosed(RetryLater):
+    """The worker's right to the account ends too soon: the request was not sent."""
+
+
+@contextmanager
+def fenced(fence: Fence) -> Iterator[None]:
+    """Let `check_fence` ask this fence, in this thread, until the block ends."""
+    token = _fence.set(fence)
+    try:
+        yield
+    finally:
+        _fence.reset(token)
+
+
+def check_fence(takes: timedelta = timedelta(0)) -> None:
+    """Go on only if the worker may still change the account. An adapter calls it right before each write leaves.
+
+    A worker owns an account under a lease. One that was stopped for longer (a suspended machine, a full disk) and
+    goes on afterwards would undo what another has done since. Between this check and the socket it can be stopped
+    still: such a late write is found because every round begins by reading the gateway, and because a worker that
+    finds its lease lost after a change has the account looked at again.
+
+    Call it in the thread that `apply` was called in, outside of what turns the SDK's exceptions into declared errors.
+    Without a worker, as in a test of an adapter by itself, it does nothing.
+
+    Args:
+        takes: how long the request may take until it is given up; it is not begun if that is longer than the lease.
+
+    Raises:
+        FenceClosed: the request must not leave. If an earlier one of the same change did, the adapter raises
+            `OutcomeUnknown` instead, as for any other `RetryLater`.
+    """
+    fence = _fence.get()
+    if fence is not None and not fence(takes):
+        raise FenceClosed("the lease of this worker does not last for another request")
 
 
 class Restriction(StrEnum):
@@ -200,7 +244,7 @@ class Gateway(ABC, Generic[_S]):
         """Make the gateway agree with the change and read it back.
 
         Idempotent: applying what is already so changes nothing. `key` is the idempotency key of this one change;
-        several requests of it derive theirs from it.
+        several requests of it derive theirs from it. `check_fence` is called right before each request that writes.
 
         Raises:
             RetryLater: nothing happened.

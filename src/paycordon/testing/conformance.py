@@ -10,13 +10,23 @@ import pytest
 from paycordon.events import Mode
 from paycordon.gateways import Gateway, GatewaySettings
 from paycordon.testing.authenticity import AuthenticityConformance
-from paycordon.testing.enforcement import EnforcementConformance, FailureConformance, SafetyConformance
+from paycordon.testing.enforcement import (
+    EnforcementConformance,
+    FailureConformance,
+    FenceConformance,
+    SafetyConformance,
+)
 from paycordon.testing.harness import GatewayHarness
 from paycordon.testing.meaning import MeaningConformance
 
 
 class GatewayConformance(
-    AuthenticityConformance, MeaningConformance, EnforcementConformance, FailureConformance, SafetyConformance
+    AuthenticityConformance,
+    MeaningConformance,
+    EnforcementConformance,
+    FenceConformance,
+    FailureConformance,
+    SafetyConformance,
 ):
     """What every gateway adapter has to hold to.
 

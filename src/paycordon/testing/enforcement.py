@@ -10,12 +10,12 @@ from itertools import pairwise
 
 import pytest
 
-from paycordon.errors import Refused
+from paycordon.errors import ActionError, OutcomeUnknown, Refused, RetryLater
 from paycordon.events import Subject
-from paycordon.gateways import Change, Grade, Restriction
+from paycordon.gateways import Change, Grade, Restriction, fenced
 from paycordon.testing.faults import Fault
 from paycordon.testing.harness import GatewayHarness
-from paycordon.testing.scene import Scene, each_failure, enforced, restored, through_json
+from paycordon.testing.scene import MAX_REQUESTS, Scene, each_failure, enforced, restored, through_json
 from paycordon.testing.secrecy import refuse_shown
 
 
@@ -142,6 +142,57 @@ class EnforcementConformance:
             one.apply(restriction)
             assert other.truth() == other.truth_before, f"`{restriction}` of one account changed another"
             assert other.read() == other.baseline, f"`{restriction}` of one account is read at another"
+
+
+class FenceConformance:
+    """A worker whose lease has passed writes nothing more."""
+
+    def test_behind_a_closed_fence_nothing_is_written(self, harness: GatewayHarness) -> None:
+        """`apply` asks `check_fence` before its first write, on the way up and on the way down."""
+        for restriction in enforced(harness):
+            scene = Scene(harness)
+            self._is_kept_out(scene, restriction, 0)
+            assert scene.truth() == scene.truth_before, f"`{restriction}`: written although the fence was closed"
+            scene.apply(restriction)
+            changes = scene.changes()
+            self._is_kept_out(scene, Restriction.NONE, 0)
+            assert scene.changes() == changes, f"`{restriction}`: released although the fence was closed"
+
+    def test_each_write_asks_the_fence(self, harness: GatewayHarness) -> None:
+        """A fence that closes between two writes of one change lets no more than the earlier ones through."""
+        for restriction in enforced(harness):
+            for writes in range(MAX_REQUESTS):
+                scene = Scene(harness)
+                if not self._is_kept_out(scene, restriction, writes):
+                    break
+                assert scene.changes() <= writes, f"`{restriction}`: a write left without asking the fence"
+            else:
+                pytest.fail(f"`{restriction}`: `apply` asked the fence {MAX_REQUESTS} times or more")
+
+    @staticmethod
+    def _is_kept_out(scene: Scene, to: Restriction, lets_through: int) -> bool:
+        """Apply behind a fence that closes after so many questions; tells whether it was asked once more."""
+        asked: list[object] = []
+
+        def fence(takes: object) -> bool:
+            asked.append(takes)
+            return len(asked) <= lets_through
+
+        before = scene.changes()
+        change = Change(to, through_json(scene.baseline.settings))
+        error: ActionError | None = None
+        with fenced(fence):
+            try:
+                scene.gateway.apply(scene.subject, change, scene.new_key())
+            except ActionError as caught:
+                error = caught
+        if len(asked) <= lets_through:
+            assert error is None, f"`{to}` behind an open fence: {error!r}"
+            assert lets_through, f"`{to}`: `apply` wrote without a call of `check_fence`"
+            return False
+        expected = OutcomeUnknown if scene.changes() != before else RetryLater
+        assert isinstance(error, expected | OutcomeUnknown), f"`{to}`: the closed fence ended in {error!r}"
+        return True
 
 
 class FailureConformance:

@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import stripe
@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from paycordon.cardnumbers import looks_like_card_number
 from paycordon.errors import OutcomeUnknown, PayloadInvalid, Refused, RetryLater
 from paycordon.events import Event, Subject
-from paycordon.gateways import Applied, Change, GatewayState, Restriction
+from paycordon.gateways import Applied, Change, GatewayState, Restriction, check_fence
 from paycordon_stripe.accounts import account_of, identifiers_of, merchant_of
 from paycordon_stripe.errors import is_replay, meaning_of, reading, says_replayed
 from paycordon_stripe.restrictions import AccountSettings, gateway_clock, settings_of
@@ -44,11 +44,18 @@ class _Write:
 
 
 class Acts:
-    """What workers do at Stripe. `client` must not retry by itself."""
+    """What workers do at Stripe.
 
-    def __init__(self, client: stripe.StripeClient, clock: Callable[[], datetime]) -> None:
+    Args:
+        client: must not retry by itself.
+        clock: says what time it is, UTC.
+        takes: for how long an answer to one request is waited for.
+    """
+
+    def __init__(self, client: stripe.StripeClient, clock: Callable[[], datetime], takes: timedelta) -> None:
         self._client = client
         self._clock = clock
+        self._takes = takes
 
     def read(self, subject: Subject) -> GatewayState:
         """Read what is restricted now; see `paycordon.gateways.Gateway.read`."""
@@ -159,7 +166,7 @@ class Acts:
             if not write.params:
                 continue
             try:
-                _write(write, key)
+                _write(write, key, self._takes)
                 sent = True
             except Refused as error:
                 refused = refused or error
@@ -172,8 +179,9 @@ class Acts:
         return sent
 
 
-def _write(write: _Write, key: str) -> None:
+def _write(write: _Write, key: str, takes: timedelta) -> None:
     for attempt in range(MAX_REPLAYS):
+        check_fence(takes)
         try:
             answer = write.send(write.params, request_key(key, write.step, write.params, attempt))
         except Exception as error:  # the SDK also raises what its parser stumbles over

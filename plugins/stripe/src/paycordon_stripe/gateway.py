@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 from urllib.parse import urlsplit
@@ -129,4 +129,5 @@ class StripeGateway(Gateway[StripeSettings]):
         from paycordon_stripe.acts import Acts
         from paycordon_stripe.client import connect
 
-        return Acts(connect(self.settings), self._clock)
+        takes = timedelta(seconds=self.settings.timeout_seconds)
+        return Acts(connect(self.settings), self._clock, takes)
