@@ -85,8 +85,8 @@ class RuleMatch(Record):
     """A rule that matched, or a pseudo-rule of the engine (`on_error`, `standing_hold`, `typology.…`), and its outcome.
 
     `binding` is the one under which the policy judged; none where policies are not bound. `limited` is the outcome the
-    rule states, where a cap of the binding has lowered it to `outcome`. `review_after_s` is how many seconds a hold may
-    wait for a person, as the policy says.
+    rule states, where a cap of the binding has lowered it to `outcome`, or a snooze, whose id `snoozed` then is.
+    `review_after_s` is how many seconds a hold may wait for a person, as the policy says.
     """
 
     policy: OpaqueId
@@ -96,6 +96,7 @@ class RuleMatch(Record):
     merchant_reason: Text = ""
     binding: OpaqueId | None = None
     limited: Outcome | None = None
+    snoozed: OpaqueId | None = None
     review_after_s: Annotated[int, Field(ge=0)] | None = None
 
 

@@ -49,7 +49,8 @@ proposals = Table(
     Column("reason", Text, nullable=False),
     Column("proposed_by", String, nullable=False),
     Column("proposed_at", BigInteger, nullable=False),
-    Column("state", String, nullable=False),  # `open`, `agreed`, `declined` or `lapsed`
+    Column("lapses_at", BigInteger, nullable=False),
+    Column("state", String, nullable=False),  # `open` (until it lapses), `agreed` or `declined`
     Column("decided_by", String),
     Column("decided_at", BigInteger),
     Column("decision_reason", Text),
@@ -67,6 +68,7 @@ snoozes = Table(
     Column("rule", String, nullable=False),
     Column("reason", Text, nullable=False),
     Column("placed_by", String, nullable=False),
+    Column("agreed_by", String),  # the second person, where it took two
     Column("placed_at", BigInteger, nullable=False),
     Column("until", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
