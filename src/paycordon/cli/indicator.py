@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from paycordon.cli.identity import ByOption, ReasonOption
 from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, open_store, read_config
 from paycordon.cli.output import print_json, print_line, print_note, print_table
 
@@ -102,8 +103,8 @@ def list_indicators(
 def withdraw(
     source: Source,
     reference: Reference,
-    by: Annotated[str, typer.Option(help="Who withdraws it; kept for good.")],
-    reason: Annotated[str, typer.Option(help="Why; kept for good.")],
+    by: ByOption,
+    reason: ReasonOption,
     digest: Annotated[str | None, typer.Option(help="The digest, as `paycordon indicator list` shows it.")] = None,
     kind: Kind = None,
     value_file: ValueFile = None,
@@ -114,8 +115,8 @@ def withdraw(
 
     Holds they led to are judged again by a worker, or at once by `paycordon withdrawal run`.
     """
+    from paycordon.cli.identity import acting, said
     from paycordon.cli.inputs import checked
-    from paycordon.cli.withdrawal import by_whom
     from paycordon.people import Role
     from paycordon.screening import utc_now
     from paycordon.store.indicators import Correction, withdraw_each
@@ -126,7 +127,9 @@ def withdraw(
     if kind and value_file and not digest:
         digests = _digests(loaded, kind, value_file)
     checked("name the indicator by `--digest`, or by `--kind` and `--value-file`", bool(digests))
-    correction = Correction(by_whom(loaded, by, reason, Role.ANALYST), reason.strip())
+    person, why = acting(loaded, by), said(reason)
+    person.require(Role.ANALYST)
+    correction = Correction(person.name, why)
     named = (source.strip(), reference.strip())
     store = open_store(config)
     try:

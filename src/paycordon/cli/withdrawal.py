@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from paycordon.cli.identity import ByOption, ReasonOption
 from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, open_store, read_config
 from paycordon.cli.output import console, plain, print_fields, print_json, print_line, print_table
 
 if TYPE_CHECKING:
-    from paycordon.config import Config
-    from paycordon.people import Role
     from paycordon.store.withdrawals import Item, Withdrawal
 
 _SHOWN = 50
@@ -28,26 +26,6 @@ _COLUMNS = (
     *("verdict", "holds"),
 )
 WithdrawalId = Annotated[str, typer.Argument(metavar="ID", help="The withdrawal, as `withdrawal list` names it.")]
-By = Annotated[str, typer.Option(help="Who does it; kept for good.")]
-Reason = Annotated[str, typer.Option(help="Why; kept for good.")]
-
-
-def by_whom(config: Config, by: str, reason: str, role: Role) -> str:
-    """Recognise who does something, see that they may, and that they say why; returns their name.
-
-    Raises:
-        PaycordonError: something is not said, or the reason holds what looks like a card number.
-        Forbidden: they are not recognised, or have not the role.
-    """
-    from paycordon.cardnumbers import looks_like_card_number
-    from paycordon.cli.inputs import checked
-    from paycordon.recognition import TOKEN_VARIABLE, recognised
-
-    checked("`--by` and `--reason` must say something", bool(by.strip() and reason.strip()))
-    checked("`--reason` looks like it holds a card number, which is never taken", not looks_like_card_number(reason))
-    person = recognised(config, by.strip(), os.environ.get(TOKEN_VARIABLE))
-    person.require(role)
-    return person.name
 
 
 def list_withdrawals(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
@@ -97,8 +75,8 @@ def show(
 
 
 def policy(
-    by: By,
-    reason: Reason,
+    by: ByOption,
+    reason: ReasonOption,
     name: Annotated[str | None, typer.Option(help="The policy's name; with `--version`.")] = None,
     version: Annotated[int | None, typer.Option(help="Which version of it was wrong.")] = None,
     digest: Annotated[str | None, typer.Option(help="Its digest instead, or how that begins.")] = None,
@@ -106,6 +84,7 @@ def policy(
     as_json: JsonOption = False,
 ) -> None:
     """Withdraw a policy version that was wrong and is not in force any more; lists every decision that used it."""
+    from paycordon.cli.identity import acting, said
     from paycordon.cli.inputs import checked
     from paycordon.people import Role
     from paycordon.review.withdrawal import policy_versions, withdraw_policy
@@ -114,8 +93,8 @@ def policy(
 
     named = (name is not None and version is not None) != (digest is not None)
     checked("name the policy by `--name` and `--version`, or by `--digest`", named)
-    loaded = read_config(config)
-    person = by_whom(loaded, by, reason, Role.APPROVER)
+    person, why = acting(read_config(config), by), said(reason)
+    person.require(Role.APPROVER)
     store = open_store(config)
     try:
         with store.read() as connection:
@@ -128,7 +107,7 @@ def policy(
         checked("no such policy version was ever in force; `paycordon policy history` lists the sets", bool(wanted))
         checked(f"several are meant, say which by `--digest`: {', '.join(wanted)}", len(wanted) == 1)
         with store.write() as connection:
-            begun = withdraw_policy(connection, wanted[0], by=person, reason=reason.strip(), now=utc_now())
+            begun = withdraw_policy(connection, wanted[0], by=person.name, reason=why, now=utc_now())
             used = count(connection, begun.id)
         with store.read() as connection:
             judged = judged_under(connection, wanted[0])
@@ -172,21 +151,23 @@ def run(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> N
 
 def release(
     withdrawal_id: WithdrawalId,
-    by: By,
-    reason: Reason,
+    by: ByOption,
+    reason: ReasonOption,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> int:
     """Release the holds that no rule asks for any more; names those whose release takes two people."""
+    from paycordon.cli.identity import acting, said
     from paycordon.cli.root import FINDINGS
     from paycordon.people import Role
     from paycordon.review.withdrawal import release_unsupported
     from paycordon.screening import utc_now
 
-    person = by_whom(read_config(config), by, reason, Role.ANALYST)
+    person, why = acting(read_config(config), by), said(reason)
+    person.require(Role.ANALYST)
     store = open_store(config)
     try:
-        released, for_two = release_unsupported(store, withdrawal_id, by=person, reason=reason.strip(), clock=utc_now)
+        released, for_two = release_unsupported(store, withdrawal_id, by=person.name, reason=why, clock=utc_now)
     finally:
         store.close()
     if as_json:

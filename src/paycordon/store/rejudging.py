@@ -19,7 +19,7 @@ from paycordon.store.holds import Hold, of_decisions
 from paycordon.store.indicators import Indicator
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import micros
-from paycordon.store.withdrawals import Withdrawal
+from paycordon.store.withdrawals import How, Withdrawal
 
 URGENT = 1
 """The priority of a case with a hold that may have no reason any more."""
@@ -55,7 +55,7 @@ class Known:
 
 _page = Prepared(
     text(
-        "SELECT d.id, d.merchant, d.outcome, e.body, d.body FROM withdrawal_items i "
+        "SELECT d.id, d.merchant, d.outcome, e.body, d.body, i.how FROM withdrawal_items i "
         "JOIN decisions d ON d.id = i.decision_id JOIN events e ON e.instance = d.instance AND e.id = d.event_id "
         "WHERE i.withdrawal_id = :id AND i.settled_at IS NULL ORDER BY i.how, i.decision_id LIMIT :page"
     )
@@ -99,14 +99,18 @@ def actor(withdrawal: Withdrawal) -> str:
 
 
 def page(connection: Connection, withdrawal_id: str, size: int) -> list[Recorded]:
-    """Read decisions that were not judged again yet, those first that others may rest on."""
-    rows = _page(connection, {"id": withdrawal_id, "page": size}).all()
+    """Read decisions that were not judged again yet, those first that others may rest on.
+
+    What rests on another merchant's block comes alone: it may rest on what was settled just before it.
+    """
+    found = _page(connection, {"id": withdrawal_id, "page": size}).all()
+    rows = [row for row in found if row[5] != How.SHARED] or found[:1]
     held: dict[str, list[Hold]] = {}
     for hold in of_decisions(connection, [row[0] for row in rows]):
         held.setdefault(hold.decision_id or "", []).append(hold)
     return [
         Recorded(id_, merchant, outcome, _event(event), _decision(decision), tuple(held.get(id_, ())))
-        for id_, merchant, outcome, event, decision in rows
+        for id_, merchant, outcome, event, decision, _ in rows
     ]
 
 
