@@ -46,7 +46,7 @@ def reading(config: Config, as_: str | None) -> Person | None:
     return None if as_ is None else acting(config, as_)
 
 
-def check_reason(reason: str, option: str = "--reason") -> str:
+def said(reason: str, option: str = "--reason") -> str:
     """Return free text that a person gave, ready to be kept.
 
     Raises:
