@@ -57,6 +57,30 @@ restrictions = Table(
     Column("drift", Text),  # what somebody set by hand and nobody has decided about yet
 )
 
+# How each gateway instance fares, shared by all workers: one of which too much fails is left alone for a while.
+gateway_health = Table(
+    "gateway_health",
+    metadata,
+    Column("instance", String, primary_key=True),
+    Column("failed", Text, nullable=False),  # the accounts that failed in a row, as JSON
+    Column("rests", Integer, nullable=False),  # how often in a row it was left alone; 0 while it is worked with
+    Column("rests_until", BigInteger, nullable=False),
+    Column("probe_until", BigInteger, nullable=False),  # until then one worker tries whether it answers again
+    Column("next_at", BigInteger, nullable=False),  # when the next account would be in time under the rate limit
+    Column("changed_at", BigInteger, nullable=False),
+)
+
+# Merchants that were held when an account of theirs was linked to another one: their holds reach it until released.
+former_accounts = Table(
+    "former_accounts",
+    metadata,
+    Column("instance", String, primary_key=True),
+    Column("account", String, primary_key=True),
+    Column("merchant", String, primary_key=True),
+    Column("left_at", BigInteger, nullable=False),
+    Index("ix_former_accounts_merchant", "merchant"),
+)
+
 # Deadlines of holds, cases, directives and notices: `next_at` is when something has to be done about one, and none once
 # it has stopped or run out.
 clocks = Table(

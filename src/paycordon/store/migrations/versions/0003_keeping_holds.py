@@ -53,6 +53,28 @@ def _create_tables() -> None:
     op.create_index("ix_clocks_subject", "clocks", ["subject_id", "kind"])
 
     op.create_table(
+        "gateway_health",
+        sa.Column("instance", sa.String(), nullable=False),
+        sa.Column("failed", sa.Text(), nullable=False),
+        sa.Column("rests", sa.Integer(), nullable=False),
+        sa.Column("rests_until", sa.BigInteger(), nullable=False),
+        sa.Column("probe_until", sa.BigInteger(), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("instance", name=op.f("pk_gateway_health")),
+    )
+
+    op.create_table(
+        "former_accounts",
+        sa.Column("instance", sa.String(), nullable=False),
+        sa.Column("account", sa.String(), nullable=False),
+        sa.Column("merchant", sa.String(), nullable=False),
+        sa.Column("left_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("instance", "account", "merchant", name=op.f("pk_former_accounts")),
+    )
+    op.create_index("ix_former_accounts_merchant", "former_accounts", ["merchant"])
+
+    op.create_table(
         "covert",
         sa.Column("decision_id", sa.String(), nullable=False),
         sa.Column("directive_id", sa.String(), nullable=False),
