@@ -78,7 +78,7 @@ def write(store: Store, decisions: list[Decision]) -> None:
         for decision in decisions:
             event = make_event("payout.requested", id=decision.event_id)
             record(
-                connection, Entry(event, origin(connection, event), decision, Outcome.ALLOW), NOW, lambda n: bytes(n)
+                connection, Entry(event, origin(connection, event), decision, Outcome.ALLOW), NOW, secrets.token_bytes
             )
 
 
@@ -110,7 +110,7 @@ def empty(sqlite_store: Store):
     return clear
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(decided)
 def test_a_withdrawal_lists_every_decision_that_a_full_scan_finds_and_no_other(empty, drawn) -> None:
     store = empty()
