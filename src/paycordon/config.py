@@ -91,6 +91,48 @@ class WithdrawalSection(_Section):
     unsupported: Unsupported = Unsupported.CASE
 
 
+class Drift(StrEnum):
+    """What is done when somebody has changed a restricted account at its gateway by hand.
+
+    `reapply` puts the restriction back. `case` leaves the gateway as it is until a person has decided.
+    """
+
+    REAPPLY = "reapply"
+    CASE = "case"
+
+
+class InstanceEnforcement(_Section):
+    """Enforcement at one gateway instance, where it is another than in general."""
+
+    drift: Drift | None = None
+    accounts_per_s: Annotated[float | None, Field(gt=0, le=1_000)] = None
+
+
+class EnforcementSection(_Section):
+    """How gateways are made to agree with the holds.
+
+    Attributes:
+        drift: what is done about changes that somebody makes at the gateway by hand.
+        accounts_per_s: how many accounts of an instance all workers together begin with in a second. An adapter makes
+            two requests for an account that agrees, and up to seven for one that has to be changed.
+        instances: what is otherwise at single instances.
+    """
+
+    drift: Drift = Drift.REAPPLY
+    accounts_per_s: Annotated[float, Field(gt=0, le=1_000)] = 10.0
+    instances: dict[_Name, InstanceEnforcement] = {}
+
+    def drift_at(self, instance: str) -> Drift:
+        """What is done about drift at one instance."""
+        own = self.instances.get(instance)
+        return (own and own.drift) or self.drift
+
+    def accounts_per_s_at(self, instance: str) -> float:
+        """The rate limit of one instance."""
+        own = self.instances.get(instance)
+        return (own and own.accounts_per_s) or self.accounts_per_s
+
+
 class _Instance(_Section):
     """The part of a gateway instance that does not depend on its adapter."""
 
@@ -114,6 +156,7 @@ class Config(_Section):
         approvals: whose signatures changes of policies need.
         people: who may do what by hand; without any, whoever can read the configuration may do everything but what the
             role `restricted` is for.
+        enforcement: how gateways are made to agree with the holds.
         withdrawal: what follows when what a hold rests on is withdrawn.
         required: names of plugins that must be installed.
         screening: limits of a screening.
@@ -133,6 +176,7 @@ class Config(_Section):
     rates: Path | None = None
     approvals: Approvals = Approvals()
     people: dict[_Name, PersonSection] = {}
+    enforcement: EnforcementSection = EnforcementSection()
     withdrawal: WithdrawalSection = WithdrawalSection()
     required: tuple[str, ...] = ()
     screening: Screening = Screening()
@@ -208,6 +252,10 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     )
     for name in config.gateways:
         config.validated(_Instance, "gateways", name)
+    for name in config.enforcement.instances:
+        if name not in config.gateways:
+            message = f"`enforcement` names the instance `{name}`, which is not among `gateways`"
+            raise ConfigError(message, position=config.position("enforcement", "instances", name))
     _check_signing_key(config)
     return config
 

@@ -50,6 +50,12 @@ class Metrics:
             ("instance", "state"),
             registry=self.registry,
         )
+        self._rests = Gauge(
+            "paycordon_gateway_rests",
+            "1 while a gateway instance is left alone because too many accounts failed in a row",
+            ("instance",),
+            registry=self.registry,
+        )
         self._policy = Gauge(
             "paycordon_policy_info",
             "The policy set in force in this process: 1 under its digest",
@@ -67,6 +73,16 @@ class Metrics:
             ("binding",),
             registry=self.registry,
         )
+        self._clocks = Counter(
+            "paycordon_clocks",
+            "Deadlines by kind, and what was said about them",
+            ("kind", "said"),
+            registry=self.registry,
+        )
+
+    def clock(self, kind: str, what: str) -> None:
+        """Count what was said about a deadline: `clock.warned`, `clock.due` or `clock.reminded`."""
+        self._clocks.labels(kind, what.removeprefix("clock.")).inc()
 
     def capped(self, binding: str) -> None:
         """Count a decision that a cap of one of the configured bindings has limited."""
@@ -99,3 +115,7 @@ class Metrics:
     def reconciled(self, instance: str, state: str) -> None:
         """Count one reconciliation of a restriction by the state it ended in."""
         self._restrictions.labels(instance, state).inc()
+
+    def gateway_rests(self, instance: str, *, resting: bool) -> None:
+        """Say whether workers leave an instance alone for a while."""
+        self._rests.labels(instance).set(resting)
