@@ -8,7 +8,7 @@ from datetime import datetime
 
 from paycordon.decisions import Outcome
 
-__all__ = ["Context", "IndicatorHit", "KnownIdentifier", "SharedIdentifier"]
+__all__ = ["Context", "IndicatorHit", "KnownIdentifier", "SharedIdentifier", "Snooze"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,15 @@ class SharedIdentifier:
 
 
 @dataclass(frozen=True, slots=True)
+class Snooze:
+    """A rule, as `policy/rule`, that a person has silenced for the event's merchant; `by_two` if two people have."""
+
+    id: str
+    rule: str
+    by_two: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """A snapshot of what the store knows of an event's merchant, before the event itself.
 
@@ -58,6 +67,7 @@ class Context:
         aggregates: the values of the aggregates that the check itself declared, by their names; `number` reads those
             that always have one.
         standing: the most severe outcome of holds already in force on this merchant.
+        snoozes: rules that people have silenced for this merchant; no check needs them.
     """
 
     now: datetime
@@ -67,6 +77,7 @@ class Context:
     shared: tuple[SharedIdentifier, ...] = ()
     aggregates: Mapping[str, int | float | None] = field(default_factory=dict)
     standing: Outcome = Outcome.ALLOW
+    snoozes: tuple[Snooze, ...] = ()
 
     def number(self, name: str) -> int:
         """Return the value of an aggregate of the kinds `count`, `sum` and `distinct`, which always have one.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from paycordon.aggregates import Aggregate
 from paycordon.context import Context
@@ -16,7 +17,9 @@ from paycordon.events import Event, Stage
 from paycordon.isolation import CheckCall
 from paycordon.plugins import Plugins
 from paycordon.policy import PolicySet, evaluate
+from paycordon.policy.guarded import guarded_rules
 from paycordon.policy.limiter import Usage, capped_bindings, limited
+from paycordon.policy.snoozing import silenced
 
 SCREENED_STAGES = frozenset({Stage.MERCHANT, Stage.PAYOUT, Stage.DISPUTE})
 _MAX_PLANS = 1_000
@@ -57,6 +60,11 @@ class Judge:
         self._plugins = plugins
         self._plans: dict[str, Plan] = {}
 
+    @cached_property
+    def guarded(self) -> frozenset[str]:
+        """The rules that only two people silence."""
+        return guarded_rules(self.policies)
+
     def plan(self, event: Event) -> Plan:
         """Say what screening an event takes."""
         plan = self._plans.get(event.type)
@@ -88,7 +96,7 @@ class Judge:
         numbers: Mapping[str, int | float | None],
         usage_of: UsageOf,
     ) -> Evaluation:
-        """Let the policies judge, and their caps limit that.
+        """Let the policies judge; what people have silenced counts as `allow`, and caps limit the rest.
 
         Args:
             event: what is judged.
@@ -104,6 +112,8 @@ class Judge:
         judged = evaluate(
             self.policies, event, findings, own, check_errors=errors, standing=standing, merchant=known.merchant
         )
+        if known.snoozes:
+            judged = silenced(self.policies, judged, known.snoozes, self.guarded)
         capped = self.capped(judged.bindings, standing)
         if not capped or not judged.outcome.stops:
             return judged

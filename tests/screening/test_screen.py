@@ -198,7 +198,9 @@ def test_while_a_merchant_is_held_further_activity_is_held_without_a_second_hold
     assert rows(store, schema.holds) == 1
     assert cordon.in_force(second) is Outcome.HOLD
     with store.write() as connection:
-        holds.release(connection, holds.listed(connection)[0].id, by="ana", reason="documents seen", now=NOW)
+        holds.release(
+            connection, holds.listed(connection)[0].id, by="ana", agreed_by="ben", reason="documents seen", now=NOW
+        )
     assert cordon.in_force(first) is Outcome.ALLOW
     assert cordon.in_force(second) is Outcome.ALLOW
     assert cordon.screen(payout("e-3")).outcome is Outcome.ALLOW

@@ -57,7 +57,7 @@ def limited(policies: PolicySet, evaluation: Evaluation, usage: Mapping[str, Usa
     if not reached:
         return evaluation
     matches = [_lowered(policies, match, reached) for match in evaluation.matches]
-    lowered = {(match.binding, match.limited) for match in matches if match.limited}
+    lowered = {(match.binding, match.limited) for match in matches if match.limited and not match.snoozed}
     return evaluation.model_copy(
         update={
             "outcome": Outcome.most_severe(*(match.outcome for match in matches)),

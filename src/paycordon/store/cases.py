@@ -3,20 +3,70 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, RowMapping, func, select, text
 
 from paycordon.decisions import Outcome
+from paycordon.errors import Conflict, NotFound
 from paycordon.ids import Randomness, new_id
 from paycordon.store import schema
 from paycordon.store.prepared import Prepared
-from paycordon.store.schema import from_micros, micros
+from paycordon.store.schema import micros
 
 ORDINARY = 2
 """The priority of a case that nothing makes more urgent; 0 is the most urgent."""
 
 URGENT, PRESSING = 0, 1
+
+
+class State(StrEnum):
+    """Where a case stands: to be looked at, waiting for somebody else's answer, raised to others, or done."""
+
+    OPEN = "open"
+    WAITING = "waiting"
+    ESCALATED = "escalated"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case as it is stored; times are UTC.
+
+    Attributes:
+        priority: 0 is the most urgent.
+        assignee: who works on it.
+        resolution: `uphold` or `release`, once it is closed.
+        due_at: the first deadline that runs for it, if there is one.
+    """
+
+    id: str
+    merchant: str
+    state: State
+    priority: int
+    assignee: str | None
+    opened_at: datetime
+    due_at: datetime | None
+    closed_at: datetime | None
+    closed_by: str | None
+    resolution: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseEvent:
+    """What happened in a case: `decision_id` is there when a decision caused it, `actor` when a person did."""
+
+    at: datetime
+    kind: str
+    decision_id: str | None
+    actor: str | None
+    note: str | None
+    detail: str | None
+
 
 _open = Prepared(
     text("SELECT id FROM cases WHERE merchant = :merchant AND closed_at IS NULL AND restricted = 0 ORDER BY id")
@@ -39,8 +89,8 @@ _urgent = Prepared(
 )
 _event = Prepared(
     text(
-        "INSERT INTO case_events (case_id, at, kind, decision_id, actor, note) "
-        "VALUES (:case_id, :at, :kind, :decision_id, :actor, :note)"
+        "INSERT INTO case_events (case_id, at, kind, decision_id, actor, note, detail) "
+        "VALUES (:case_id, :at, :kind, :decision_id, :actor, :note, :detail)"
     )
 )
 
@@ -80,10 +130,11 @@ def add_event(
     decision_id: str | None = None,
     actor: str | None = None,
     note: str | None = None,
+    detail: str | None = None,
 ) -> None:
-    """Add a line to a case's history."""
-    row = {"case_id": case, "at": micros(at), "kind": kind, "decision_id": decision_id, "actor": actor, "note": note}
-    _event(connection, row)
+    """Add a line to a case's history; `detail` is JSON, where a note is not enough."""
+    about = {"decision_id": decision_id, "actor": actor, "note": note, "detail": detail}
+    _event(connection, {"case_id": case, "at": micros(at), "kind": kind, **about})
 
 
 def note(connection: Connection, merchant: str, at: datetime, kind: str, text: str) -> None:
@@ -100,3 +151,83 @@ def put_before_person(connection: Connection, merchant: str, at: datetime, kind:
 def make_urgent(connection: Connection, merchant: str) -> None:
     """Put the merchant's open cases before all others."""
     _urgent(connection, {"merchant": merchant})
+
+
+def get(connection: Connection, case_id: str) -> Case:
+    """Return one case.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    row = connection.execute(_selected().where(schema.cases.c.id == case_id)).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"there is no case `{case_id}`")
+    return _case(row)
+
+
+def queue(
+    connection: Connection,
+    *,
+    states: Sequence[State] = (State.OPEN, State.ESCALATED, State.WAITING),
+    merchant: str | None = None,
+    assignee: str | None = None,
+    limit: int = 1_000,
+) -> Sequence[Case]:
+    """Return cases, what is to be done first at the front: by priority, then by deadline, then by age.
+
+    Cases that wait for somebody else's answer come after all others.
+    """
+    table = schema.cases
+    query = _selected().where(table.c.state.in_([state.value for state in states]))
+    if merchant is not None:
+        query = query.where(table.c.merchant == merchant)
+    if assignee is not None:
+        query = query.where(table.c.assignee == assignee)
+    due = _due()
+    order = (table.c.state == State.WAITING.value, table.c.priority, due.is_(None), due, table.c.opened_at, table.c.id)
+    return [_case(row) for row in connection.execute(query.order_by(*order).limit(limit)).mappings()]
+
+
+def timeline(connection: Connection, case_id: str, *, limit: int = 10_000) -> Sequence[CaseEvent]:
+    """Return what happened in a case, in order."""
+    table = schema.case_events
+    columns = (table.c.at, table.c.kind, table.c.decision_id, table.c.actor, table.c.note, table.c.detail)
+    query = select(*columns).where(table.c.case_id == case_id).order_by(table.c.at, table.c.id).limit(limit)
+    return [CaseEvent(from_micros(at), *rest) for at, *rest in connection.execute(query)]
+
+
+def change(connection: Connection, case: Case, **values: str | int | None) -> None:
+    """Change a case, provided that it still stands where it stood when it was read.
+
+    Raises:
+        Conflict: somebody else was faster.
+    """
+    table = schema.cases
+    same = (table.c.id == case.id, table.c.state == case.state.value, table.c.restricted == 0)
+    if connection.execute(table.update().where(*same).values(**values)).rowcount != 1:
+        raise Conflict(f"the case `{case.id}` has changed meanwhile; look at it again")
+
+
+def _due() -> Any:
+    clocks = schema.clocks
+    running = (clocks.c.subject_id == schema.cases.c.id, clocks.c.ended_at.is_(None), clocks.c.restricted == 0)
+    return select(func.min(clocks.c.due_at)).where(*running).scalar_subquery()
+
+
+def _selected() -> Any:
+    return select(schema.cases, _due().label("due")).where(schema.cases.c.restricted == 0)
+
+
+def _case(row: RowMapping) -> Case:
+    values = {name: row[name] for name in Case.__slots__ if name != "due_at"} | {"due_at": row["due"]}
+    for name in ("opened_at", "closed_at", "due_at"):
+        values[name] = None if values[name] is None else from_micros(values[name])
+    return Case(**{**values, "state": State(row["state"])})
+
+
+def escalate(connection: Connection, merchant: str, priority: int) -> None:
+    """Put the merchant's open case in front of others: at least as urgent as `priority`, 0 being the most urgent."""
+    table = schema.cases
+    raised = case_when((table.c.priority < priority, table.c.priority), else_=priority)
+    open_ones = (table.c.merchant == merchant, table.c.closed_at.is_(None), table.c.restricted == 0)
+    connection.execute(table.update().where(*open_ones).values(state="escalated", priority=raised))

@@ -10,17 +10,16 @@ from enum import StrEnum
 from sqlalchemy import Connection, select, text
 
 from paycordon.decisions import Decision, Outcome, RuleMatch
-from paycordon.errors import Conflict, NotFound
+from paycordon.errors import ApprovalRequired, Conflict, NotFound
 from paycordon.ids import Randomness, new_id
-from paycordon.record.log import append, digest_of
-from paycordon.store import cases, schema
+from paycordon.people import same_name
+from paycordon.policy.guarded import COALITION_CODES
+from paycordon.record.log import Payload, append, digest_of
+from paycordon.store import cases, clocks, schema
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_micros, micros
 from paycordon.store.snapshot import standing_of
 from paycordon.store.wanted import want_reconciled
-
-COALITION_CODES = frozenset({"indicator.match"})
-"""What a check finds out from the coalition's knowledge: a hold that rests on it is released by two people."""
 
 
 class Source(StrEnum):
@@ -110,6 +109,11 @@ _insert = Prepared(
 )
 
 
+def rests_on_coalition(decision: Decision) -> bool:
+    """Tell whether the coalition's knowledge is among what was found: releasing its holds takes two people."""
+    return any(finding.code in COALITION_CODES for finding in decision.findings)
+
+
 def of_match(decision: Decision, match: RuleMatch) -> NewHold:
     """Say which hold a decision's rule asks for."""
     return NewHold(
@@ -124,7 +128,7 @@ def of_match(decision: Decision, match: RuleMatch) -> NewHold:
         merchant_reason=match.merchant_reason,
         source=Source.DECISION,
         decision_id=decision.id,
-        two_people=any(finding.code in COALITION_CODES for finding in decision.findings),
+        two_people=rests_on_coalition(decision),
     )
 
 
@@ -136,6 +140,37 @@ def place(connection: Connection, hold: NewHold, now: datetime, randomness: Rand
     _insert(connection, {**values, **enums, "two_people": int(hold.two_people), "id": id_, "created_at": micros(now)})
     want_reconciled(connection, hold.merchant, hold.instance, hold.account, now)
     return id_
+
+
+def place_by_hand(connection: Connection, wanted: NewHold, now: datetime, randomness: Randomness) -> Hold:
+    """Place a hold that no decision asks for, put it before people, and log what it says and who placed it.
+
+    `placed_by` and `internal_reason` must be there: who wants it and why.
+    """
+    if wanted.placed_by is None or wanted.internal_reason is None:
+        raise ValueError("a hold by hand needs `placed_by` and `internal_reason`")
+    hold = place(connection, wanted, now, randomness)
+    urgency = cases.priority_of(wanted.outcome, on_coalition=False)
+    case = cases.open_for(connection, wanted.merchant, now, randomness, priority=urgency)
+    cases.add_event(connection, case, now, "hold", actor=wanted.placed_by, note=f"{hold}: {wanted.internal_reason}")
+    placed = get(connection, hold)
+    append(connection, now, "hold.placed", said_of(placed))
+    return placed
+
+
+def said_of(hold: Hold) -> Payload:
+    """Return what the log says of a hold that no decision asked for."""
+    fields = ("merchant", "instance", "account", "subject_kind", "subject_id", "outcome", "scope", "rule", "source")
+    return {
+        "placed": hold.id,
+        **{name: str(getattr(hold, name)) for name in fields},
+        "merchant_reason": hold.merchant_reason,
+        "amount": hold.amount,
+        "currency": hold.currency,
+        "by": hold.placed_by,
+        "reason_digest": digest_of(hold.internal_reason or ""),
+        "two_people": int(hold.two_people),
+    }
 
 
 def get(connection: Connection, hold_id: str) -> Hold:
@@ -168,16 +203,29 @@ def listed(
     return [_hold(dict(row)) for row in connection.execute(query).mappings()]
 
 
-def release(connection: Connection, hold_id: str, *, by: str, reason: str, now: datetime) -> Hold:
+def release(
+    connection: Connection, hold_id: str, *, by: str, reason: str, now: datetime, agreed_by: str | None = None
+) -> Hold:
     """Release a hold: the workers then make the gateways agree with what still holds.
 
     The merchant's case is closed when no hold is left on it.
 
+    Args:
+        connection: a transaction for writing.
+        hold_id: the hold.
+        by: who releases it.
+        reason: why.
+        now: the time, UTC.
+        agreed_by: the second person, where a release takes two.
+
     Raises:
         NotFound: there is no such hold.
         Conflict: it was released before.
+        ApprovalRequired: it takes a second, different person, who has not agreed.
     """
     hold = get(connection, hold_id)
+    if hold.active and hold.two_people and (agreed_by is None or same_name(by, agreed_by)):
+        raise ApprovalRequired(f"the release of `{hold_id}` takes two people; a second, different one must agree")
     table = schema.holds
     changed = connection.execute(
         table.update()
@@ -186,9 +234,12 @@ def release(connection: Connection, hold_id: str, *, by: str, reason: str, now: 
     )
     if changed.rowcount != 1:
         raise Conflict(f"the hold `{hold_id}` was released before")
+    clocks.stop(connection, hold_id, now)
     want_reconciled(connection, hold.merchant, hold.instance, hold.account, now)
     _note_release(connection, hold, by, reason, now)
-    append(connection, now, "hold.released", {"hold": hold_id, "by": by, "reason_digest": digest_of(reason)})
+    second = {} if agreed_by is None else {"agreed_by": agreed_by}
+    entry: Payload = {"hold": hold_id, "by": by, "reason_digest": digest_of(reason), **second}
+    append(connection, now, "hold.released", entry)
     return get(connection, hold_id)
 
 
@@ -205,6 +256,7 @@ def _note_release(connection: Connection, hold: Hold, by: str, reason: str, now:
         if not still_held:
             closed = {"closed_at": micros(now), "closed_by": by, "resolution": "release", "state": "closed"}
             connection.execute(table.update().where(table.c.id == case).values(closed))
+            clocks.stop(connection, case, now)
 
 
 def _hold(row: dict[str, object]) -> Hold:
@@ -212,5 +264,6 @@ def _hold(row: dict[str, object]) -> Hold:
         value = row[name]
         row[name] = from_micros(value) if isinstance(value, int) else None
     row["outcome"], row["source"] = Outcome(str(row["outcome"])), Source(str(row["source"]))
+    del row["clocked"]
     row["scope"], row["two_people"] = Scope(str(row["scope"])), bool(row["two_people"])
     return Hold(**row)  # type: ignore[arg-type]  # the columns of the table are the fields of the class

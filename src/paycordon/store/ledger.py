@@ -155,7 +155,8 @@ def _decide(
     uses.write(connection, decision)
     placed = _place_holds(connection, decision, now, randomness)
     if decision.outcome is not Outcome.ALLOW:
-        case = cases.open_for(connection, decision.merchant, now, randomness)
+        urgency = cases.priority_of(decision.outcome, on_coalition=holds.rests_on_coalition(decision))
+        case = cases.open_for(connection, decision.merchant, now, randomness, priority=urgency)
         cases.add_event(connection, case, now, "decision", decision_id=decision.id)
         for cap in decision.caps:
             note = f"binding `{cap.binding}` has reached its cap, so that `{cap.outcome}` became `review`"

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from sqlalchemy import Connection, text
 
-from paycordon.context import Context, IndicatorHit, KnownIdentifier, SharedIdentifier
+from paycordon.context import Context, IndicatorHit, KnownIdentifier, SharedIdentifier, Snooze
 from paycordon.decisions import Outcome
 from paycordon.events import Event, IdentifierKind
 from paycordon.store.prepared import Prepared
@@ -46,6 +46,16 @@ _standing = Prepared(
     text(
         "SELECT DISTINCT outcome FROM holds WHERE released_at IS NULL AND merchant = :merchant "
         "UNION SELECT outcome FROM holds WHERE released_at IS NULL AND instance = :instance AND account = :account"
+    )
+)
+# Also rules that people have silenced: one statement, because every screening waits for each of them.
+_in_force = Prepared(
+    text(
+        "SELECT DISTINCT outcome, NULL, NULL, NULL FROM holds WHERE released_at IS NULL AND merchant = :merchant "
+        "UNION ALL SELECT DISTINCT outcome, NULL, NULL, NULL FROM holds "
+        "WHERE released_at IS NULL AND instance = :instance AND account = :account "
+        "UNION ALL SELECT 'allow', id, rule, agreed_by FROM snoozes "
+        "WHERE merchant = :merchant AND ended_at IS NULL AND until > :now"
     )
 )
 
@@ -103,13 +113,16 @@ def context(connection: Connection, event: Event, merchant: str, now: datetime) 
     digests = [i.digest for i in event.identifiers if i.digest]
     shared = [i.digest for i in event.identifiers if i.digest and i.kind in SHARED_KINDS]
     known = _known(connection, {"merchant": merchant})
+    where = {"merchant": merchant, "instance": event.instance, "account": event.account.id, "now": micros(now)}
+    in_force = _in_force(connection, where).all()
     return Context(
         now=now,
         merchant=merchant,
         indicators=_indicators(connection, digests, now),
         shared=_shared(connection, shared, merchant),
         known=tuple(KnownIdentifier(k, d, from_micros(first), from_micros(last)) for k, d, first, last in known),
-        standing=standing_of(connection, merchant, event.instance, event.account.id),
+        standing=Outcome.most_severe(*(Outcome(row[0]) for row in in_force)),
+        snoozes=tuple(Snooze(id_, rule, agreed is not None) for _, id_, rule, agreed in in_force if id_ is not None),
     )
 
 
