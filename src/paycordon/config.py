@@ -4,136 +4,48 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, StrictStr, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PrivateAttr,
+    StrictStr,
+    WithJsonSchema,
+)
 
-from paycordon.decisions import Outcome
 from paycordon.documents import Document, Problem, error_from, read_document, validate
 from paycordon.errors import ConfigError, Position
 from paycordon.events import Mode
-from paycordon.people import Role
 from paycordon.policy.load import PolicyFiles
 from paycordon.secretrefs import Secrets, is_reference, plain_secrets
+from paycordon.sections import MIN_KEY_BYTES as MIN_KEY_BYTES
+from paycordon.sections import (
+    Approvals,
+    Clocks,
+    EnforcementSection,
+    IdentifierKeys,
+    Name,
+    PersonSection,
+    Screening,
+    Section,
+    WithdrawalSection,
+)
 
 BINDINGS_FILE = "bindings.yaml"
 RATES_FILE = "rates.csv"
-MIN_KEY_BYTES = 32
 MIN_TOKEN_LENGTH = 24
 _M = TypeVar("_M", bound=BaseModel)
-_Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 _Secret = Annotated[StrictStr, Field(repr=False)]
 _PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 _WITH_REFERENCES = ("store", "identifier_keys", "log_signing_key", "api_token", "approvals", "checks", "gateways")
 _RELATIVE_SQLITE = re.compile(r"^(sqlite(?:\+\w+)?:///)(?![/:])(.+)$")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class IdentifierKeys(_Section):
-    """HMAC keys of identifier digests, by name; `current` names the one new digests are made with."""
-
-    current: str
-    keys: Annotated[dict[str, StrictStr], Field(min_length=1, repr=False)]
-
-    @model_validator(mode="after")
-    def _usable(self) -> Self:
-        if self.current not in self.keys:
-            raise ValueError(f"`current` names the key `{self.current}`, which is not among `keys`")
-        short = [name for name, key in self.keys.items() if len(key.encode()) < MIN_KEY_BYTES]
-        if short:
-            raise ValueError(f"the key `{short[0]}` is shorter than {MIN_KEY_BYTES} bytes")
-        return self
-
-
-class Screening(_Section):
-    """How long a screening may take, in milliseconds, and what is answered when it cannot be done at all."""
-
-    budget_ms: Annotated[int, Field(ge=1, le=60_000)] = 200
-    check_deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = 50
-    when_unavailable: Outcome = Outcome.HOLD
-
-
-class Approvals(_Section):
-    """Who may sign policies, as Ed25519 public keys in PEM by name, and whether unsigned changes are refused."""
-
-    required: bool = False
-    signers: dict[_Name, StrictStr] = {}
-
-
-class PersonSection(_Section):
-    """What a person may do, and how they prove who they are: `token_sha256` is the digest of a random token.
-
-    The token itself is never in the configuration: `paycordon person token` makes one.
-    """
-
-    roles: Annotated[tuple[Role, ...], Field(min_length=1)]
-    token_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", repr=False)]
-
-
-class Unsupported(StrEnum):
-    """What is done with a hold that no rule asks for any more: a person looks at it, or it is released at once.
-
-    A hold whose release takes two people is never released without them.
-    """
-
-    CASE = "case"
-    RELEASE = "release"
-
-
-class WithdrawalSection(_Section):
-    """What follows when an indicator or a policy version is withdrawn and a hold has no other reason."""
-
-    unsupported: Unsupported = Unsupported.CASE
-
-
-class Drift(StrEnum):
-    """What is done when somebody has changed a restricted account at its gateway by hand.
-
-    `reapply` puts the restriction back. `case` leaves the gateway as it is until a person has decided.
-    """
-
-    REAPPLY = "reapply"
-    CASE = "case"
-
-
-class InstanceEnforcement(_Section):
-    """Enforcement at one gateway instance, where it is another than in general."""
-
-    drift: Drift | None = None
-    accounts_per_s: Annotated[float | None, Field(gt=0, le=1_000)] = None
-
-
-class EnforcementSection(_Section):
-    """How gateways are made to agree with the holds.
-
-    Attributes:
-        drift: what is done about changes that somebody makes at the gateway by hand.
-        accounts_per_s: how many accounts of an instance all workers together begin with in a second. An adapter makes
-            two requests for an account that agrees, and up to seven for one that has to be changed.
-        instances: what is otherwise at single instances.
-    """
-
-    drift: Drift = Drift.REAPPLY
-    accounts_per_s: Annotated[float, Field(gt=0, le=1_000)] = 10.0
-    instances: dict[_Name, InstanceEnforcement] = {}
-
-    def drift_at(self, instance: str) -> Drift:
-        """What is done about drift at one instance."""
-        own = self.instances.get(instance)
-        return (own and own.drift) or self.drift
-
-    def accounts_per_s_at(self, instance: str) -> float:
-        """The rate limit of one instance."""
-        own = self.instances.get(instance)
-        return (own and own.accounts_per_s) or self.accounts_per_s
-
-
-class _Instance(_Section):
+class _Instance(Section):
     """The part of a gateway instance that does not depend on its adapter."""
 
     model_config = ConfigDict(extra="allow")
@@ -142,7 +54,7 @@ class _Instance(_Section):
     mode: Mode
 
 
-class Config(_Section):
+class Config(Section):
     """A whole configuration with its references resolved.
 
     Attributes:
@@ -154,6 +66,7 @@ class Config(_Section):
         bindings: where policies apply and how hard; by default `bindings.yaml` in a directory of `policies`.
         rates: exchange rates by day; by default `rates.csv` in a directory of `policies`.
         approvals: whose signatures changes of policies need.
+        clocks: deadlines of holds and cases.
         people: who may do what by hand; without any, whoever can read the configuration may do everything but what the
             role `restricted` is for.
         enforcement: how gateways are made to agree with the holds.
@@ -175,13 +88,14 @@ class Config(_Section):
     bindings: Path | None = None
     rates: Path | None = None
     approvals: Approvals = Approvals()
-    people: dict[_Name, PersonSection] = {}
+    clocks: Clocks = Clocks()
+    people: dict[Name, PersonSection] = {}
     enforcement: EnforcementSection = EnforcementSection()
     withdrawal: WithdrawalSection = WithdrawalSection()
     required: tuple[str, ...] = ()
     screening: Screening = Screening()
-    checks: dict[_Name, dict[str, JsonValue]] = {}
-    gateways: Annotated[dict[_Name, dict[str, JsonValue]], Field(repr=False)] = {}
+    checks: dict[Name, dict[str, JsonValue]] = {}
+    gateways: Annotated[dict[Name, dict[str, JsonValue]], Field(repr=False)] = {}
 
     _document: Document = PrivateAttr()
     _base: Path = PrivateAttr()

@@ -10,13 +10,14 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select, text
+from sqlalchemy import case as case_when
 
 from paycordon.decisions import Outcome
 from paycordon.errors import Conflict, NotFound
 from paycordon.ids import Randomness, new_id
 from paycordon.store import schema
 from paycordon.store.prepared import Prepared
-from paycordon.store.schema import micros
+from paycordon.store.schema import from_micros, micros
 
 ORDINARY = 2
 """The priority of a case that nothing makes more urgent; 0 is the most urgent."""

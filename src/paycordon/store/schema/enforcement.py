@@ -30,6 +30,7 @@ holds = Table(
     Column("placed_by", String),
     Column("internal_reason", Text),
     Column("two_people", Integer, nullable=False),  # 1 where a release takes two people
+    Column("clocked", Integer, nullable=False, server_default="0", index=True),  # 1 once its clocks were started
     Index("ix_holds_merchant", "merchant", "released_at"),
     Index("ix_holds_account", "instance", "account", "released_at"),
 )

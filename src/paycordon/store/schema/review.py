@@ -19,6 +19,7 @@ cases = Table(
     Column("closed_by", String),
     Column("resolution", String),
     Column("restricted", Integer, nullable=False),  # 1 where only the role `restricted` sees it
+    Column("clocked", Integer, nullable=False, server_default="0", index=True),  # 1 once its clocks were started
     Index("ix_cases_state", "state", "priority", "opened_at"),
 )
 

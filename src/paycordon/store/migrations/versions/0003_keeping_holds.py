@@ -230,6 +230,8 @@ def _change_holds() -> None:
         for name in ("source", "scope"):
             table.alter_column(name, existing_type=sa.String(), nullable=False)
         table.alter_column("two_people", existing_type=sa.Integer(), nullable=False)
+    op.add_column("holds", sa.Column("clocked", sa.Integer(), server_default="0", nullable=False))
+    op.create_index(op.f("ix_holds_clocked"), "holds", ["clocked"])
     op.add_column("restrictions", sa.Column("drift", sa.Text(), nullable=True))
 
 
@@ -247,6 +249,8 @@ def _change_cases() -> None:
         table.alter_column("state", existing_type=sa.String(), nullable=False)
         for name in ("priority", "restricted"):
             table.alter_column(name, existing_type=sa.Integer(), nullable=False)
+    op.add_column("cases", sa.Column("clocked", sa.Integer(), server_default="0", nullable=False))
+    op.create_index(op.f("ix_cases_clocked"), "cases", ["clocked"])
     op.create_index("ix_cases_state", "cases", ["state", "priority", "opened_at"])
 
 

@@ -1,0 +1,226 @@
+"""The sections of `paycordon.yaml`: what each may say, with defaults that are safe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictStr,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from paycordon.decisions import Outcome
+from paycordon.legalclocks import CATALOGUE, LegalClock, StartsWith
+from paycordon.people import Role
+from paycordon.spans import Span, check_calendar, check_zone, parse_span
+
+MIN_KEY_BYTES = 32
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+_SLA = (timedelta(hours=4), timedelta(hours=24), timedelta(days=3), timedelta(days=14))
+SpanField = Annotated[
+    Span,
+    BeforeValidator(lambda value: parse_span(value) if isinstance(value, str) else value),
+    WithJsonSchema({"type": "string", "examples": ["24h", "90d", "5 business days"]}),
+]
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys are refused, and a wrong value is not repeated in an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class IdentifierKeys(Section):
+    """HMAC keys of identifier digests, by name; `current` names the one new digests are made with."""
+
+    current: str
+    keys: Annotated[dict[str, StrictStr], Field(min_length=1, repr=False)]
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if self.current not in self.keys:
+            raise ValueError(f"`current` names the key `{self.current}`, which is not among `keys`")
+        short = [name for name, key in self.keys.items() if len(key.encode()) < MIN_KEY_BYTES]
+        if short:
+            raise ValueError(f"the key `{short[0]}` is shorter than {MIN_KEY_BYTES} bytes")
+        return self
+
+
+class Screening(Section):
+    """How long a screening may take, in milliseconds, and what is answered when it cannot be done at all."""
+
+    budget_ms: Annotated[int, Field(ge=1, le=60_000)] = 200
+    check_deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = 50
+    when_unavailable: Outcome = Outcome.HOLD
+
+
+class Approvals(Section):
+    """Who may sign policies, as Ed25519 public keys in PEM by name, and whether unsigned changes are refused."""
+
+    required: bool = False
+    signers: dict[Name, StrictStr] = {}
+
+
+class LegalSection(Section):
+    """A legal deadline: one of the catalogue by its id, with what is given here instead, or one of your own.
+
+    `on` says what starts it: `hold`, `block` or `case`; `after` how long it is: `30d`, or `5 business days` of
+    `calendar`, a country such as `GB`, in the time zone `zone`; `source` where it comes from.
+    """
+
+    on: StartsWith | None = None
+    after: StrictStr | None = None
+    calendar: StrictStr | None = None
+    zone: StrictStr | None = None
+    source: StrictStr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LegalDeadline:
+    """A legal clock that was chosen, with its span read."""
+
+    on: StartsWith
+    after: Span
+    calendar: str
+    zone: str
+    source: str
+
+
+class Clocks(Section):
+    """Deadlines of holds and cases. A deadline never releases anything: it warns, then escalates, then reminds.
+
+    Attributes:
+        hold_review: by when a person looks at a hold, where its policy says nothing.
+        hold_maximum: by when a hold has to be decided about for good.
+        warn_percent: which part of a deadline is left when people are warned.
+        remind: how often they are reminded of one that has passed.
+        sla: by when a case of each priority, from 0 to 3, is to be closed.
+        legal: deadlines of laws and card networks; none runs that is not named here.
+    """
+
+    hold_review: SpanField = Span(timedelta(hours=24))
+    hold_maximum: SpanField = Span(timedelta(days=90))
+    warn_percent: Annotated[int, Field(ge=1, le=90)] = 25
+    remind: SpanField = Span(timedelta(days=7))
+    sla: dict[Annotated[int, Field(ge=0, le=3)], SpanField] = {}
+    legal: dict[Name, LegalSection] = {}
+
+    @field_validator("remind")
+    @classmethod
+    def _is_time(cls, value: Span) -> Span:
+        if value.business_days:
+            raise ValueError("`remind` is a time such as `7d`")
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        for _, legal in self.legal_clocks():
+            check_calendar(legal.calendar)
+            check_zone(legal.zone)
+        return self
+
+    def sla_of(self, priority: int) -> Span:
+        """By when a case of this priority is to be closed."""
+        return self.sla.get(priority) or Span(_SLA[min(priority, len(_SLA) - 1)])
+
+    def legal_clocks(self) -> Sequence[tuple[str, LegalDeadline]]:
+        """The legal deadlines that were chosen, by their ids.
+
+        Raises:
+            ValueError: one is not in the catalogue and does not say enough by itself.
+        """
+        return [(id_, _legal(id_, written)) for id_, written in self.legal.items()]
+
+
+def _legal(id_: str, written: LegalSection) -> LegalDeadline:
+    known = CATALOGUE.get(id_)
+    if known is None:
+        if written.on is None or written.after is None or written.source is None:
+            raise ValueError(f"there is no legal clock `{id_}` in the catalogue: say `on`, `after` and `source`")
+        known = LegalClock(written.on, written.after, written.source)
+    return LegalDeadline(
+        written.on or known.on,
+        parse_span(written.after or known.after),
+        written.calendar or known.calendar,
+        written.zone or known.zone,
+        written.source or known.source,
+    )
+
+
+class PersonSection(Section):
+    """What a person may do, and how they prove who they are: `token_sha256` is the digest of a random token.
+
+    The token itself is never in the configuration: `paycordon person token` makes one.
+    """
+
+    roles: Annotated[tuple[Role, ...], Field(min_length=1)]
+    token_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", repr=False)]
+
+
+class Unsupported(StrEnum):
+    """What is done with a hold that no rule asks for any more: a person looks at it, or it is released at once.
+
+    A hold whose release takes two people is never released without them.
+    """
+
+    CASE = "case"
+    RELEASE = "release"
+
+
+class WithdrawalSection(Section):
+    """What follows when an indicator or a policy version is withdrawn and a hold has no other reason."""
+
+    unsupported: Unsupported = Unsupported.CASE
+
+
+class Drift(StrEnum):
+    """What is done when somebody has changed a restricted account at its gateway by hand.
+
+    `reapply` puts the restriction back. `case` leaves the gateway as it is until a person has decided.
+    """
+
+    REAPPLY = "reapply"
+    CASE = "case"
+
+
+class InstanceEnforcement(Section):
+    """Enforcement at one gateway instance, where it is another than in general."""
+
+    drift: Drift | None = None
+    accounts_per_s: Annotated[float | None, Field(gt=0, le=1_000)] = None
+
+
+class EnforcementSection(Section):
+    """How gateways are made to agree with the holds.
+
+    Attributes:
+        drift: what is done about changes that somebody makes at the gateway by hand.
+        accounts_per_s: how many accounts of an instance all workers together begin with in a second. An adapter makes
+            two requests for an account that agrees, and up to seven for one that has to be changed.
+        instances: what is otherwise at single instances.
+    """
+
+    drift: Drift = Drift.REAPPLY
+    accounts_per_s: Annotated[float, Field(gt=0, le=1_000)] = 10.0
+    instances: dict[Name, InstanceEnforcement] = {}
+
+    def drift_at(self, instance: str) -> Drift:
+        """What is done about drift at one instance."""
+        own = self.instances.get(instance)
+        return (own and own.drift) or self.drift
+
+    def accounts_per_s_at(self, instance: str) -> float:
+        """The rate limit of one instance."""
+        own = self.instances.get(instance)
+        return (own and own.accounts_per_s) or self.accounts_per_s
