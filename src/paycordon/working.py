@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from paycordon.config import Unsupported
+from paycordon.enforcement.clocks import Clockwork
 from paycordon.enforcement.reconcile import Reconciler
 from paycordon.errors import StoreUnavailable, type_and_place
 from paycordon.gateways import Gateway
 from paycordon.intake import DeliveryWorker
 from paycordon.review.withdrawal import Rejudging
 from paycordon.screening import Cordon, utc_now
+from paycordon.sections import Clocks, Unsupported
 from paycordon.store import Store
 
 Clock = Callable[[], datetime]
@@ -78,6 +79,7 @@ class Worker:
         cordon: the engine; its store holds the work.
         gateways: the adapters by instance; each has threads of its own.
         checkpoint_key: the log's signing key in PEM; without one no checkpoints are made.
+        deadlines: how long holds and cases may wait.
         unsupported: what is done with holds whose reasons were withdrawn.
         owner: a name no other worker has; leases carry it.
         clock: says what time it is, UTC.
@@ -94,6 +96,7 @@ class Worker:
         gateways: Mapping[str, Gateway[Any]],
         *,
         checkpoint_key: str | None = None,
+        deadlines: Clocks | None = None,
         unsupported: Unsupported = Unsupported.CASE,
         owner: str | None = None,
         clock: Clock = utc_now,
@@ -109,6 +112,8 @@ class Worker:
             self._duties.append(Duty(f"deliveries of {instance}", deliveries.run_once))
             reconciler = Reconciler(store, gateway, owner=owner, clock=clock, sleep=sleep, metrics=metrics)
             self._duties.append(Duty(f"reconciliation of {instance}", reconciler.run_once))
+        clockwork = Clockwork(store, deadlines or Clocks(), clock, metrics)
+        self._duties.append(Duty("clocks", clockwork.run_once))
         rejudging = Rejudging(store, lambda: cordon.policies, unsupported=unsupported, clock=clock)
         self._duties.append(Duty("withdrawals", rejudging.step, self._pace.upkeep))
         if checkpoint_key is not None:

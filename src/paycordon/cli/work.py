@@ -36,7 +36,13 @@ def work(
     try:
         gateways = open_gateways(loaded, cordon.plugins)
         unsupported = loaded.withdrawal.unsupported
-        worker = Worker(cordon, gateways, checkpoint_key=loaded.log_signing_key, unsupported=unsupported)
+        worker = Worker(
+            cordon,
+            gateways,
+            checkpoint_key=loaded.log_signing_key,
+            deadlines=loaded.clocks,
+            unsupported=unsupported,
+        )
         with logging_to_stderr():
             if not once:
                 with stopped_by_signals() as stop:

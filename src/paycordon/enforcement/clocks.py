@@ -58,12 +58,6 @@ class Timetable:
                 due_at = deadline(begins, legal.after, legal.calendar, legal.zone)
                 yield self._until("case", case.id, case.merchant, id_, legal.source, begins, due_at)
 
-    def of_gateway(self, instance: str, account: str, merchant: str, now: datetime, ends_at: datetime) -> NewClock:
-        """Say until when a gateway itself keeps an account restricted."""
-        return self._until(
-            "restriction", f"{instance}/{account}", merchant, "gateway", f"gateway: {instance}", now, ends_at
-        )
-
     def _clock(self, hold: Hold, kind: str, source: str, begins: datetime, span: Span) -> NewClock:
         return self._until("hold", hold.id, hold.merchant, kind, source, begins, deadline(begins, span))
 
@@ -126,12 +120,12 @@ class Clockwork:
         if clock.state is ClockState.DUE:
             self._say(connection, clock, now, "clock.reminded", words)
             return
-        if clock.kind == "gateway":
+        if clock.kind == clocks.GATEWAY:
             instance, _, account = clock.subject_id.partition("/")
             # The gateway may have let go by itself, so it is read at once.
             want_reconciled(connection, clock.merchant, instance, account, now)
         self._say(connection, clock, now, "clock.due", words)
-        cases.escalate(connection, clock.merchant, _URGENT if clock.kind == "gateway" else _PRESSING)
+        cases.escalate(connection, clock.merchant, _URGENT if clock.kind == clocks.GATEWAY else _PRESSING)
 
     def _say(self, connection: Connection, clock: Clock, now: datetime, kind: str, words: str) -> None:
         note = f"{clock.kind} of {clock.subject_kind} {clock.subject_id} {words} ({clock.source})"

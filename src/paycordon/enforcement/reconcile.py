@@ -3,26 +3,38 @@
 Nothing is assumed. Every round begins by reading the gateway, so that a lost answer, a crash after the change or a
 person's own change at the gateway all look the same: the state is what it is, and what is missing is applied. The
 baseline is committed before the first write, and removed only after the gateway was read to have it back.
+
+A worker acts only while its lease lasts: every change of the store is made under the condition that it does, and every
+request that changes a gateway asks the fence first (`paycordon.gateways.check_fence`). What is left is a pause between
+that question and the socket. Such a late write is found by reading back: the worker whose lease was lost meanwhile has
+the account looked at again, and if it never comes to that, the next regular look sees the change.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import random
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
-from paycordon.errors import ActionError, OutcomeUnknown, Refused, RetryLater
+from paycordon.enforcement import drift
+from paycordon.enforcement.drift import Found
+from paycordon.enforcement.pressure import Limits, Pressure
+from paycordon.enforcement.timing import LeaseFence, Timing
+from paycordon.errors import ActionError, OutcomeUnknown, Refused, RetryLater, StoreUnavailable
 from paycordon.events import Subject, SubjectKind
-from paycordon.gateways import Applied, Change, Gateway, GatewayState, Restriction, Settings
+from paycordon.gateways import Applied, Change, FenceClosed, Gateway, GatewayState, Restriction, Settings, fenced
 from paycordon.metrics import Metrics
 from paycordon.record.log import append, digest_of
-from paycordon.store import Store, cases
+from paycordon.sections import Drift
+from paycordon.store import Store, cases, clocks
 from paycordon.store.restrictions import (
     LeaseLost,
     RestrictionRow,
@@ -35,30 +47,11 @@ from paycordon.store.restrictions import (
     reopen,
     update,
 )
-from paycordon.store.schema import micros
+from paycordon.store.schema import from_micros, micros
 
 _logger = logging.getLogger("paycordon")
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How long things take and how often they are tried.
-
-    Attributes:
-        lease: for how long a worker owns an account; longer than all its calls to the gateway together.
-        recheck: after this time a settled account is read again, to see changes made by hand.
-        first_retry, last_retry: the pause after a failure doubles from the first to the last.
-        give_up_after: after this many failures in a row a person is asked; tries go on, at the longest pause.
-        tries: how often one call is tried at once when the gateway says that nothing happened.
-    """
-
-    lease: timedelta = timedelta(minutes=5)
-    recheck: timedelta = timedelta(minutes=15)
-    first_retry: timedelta = timedelta(seconds=2)
-    last_retry: timedelta = timedelta(hours=1)
-    give_up_after: int = 8
-    tries: int = 3
-    try_pause: timedelta = timedelta(milliseconds=500)
+_NEVER = timedelta(days=36_500)
+_RANDOM = random.SystemRandom()
 
 
 class Reconciler:
@@ -67,6 +60,10 @@ class Reconciler:
     Args:
         owner: a name no other worker has; leases carry it.
         sleep: how to wait between tries, in seconds.
+        limits: how much failure and work the instance gets.
+        on_drift: what is done about changes that somebody makes at the gateway by hand.
+        monotonic: a clock in seconds that nobody sets.
+        jitter: returns a random number from 0 up to 1.
     """
 
     def __init__(
@@ -78,19 +75,28 @@ class Reconciler:
         clock: Callable[[], datetime],
         sleep: Callable[[float], None],
         timing: Timing | None = None,
+        limits: Limits | None = None,
+        on_drift: Drift = Drift.REAPPLY,
         metrics: Metrics | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = _RANDOM.random,
     ) -> None:
         self._store = store
         self._gateway = gateway
         self._owner = owner
         self._clock = clock
+        self._sleep = sleep
         self._timing = timing or Timing()
+        self._limits = limits or Limits()
+        self._on_drift = on_drift
         self._metrics = metrics or Metrics()
-        pause = self._timing.try_pause.total_seconds()
+        self._monotonic = monotonic
+        self._jitter = jitter
+        self._pressure = Pressure(store, gateway.instance, self._limits, jitter, self._metrics)
         self._retrying = Retrying(
             stop=stop_after_attempt(self._timing.tries),
-            wait=wait_exponential_jitter(multiplier=pause, max=10 * pause, jitter=pause),
-            retry=retry_if_exception_type(RetryLater),
+            wait=self._try_pause,
+            retry=retry_if_exception(_worth_another_try),
             sleep=sleep,
             reraise=True,
         )
@@ -99,41 +105,74 @@ class Reconciler:
         """Work on the account that waits longest, if one is due.
 
         Returns:
-            Whether there was one.
+            Whether there was one. An instance that is left alone has none, and nothing is claimed there.
 
         Raises:
             StoreUnavailable: the database cannot be used right now; what was claimed is free again after its lease.
         """
         now = self._clock()
-        if not due(self._store, self._gateway.instance, now):
-            return False
+        with self._store.read() as connection:
+            if not due(connection, self._gateway.instance, now) or self._pressure.rests(connection, now):
+                return False
+        if not self._pressure.admitted(now):
+            return self._waited()
         claimed = claim(self._store, self._gateway.instance, self._owner, now, self._timing.lease)
         for row in claimed:
             self._settle(row)
         return bool(claimed)
 
+    def _waited(self) -> bool:
+        """Wait for the next place under the rate limit; a probe that another worker makes is not waited for."""
+        rate = self._limits.accounts_per_s
+        if rate is None or self._pressure.probing:
+            return False
+        self._sleep(min(1.0, 1 / rate))
+        return True
+
     def _settle(self, row: RestrictionRow) -> None:
         try:
-            row, state = self._prepared(row)
+            row, state, found, fence = self._prepared(row)
         except LeaseLost:
             _logger.warning("another worker took over an account at `%s`", row.instance)
+        except StoreUnavailable:
+            raise
         except Exception as error:
             self._fail(row, _as_action_error(error), touched=False)
         else:
-            self._carry_out(row, state)
+            if found in (Found.TOLD, Found.WAITS, Found.BACK):
+                self._leave(row, state, found)
+            else:
+                with fenced(fence):
+                    self._carry_out(row, state)
 
-    def _prepared(self, row: RestrictionRow) -> tuple[RestrictionRow, GatewayState]:
+    def _prepared(self, row: RestrictionRow) -> tuple[RestrictionRow, GatewayState, Found, LeaseFence]:
         """Read the gateway, then the holds, and store what must be known before the gateway is touched."""
         state = self._retrying(self._gateway.read, _subject(row))
+        fence = LeaseFence(self._timing, self._clock, self._monotonic)
         with self._store.write() as connection:
-            row = refreshed(connection, row, self._owner, self._clock(), self._timing.lease)
+            row = refreshed(connection, row, self._owner, fence.began_at, self._timing.lease)
             row = self._with_baseline(connection, row, state)
-            return self._with_drift_noted(connection, row, state), state
+            found = drift.found(row, state, self._on_drift)
+            return self._with_drift_noted(connection, row, state, found), state, found, fence
+
+    def _leave(self, row: RestrictionRow, state: GatewayState, found: Found) -> None:
+        """Leave an account as somebody set it, and keep an eye on it until a person has decided."""
+        label = {Found.TOLD: "drifted", Found.BACK: "settled"}.get(found, row.state)
+        values = {
+            "applied": state.restriction.value,
+            "drift": as_text(state.settings) if label == "drifted" else None,
+            "failures": 0,
+            "last_error": None,
+        }
+        try:
+            self._finish(row, state, label, values, watched=True)
+        except LeaseLost:
+            _logger.warning("another worker took over an account at `%s`", row.instance)
 
     def _carry_out(self, row: RestrictionRow, state: GatewayState) -> None:
         try:
             if row.baseline is None:
-                nothing = {"applied": Restriction.NONE.value, "settings": None, "failures": 0}
+                nothing = {"applied": Restriction.NONE.value, "settings": None, "failures": 0, "last_error": None}
                 self._finish(row, state, "settled", nothing)
             elif row.desired is Restriction.NONE:
                 self._released(row, self._apply(row, state, row.baseline).state, row.baseline)
@@ -141,6 +180,8 @@ class Reconciler:
                 self._restricted(row, self._apply(row, state, row.baseline))
         except LeaseLost:
             self._overtaken(row)
+        except StoreUnavailable:
+            raise
         except Exception as error:
             self._fail(row, _as_action_error(error), touched=True)
 
@@ -159,15 +200,16 @@ class Reconciler:
         self._log(connection, "restriction.baseline", row, settings_digest=digest_of(text))
         return replace(row, baseline=state.settings)
 
-    def _with_drift_noted(self, connection: Connection, row: RestrictionRow, state: GatewayState) -> RestrictionRow:
-        if row.state == "settled" and row.settings is not None and state.settings != row.settings:
+    def _with_drift_noted(
+        self, connection: Connection, row: RestrictionRow, state: GatewayState, found: Found
+    ) -> RestrictionRow:
+        now = self._clock()
+        if found is Found.CHANGED:
             # The change was made once already: under the same key the gateway would only repeat its answer.
-            update(connection, row, self._owner, self._clock(), {"attempt": row.attempt + 1})
-            found = as_text(state.settings)
-            self._log(connection, "restriction.drift", row, settings_digest=digest_of(found))
-            cases.note(connection, row.merchant, self._clock(), "drift", f"changed at {row.instance} by someone else")
-            return replace(row, attempt=row.attempt + 1)
-        return row
+            update(connection, row, self._owner, now, {"attempt": row.attempt + 1})
+        if found is Found.CHANGED or found is Found.TOLD:
+            drift.note(connection, row, state, self._on_drift, now)
+        return replace(row, attempt=row.attempt + 1) if found is Found.CHANGED else row
 
     def _apply(self, row: RestrictionRow, state: GatewayState, baseline: Settings) -> Applied:
         if row.desired is Restriction.NONE and state.settings == baseline:
@@ -181,6 +223,7 @@ class Reconciler:
         values = {
             "applied": row.desired.value,
             "settings": as_text(applied.state.settings),
+            "drift": None,
             "expires_at": micros(applied.expires_at) if applied.expires_at else None,
             "failures": 0,
             "last_error": None,
@@ -193,6 +236,7 @@ class Reconciler:
         values = {
             "applied": Restriction.NONE.value,
             "settings": None,
+            "drift": None,
             "baseline": baseline_after_release(row),
             "expires_at": None,
             "failures": 0,
@@ -200,29 +244,37 @@ class Reconciler:
         }
         self._finish(row, state, "settled", values)
 
-    def _finish(self, row: RestrictionRow, state: GatewayState, label: str, values: dict[str, Any]) -> None:
+    def _finish(
+        self, row: RestrictionRow, state: GatewayState, label: str, values: dict[str, Any], *, watched: bool = False
+    ) -> None:
         now = self._clock()
-        ended = values["applied"] == Restriction.NONE.value
+        ended = values["applied"] == Restriction.NONE.value and not watched
         # An account that is not restricted is not ours to watch: nothing is due until the next hold.
-        next_look = now + (timedelta(days=36_500) if ended else self._timing.recheck)
+        next_look = now + (_NEVER if ended else self._timing.recheck)
         with self._store.write() as connection:
             update(connection, row, self._owner, now, {**values, **finished(row, label, next_look)})
-            changed = row.applied.value != values["applied"] or row.state != "settled"
-            if changed and (row.baseline is not None or not ended):
+            ends_at = from_micros(values["expires_at"]) if values.get("expires_at") else None
+            clocks.keep_gateway(connection, row.instance, row.account, row.merchant, ends_at, now)
+            changed = row.applied.value != values["applied"] or row.state not in drift.WATCHED
+            if changed and not watched and (row.baseline is not None or not ended):
                 digest = digest_of(as_text(state.settings))
                 self._log(connection, "restriction.applied", row, restriction=values["applied"], settings_digest=digest)
-        self._metrics.reconciled(row.instance, values["applied"])
+        self._metrics.reconciled(row.instance, label if watched else values["applied"])
+        self._pressure.succeeded(now)
 
     def _fail(self, row: RestrictionRow, error: ActionError, *, touched: bool) -> None:
         """Record that the gateway does not agree yet; nothing is ever taken as done on hope."""
         now = self._clock()
-        failures = row.failures + 1
+        # A closed fence says something about this worker, and nothing about the account or its gateway.
+        own = isinstance(error, FenceClosed)
+        failures = row.failures if own else row.failures + 1
         stuck = isinstance(error, Refused) or failures >= self._timing.give_up_after
         label = "stuck" if stuck else "unknown" if isinstance(error, OutcomeUnknown) else "pending"
         values: dict[str, Any] = {"failures": failures, "last_error": f"{type(error).__name__}: {error}"[:1_000]}
         if isinstance(error, Refused) or (isinstance(error, OutcomeUnknown) and error.answered):
             values["attempt"] = row.attempt + 1
-        pause = self._timing.last_retry if stuck else self._pause(failures, error)
+        asked = error.after if isinstance(error, RetryLater) else None
+        pause = self._timing.last_retry if stuck else self._timing.pause(max(1, failures), asked, self._jitter())
         try:
             with self._store.write() as connection:
                 update(connection, row, self._owner, now, {**values, **finished(row, label, now + pause)})
@@ -235,14 +287,23 @@ class Reconciler:
                 self._overtaken(row)
         self._metrics.reconciled(row.instance, label)
         _logger.warning("an account at `%s` is not reconciled yet: %s", row.instance, type(error).__name__)
+        if isinstance(error, Refused):
+            self._pressure.succeeded(now)
+        elif not own:
+            self._pressure.failed(row.account, now, asked)
 
-    def _pause(self, failures: int, error: ActionError) -> timedelta:
-        asked = error.after if isinstance(error, RetryLater) and error.after else timedelta(0)
-        doubled: timedelta = self._timing.first_retry * 2 ** min(failures - 1, 20)
-        return max(asked, min(doubled, self._timing.last_retry))
+    def _try_pause(self, state: RetryCallState) -> float:
+        pause = self._timing.try_pause.total_seconds()
+        doubled: float = min(pause * 2 ** (state.attempt_number - 1), 10 * pause)
+        return doubled + pause * self._jitter()
 
     def _log(self, connection: Connection, kind: str, row: RestrictionRow, **more: str) -> None:
         append(connection, self._clock(), kind, {"instance": row.instance, "account": row.account, **more})
+
+
+def _worth_another_try(error: BaseException) -> bool:
+    """Nothing happened, and neither the gateway asks for a pause nor is this worker's time up."""
+    return isinstance(error, RetryLater) and error.after is None and not isinstance(error, FenceClosed)
 
 
 def _as_action_error(error: Exception) -> ActionError:

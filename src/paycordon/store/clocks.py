@@ -19,6 +19,9 @@ from paycordon.store.schema import from_micros, micros
 
 _table = schema.clocks
 
+GATEWAY = "gateway"
+"""The kind of the clock of a restriction that its gateway ends by itself."""
+
 
 class ClockState(StrEnum):
     """How far a clock has come: nobody told yet, somebody warned, deadline passed, or not needed any more."""
@@ -105,6 +108,22 @@ def stop(connection: Connection, subject_id: str, now: datetime, *, kinds: Colle
         where.append(_table.c.kind.in_(list(kinds)))
     values = {"state": ClockState.STOPPED.value, "ended_at": micros(now), "next_at": None}
     return int(connection.execute(_table.update().where(*where).values(values)).rowcount)
+
+
+def keep_gateway(
+    connection: Connection, instance: str, account: str, merchant: str, ends_at: datetime | None, now: datetime
+) -> None:
+    """Keep the clock of what a gateway itself will end: started, moved, or stopped where it never ends."""
+    subject = f"{instance}/{account}"
+    if ends_at is None:
+        stop(connection, subject, now, kinds=(GATEWAY,))
+        return
+    running = [_table.c.subject_id == subject, _table.c.kind == GATEWAY, _table.c.state != ClockState.STOPPED.value]
+    if connection.execute(select(_table.c.due_at).where(*running)).scalar() == micros(ends_at):
+        return
+    source = f"gateway: {instance} ends the restriction by itself"
+    warn_at = ends_at - (ends_at - now) / 4
+    start(connection, NewClock("restriction", subject, merchant, GATEWAY, source, ends_at, warn_at), now)
 
 
 def any_waiting(connection: Connection, now: datetime) -> bool:
