@@ -17,6 +17,7 @@ from paycordon.store.schema import from_micros, micros
 from paycordon.store.snapshot import standing_of
 
 _table = schema.restrictions
+_LOOKED_AFTER = ("settled", "drifted", "accepted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,10 @@ class RestrictionRow:
         settings: the gateway's settings as last read after a change.
         generation: grows whenever a hold is placed or released.
         attempt: grows when an answer of the gateway must not be replayed.
-        state: `pending`, `settled`, `unknown` (an answer is missing) or `stuck` (a person must look).
+        state: `pending`, `settled`, `unknown` (an answer is missing), `stuck` (a person must look), `drifted` (somebody
+            changed it by hand, a person must decide) or `accepted` (a person decided to leave it so for now).
         expires_at: when the gateway itself ends the restriction, UTC.
+        drift: what somebody set by hand and nobody has decided about.
     """
 
     instance: str
@@ -48,6 +51,7 @@ class RestrictionRow:
     last_error: str | None
     due_at: datetime
     expires_at: datetime | None
+    drift: Settings | None
 
 
 class LeaseLost(Exception):  # never leaves enforcement; not an error of the caller
@@ -69,7 +73,8 @@ def claim(
     due = (
         select(_table)
         .where(_table.c.instance == instance, _table.c.due_at <= micros(now), _table.c.lease_until <= micros(now))
-        .order_by(_table.c.due_at)
+        # What was asked for comes before regular looks at what agreed: however many those are, no hold waits for them.
+        .order_by(case((_table.c.state.in_(_LOOKED_AFTER), 1), else_=0), _table.c.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
@@ -87,13 +92,12 @@ def claim(
         return claimed
 
 
-def due(store: Store, instance: str, now: datetime) -> bool:
+def due(connection: Connection, instance: str, now: datetime) -> bool:
     """Tell, without locking anything, whether a restriction of an instance waits to be worked on."""
     query = select(_table.c.account).where(
         _table.c.instance == instance, _table.c.due_at <= micros(now), _table.c.lease_until <= micros(now)
     )
-    with store.read() as connection:
-        return connection.execute(query.limit(1)).first() is not None
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def update(connection: Connection, row: RestrictionRow, owner: str, now: datetime, values: dict[str, Any]) -> None:
@@ -197,4 +201,5 @@ def _row(row: dict[str, Any]) -> RestrictionRow:
         last_error=row["last_error"],
         due_at=from_micros(row["due_at"]),
         expires_at=None if row["expires_at"] is None else from_micros(row["expires_at"]),
+        drift=None if row["drift"] is None else json.loads(row["drift"]),
     )
