@@ -62,11 +62,13 @@ class Limits:
         budget: within this time the caller has an outcome.
         check_deadline: how long one check may take.
         when_unavailable: the outcome when the store cannot be used; nothing is recorded then.
+        store_patience: within this time it is noticed that the store is dead, as against busy.
     """
 
     budget: timedelta = timedelta(milliseconds=200)
     check_deadline: timedelta = timedelta(milliseconds=50)
     when_unavailable: Outcome = Outcome.HOLD
+    store_patience: timedelta = timedelta(milliseconds=40)
 
 
 class Cordon:
@@ -120,7 +122,8 @@ class Cordon:
             config: the configuration.
             plugins: what to use instead of the installed plugins.
             patience: how long to wait for a lock of the database; the screening budget by default, for no caller must
-                wait longer than it asked for. Workers have nobody waiting.
+                wait longer than it asked for, and a database that is dead is noticed sooner. Workers have nobody
+                waiting.
         """
         plugins = plugins or load_plugins(config)
         digester = Digester(
@@ -131,8 +134,10 @@ class Cordon:
             timedelta(milliseconds=config.screening.budget_ms),
             timedelta(milliseconds=config.screening.check_deadline_ms),
             config.screening.when_unavailable,
+            timedelta(milliseconds=config.screening.store_patience_ms),
         )
-        store, metrics = Store.open(config.store, patience=patience or limits.budget), Metrics()
+        watch = limits.store_patience if patience is None else None
+        store, metrics = Store.open(config.store, patience=patience or limits.budget, watch=watch), Metrics()
         reloader = Reloader(config, store, metrics, utc_now)
         try:
             made = cls(store, reloader.begin(), plugins, digester, limits=limits, metrics=metrics)
@@ -229,7 +234,7 @@ class Cordon:
         concealed = self.digester.conceal(event)
         budget = self._limits.budget.total_seconds()
         until = started + budget
-        with self._turn_of(event, budget / 2), self.store.session() as session:
+        with self._turn_of(event, budget / 2), self.store.session(budget) as session:
             while True:
                 try:
                     return self._screen_once(session, concealed, started, until)
@@ -349,6 +354,8 @@ class Cordon:
 
 def _is_repeated(event: Event, recorded: str) -> bool:
     """Tell whether an event asks for what the recorded one of its id asked for; what else is known may have grown."""
+    if not recorded:  # erased: what it asked for is not known any more
+        return False
     before = Event.model_validate_json(recorded)
     if None not in (event.merchant.id, before.merchant.id) and event.merchant.id != before.merchant.id:
         return False

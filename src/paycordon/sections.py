@@ -58,11 +58,16 @@ class IdentifierKeys(Section):
 
 
 class Screening(Section):
-    """How long a screening may take, in milliseconds, and what is answered when it cannot be done at all."""
+    """How long a screening may take, in milliseconds, and what is answered when it cannot be done at all.
+
+    `store_patience_ms` is how long the store may give no sign of life before it counts as unavailable; one that is
+    merely busy is waited for as long as the budget lasts.
+    """
 
     budget_ms: Annotated[int, Field(ge=1, le=60_000)] = 200
     check_deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = 50
     when_unavailable: Outcome = Outcome.HOLD
+    store_patience_ms: Annotated[int, Field(ge=10, le=60_000)] = 40
 
 
 class Approvals(Section):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any, Self
 
-from sqlalchemy import URL, Connection, Engine, RootTransaction, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from paycordon.errors import ConfigError, StoreUnavailable
+from paycordon.store import postgresql, sqlite
+from paycordon.store.liveness import Liveness
 from paycordon.store.migrate import upgrade
 
 DEFAULT_PATIENCE = timedelta(seconds=5)
@@ -27,10 +29,6 @@ _UNAVAILABLE = frozenset(
 )
 
 
-# A decision writes about a dozen pages. SQLite's own 1,000 would have every eightieth commit copy them back.
-_CHECKPOINT_PAGES = 10_000
-
-
 class Store:
     """A database and its transactions.
 
@@ -38,16 +36,21 @@ class Store:
     once (`BEGIN IMMEDIATE`), so that a transaction never fails half-way for want of it.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, liveness: Liveness | None = None) -> None:
         self.engine = engine
+        self._liveness = liveness
 
     @classmethod
-    def open(cls, url: str, *, patience: timedelta = DEFAULT_PATIENCE, migrate: bool = True) -> Self:
+    def open(
+        cls, url: str, *, patience: timedelta = DEFAULT_PATIENCE, watch: timedelta | None = None, migrate: bool = True
+    ) -> Self:
         """Open the database at `url` and bring its schema up to date.
 
         Args:
             url: `sqlite:///path` or `postgresql://…`.
             patience: how long a statement waits for a lock before the store counts as unavailable.
+            watch: for those who have somebody waiting: a database that is dead, as against busy, is noticed within this
+                time, and from then until it is back everything fails at once. On PostgreSQL this takes a connection.
             migrate: whether to create or upgrade the schema.
 
         Raises:
@@ -56,17 +59,24 @@ class Store:
         """
         if migrate:
             # Others may start at the same moment, and then this waits for their migration, however short the patience.
-            migrated = _engine(url, max(patience, DEFAULT_PATIENCE))
+            migrated, _ = _engine(url, max(patience, DEFAULT_PATIENCE), create=True)
             try:
                 with _translated(migrated):
                     upgrade(migrated)
             finally:
                 migrated.dispose()
-        return cls(_engine(url, patience))
+        return cls(*_engine(url, patience, watch))
 
     def close(self) -> None:
         """Give all connections back."""
+        if self._liveness is not None:
+            self._liveness.close()
         self.engine.dispose()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why a watched store counts as unavailable at the moment, at least for writers; none when it does not."""
+        return self._liveness.trouble if self._liveness else None
 
     @property
     def dialect(self) -> str:
@@ -74,14 +84,19 @@ class Store:
         return self.engine.dialect.name
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
+    def session(self, within: float | None = None) -> Iterator[Session]:
         """One connection for several transactions in a row.
+
+        Args:
+            within: on a watched PostgreSQL, no transaction may take longer than so many seconds.
 
         Raises:
             StoreUnavailable: the database cannot be used right now.
         """
+        if self._liveness is not None:
+            self._liveness.require()
         with _translated(self.engine), self.engine.connect() as connection:
-            yield Session(connection)
+            yield Session(connection, self._liveness, within)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -99,8 +114,10 @@ class Store:
 class Session:
     """A connection and its transactions, one at a time."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, liveness: Liveness | None = None, within: float | None = None) -> None:
         self._connection = connection
+        self._liveness = liveness
+        self._within = within
         self._is_postgresql = connection.dialect.name == "postgresql"
 
     @contextmanager
@@ -110,7 +127,7 @@ class Session:
         Raises:
             StoreUnavailable: the database cannot be used right now.
         """
-        with self._begun("REPEATABLE READ", write=False):
+        with self._waiting(), self._begun("REPEATABLE READ", write=False):
             yield self._connection
 
     @contextmanager
@@ -120,10 +137,18 @@ class Session:
         Raises:
             StoreUnavailable: the database cannot be used right now; nothing was written.
         """
-        with self._begun("READ COMMITTED", write=True):
+        if self._liveness is not None:
+            self._liveness.require(writing=True)
+        with self._waiting(), self._begun("READ COMMITTED", write=True):
             yield self._connection
 
-    def _begun(self, isolation: str, *, write: bool) -> RootTransaction:
+    def _waiting(self) -> AbstractContextManager[None]:
+        if self._liveness is None or not self._is_postgresql:
+            return nullcontext()
+        driver = self._connection.connection.driver_connection
+        return self._liveness.waiting(lambda: postgresql.cut(driver), self._within)
+
+    def _begun(self, isolation: str, *, write: bool) -> AbstractContextManager[Any]:
         if self._is_postgresql:
             self._connection.execution_options(isolation_level=isolation)
         else:
@@ -161,30 +186,14 @@ def _unavailable(error: BaseException | None) -> StoreUnavailable:
     return StoreUnavailable(f"the store cannot be used: {lines[0] if lines else type(error).__name__}")
 
 
-def _engine(url: str, patience: timedelta) -> Engine:
+def _engine(
+    url: str, patience: timedelta, watch: timedelta | None = None, *, create: bool = False
+) -> tuple[Engine, Liveness | None]:
     parsed = _parsed(url)
-    milliseconds = int(patience.total_seconds() * 1000)
     try:
         if parsed.get_backend_name() == "sqlite":
-            engine = create_engine(
-                parsed,
-                hide_parameters=True,  # they may be personal, and errors end up in logs
-                connect_args={"timeout": patience.total_seconds()},
-                pool_size=8,
-                pool_timeout=patience.total_seconds(),
-            )
-            event.listen(engine, "connect", _prepare_sqlite(milliseconds))
-            event.listen(engine, "begin", _begin_sqlite)
-            return engine
-        options = f"-c lock_timeout={milliseconds} -c statement_timeout={max(milliseconds * 4, 1000)}"
-        return create_engine(
-            parsed.set(drivername="postgresql+psycopg"),
-            hide_parameters=True,
-            pool_size=8,
-            pool_timeout=patience.total_seconds(),
-            pool_pre_ping=True,
-            connect_args={"options": options, "connect_timeout": max(2, int(patience.total_seconds()))},
-        )
+            return sqlite.engine_of(parsed, patience, watch, create=create)
+        return postgresql.engine_of(parsed, patience, watch)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigError(
             f"the driver of the store is not installed: {error}", hint="pip install 'paycordon[postgresql]'"
@@ -203,25 +212,6 @@ def _parsed(url: str) -> URL:
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise ConfigError("the store must be a file", hint="write `sqlite:///paycordon.db`")
     return parsed
-
-
-def _prepare_sqlite(milliseconds: int) -> Any:
-    def prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions are begun by `_begin_sqlite`, not by the driver
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={milliseconds}")
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
-
-    return prepare
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    driver: Any = connection.connection.driver_connection
-    driver.execute(connection.info.get("begin", "BEGIN IMMEDIATE"))
 
 
 def server_time(connection: Connection) -> str:
