@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from paycordon.enforcement import Limits
 from paycordon.enforcement.clocks import Clockwork
 from paycordon.enforcement.reconcile import Reconciler
 from paycordon.errors import StoreUnavailable, type_and_place
@@ -26,7 +27,7 @@ from paycordon.gateways import Gateway
 from paycordon.intake import DeliveryWorker
 from paycordon.review.withdrawal import Rejudging
 from paycordon.screening import Cordon, utc_now
-from paycordon.sections import Clocks, Unsupported
+from paycordon.sections import Clocks, EnforcementSection, Unsupported
 from paycordon.store import Store
 
 Clock = Callable[[], datetime]
@@ -79,6 +80,7 @@ class Worker:
         cordon: the engine; its store holds the work.
         gateways: the adapters by instance; each has threads of its own.
         checkpoint_key: the log's signing key in PEM; without one no checkpoints are made.
+        enforcement: how gateways are made to agree with the holds.
         deadlines: how long holds and cases may wait.
         unsupported: what is done with holds whose reasons were withdrawn.
         owner: a name no other worker has; leases carry it.
@@ -96,6 +98,7 @@ class Worker:
         gateways: Mapping[str, Gateway[Any]],
         *,
         checkpoint_key: str | None = None,
+        enforcement: EnforcementSection | None = None,
         deadlines: Clocks | None = None,
         unsupported: Unsupported = Unsupported.CASE,
         owner: str | None = None,
@@ -106,11 +109,21 @@ class Worker:
         self._pace = pace or Pace()
         owner = owner or owner_name()
         store, metrics = cordon.store, cordon.metrics
+        enforcement = enforcement or EnforcementSection()
         self._duties: list[Duty] = []
         for instance, gateway in gateways.items():
             deliveries = DeliveryWorker(store, gateways, cordon, clock, owner, instance=instance, metrics=metrics)
             self._duties.append(Duty(f"deliveries of {instance}", deliveries.run_once))
-            reconciler = Reconciler(store, gateway, owner=owner, clock=clock, sleep=sleep, metrics=metrics)
+            reconciler = Reconciler(
+                store,
+                gateway,
+                owner=owner,
+                clock=clock,
+                sleep=sleep,
+                limits=Limits(accounts_per_s=enforcement.accounts_per_s_at(instance)),
+                on_drift=enforcement.drift_at(instance),
+                metrics=metrics,
+            )
             self._duties.append(Duty(f"reconciliation of {instance}", reconciler.run_once))
         clockwork = Clockwork(store, deadlines or Clocks(), clock, metrics)
         self._duties.append(Duty("clocks", clockwork.run_once))

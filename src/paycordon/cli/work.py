@@ -40,6 +40,7 @@ def work(
             cordon,
             gateways,
             checkpoint_key=loaded.log_signing_key,
+            enforcement=loaded.enforcement,
             deadlines=loaded.clocks,
             unsupported=unsupported,
         )
