@@ -17,8 +17,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
+from paycordon.config import Config
 from paycordon.enforcement import Limits
 from paycordon.enforcement.clocks import Clockwork
 from paycordon.enforcement.reconcile import Reconciler
@@ -131,6 +132,22 @@ class Worker:
         self._duties.append(Duty("withdrawals", rejudging.step, self._pace.upkeep))
         if checkpoint_key is not None:
             self._duties.append(Duty("checkpoints", _signing(store, checkpoint_key, clock), self._pace.checkpoint))
+
+    @classmethod
+    def configured(cls, cordon: Cordon, gateways: Mapping[str, Gateway[Any]], config: Config) -> Self:
+        """Return a worker that does everything as a configuration says.
+
+        Raises:
+            ConfigError: the log's key cannot be read.
+        """
+        return cls(
+            cordon,
+            gateways,
+            checkpoint_key=config.log_signing_key,
+            enforcement=config.enforcement,
+            deadlines=config.clocks,
+            unsupported=config.withdrawal.unsupported,
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; returns when every thread has finished the piece it was at."""

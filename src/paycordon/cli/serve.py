@@ -45,7 +45,7 @@ def serve(
         try:
             gateways = open_gateways(loaded, cordon.plugins)
             app = create_app(cordon, gateways, api_token=loaded.api_token)
-            worker = Worker(cordon, gateways, checkpoint_key=loaded.log_signing_key) if with_worker else None
+            worker = Worker.configured(cordon, gateways, loaded) if with_worker else None
             server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
             _announce(listener, as_json=as_json)
             _run(server, listener, worker)

@@ -35,15 +35,7 @@ def work(
     cordon = Cordon.from_loaded(loaded, patience=DEFAULT_PATIENCE)
     try:
         gateways = open_gateways(loaded, cordon.plugins)
-        unsupported = loaded.withdrawal.unsupported
-        worker = Worker(
-            cordon,
-            gateways,
-            checkpoint_key=loaded.log_signing_key,
-            enforcement=loaded.enforcement,
-            deadlines=loaded.clocks,
-            unsupported=unsupported,
-        )
+        worker = Worker.configured(cordon, gateways, loaded)
         with logging_to_stderr():
             if not once:
                 with stopped_by_signals() as stop:
