@@ -30,6 +30,7 @@ from paycordon.sections import (
     IdentifierKeys,
     Name,
     PersonSection,
+    RetentionSection,
     Screening,
     Section,
     WithdrawalSection,
@@ -70,6 +71,7 @@ class Config(Section):
         people: who may do what by hand; without any, whoever can read the configuration may do everything but what the
             role `restricted` is for.
         enforcement: how gateways are made to agree with the holds.
+        retention: how long records are kept.
         withdrawal: what follows when what a hold rests on is withdrawn.
         required: names of plugins that must be installed.
         screening: limits of a screening.
@@ -91,6 +93,7 @@ class Config(Section):
     clocks: Clocks = Clocks()
     people: dict[Name, PersonSection] = {}
     enforcement: EnforcementSection = EnforcementSection()
+    retention: RetentionSection = RetentionSection()
     withdrawal: WithdrawalSection = WithdrawalSection()
     required: tuple[str, ...] = ()
     screening: Screening = Screening()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -33,6 +34,7 @@ SpanField = Annotated[
     BeforeValidator(lambda value: parse_span(value) if isinstance(value, str) else value),
     WithJsonSchema({"type": "string", "examples": ["24h", "90d", "5 business days"]}),
 ]
+_PERIOD = re.compile(r"^([1-9]\d{0,4})([dy])$")
 
 
 class Section(BaseModel):
@@ -187,6 +189,47 @@ class WithdrawalSection(Section):
     """What follows when an indicator or a policy version is withdrawn and a hold has no other reason."""
 
     unsupported: Unsupported = Unsupported.CASE
+
+
+def _period(value: object) -> timedelta | None:
+    if value is None or isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str) or not (found := _PERIOD.match(value.strip())):
+        raise ValueError("a period is written as `30d` or `5y`; leave it out to keep everything")
+    return timedelta(days=int(found[1]) * (366 if found[2] == "y" else 1))
+
+
+# In the file it is text; a year counts as 366 days, so that nothing goes a day too early.
+_Period = Annotated[
+    timedelta | None,
+    BeforeValidator(_period),
+    WithJsonSchema({"type": ["string", "null"], "pattern": r"^[1-9]\d{0,4}[dy]$"}),
+]
+
+
+class RetentionSection(Section):
+    """How long records are kept, such as `5y` or `30d`; without a period they are kept for good.
+
+    A record is erased only once nothing stands against it: no hold in force, open case, running clock or open proposal
+    of its merchant. Laws ask for long periods: documents behind a suspicious activity report five years, documents
+    about a keep-open request five years after its end, reports to the CyberTipline one year. Others ask for short
+    ones. Ask counsel; nothing is erased by default.
+
+    Attributes:
+        events: texts of events, from when they were recorded, and what aggregates read of them.
+        decisions: texts of decisions with their released holds, from when they were made.
+        deliveries: rows of messages that were screened, from when they came; their texts go at once in any case.
+        cases: closed cases with their history, from when they were closed.
+        notices: notices that were sent to merchants.
+        notifications: messages that their endpoints have taken.
+    """
+
+    events: _Period = None
+    decisions: _Period = None
+    deliveries: _Period = None
+    cases: _Period = None
+    notices: _Period = None
+    notifications: _Period = None
 
 
 class Drift(StrEnum):
