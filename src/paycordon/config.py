@@ -31,6 +31,7 @@ from paycordon.sections import (
     Name,
     PersonSection,
     RetentionSection,
+    ReviewSection,
     Screening,
     Section,
     WithdrawalSection,
@@ -72,6 +73,7 @@ class Config(Section):
             role `restricted` is for.
         enforcement: how gateways are made to agree with the holds.
         retention: how long records are kept.
+        review: how long proposals, snoozes and upheld holds last.
         withdrawal: what follows when what a hold rests on is withdrawn.
         required: names of plugins that must be installed.
         screening: limits of a screening.
@@ -94,6 +96,7 @@ class Config(Section):
     people: dict[Name, PersonSection] = {}
     enforcement: EnforcementSection = EnforcementSection()
     retention: RetentionSection = RetentionSection()
+    review: ReviewSection = ReviewSection()
     withdrawal: WithdrawalSection = WithdrawalSection()
     required: tuple[str, ...] = ()
     screening: Screening = Screening()

@@ -175,6 +175,20 @@ class PersonSection(Section):
     token_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", repr=False)]
 
 
+class ReviewSection(Section):
+    """What people may do by hand, and for how long.
+
+    Attributes:
+        proposal: how long a proposal waits for the second person, before it lapses.
+        longest_snooze: how long a rule may be silenced for one merchant.
+        upheld: when a hold that was upheld is looked at again.
+    """
+
+    proposal: SpanField = Span(timedelta(days=7))
+    longest_snooze: SpanField = Span(timedelta(days=90))
+    upheld: SpanField = Span(timedelta(days=30))
+
+
 class Unsupported(StrEnum):
     """What is done with a hold that no rule asks for any more: a person looks at it, or it is released at once.
 

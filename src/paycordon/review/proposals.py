@@ -1,0 +1,213 @@
+"""What takes two people: one proposes, another agrees, and then it is done in the same transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from paycordon.decisions import Outcome
+from paycordon.errors import ApprovalRequired, Conflict, NotFound
+from paycordon.ids import Randomness
+from paycordon.people import Person, Role
+from paycordon.record.log import append, digest_of
+from paycordon.store import cases, clocks, holds, proposals, snoozes
+from paycordon.store.cases import State
+from paycordon.store.holds import Hold, NewHold, Scope, Source
+from paycordon.store.proposals import Kind, NewProposal, Proposal
+from paycordon.store.schema import from_micros, micros
+from paycordon.store.snoozes import NewSnooze, StoredSnooze
+
+LIFETIME = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Who wants something, why and when; `lifetime` is how long a proposal of it stays open."""
+
+    by: Person
+    reason: str
+    now: datetime
+    randomness: Randomness
+    lifetime: timedelta = LIFETIME
+
+
+def release(connection: Connection, hold_id: str, wish: Wish) -> Hold | Proposal:
+    """Release a hold, or propose it where that takes two people.
+
+    Raises:
+        Forbidden: the person may not.
+        NotFound: there is no such hold.
+        Conflict: it was released before, or its release is proposed already.
+    """
+    wish.by.require(Role.ANALYST)
+    hold = holds.get(connection, hold_id)
+    if hold.active and hold.source is Source.ORDER:
+        raise Conflict(f"the hold `{hold_id}` was ordered by an authority; it ends with the order")
+    if not hold.active or not hold.two_people:
+        return holds.release(connection, hold_id, by=wish.by.name, reason=wish.reason, now=wish.now)
+    return _propose(connection, Kind.RELEASE, hold.merchant, hold.id, {}, wish)
+
+
+def place(connection: Connection, wanted: NewHold, wish: Wish, *, review_at: datetime | None) -> Hold | Proposal:
+    """Place a hold by hand, or propose it where it is a block for good: without a review date.
+
+    Raises:
+        Forbidden: the person may not.
+        Conflict: the same block is proposed already.
+    """
+    wish.by.require(Role.ANALYST)
+    full = replace(wanted, placed_by=wish.by.name, internal_reason=wish.reason, source=Source.PERSON)
+    if wanted.outcome is Outcome.BLOCK and review_at is None:
+        detail: dict[str, str | int | None] = {name: getattr(wanted, name) for name in _BLOCK_FIELDS}
+        detail["scope"] = wanted.scope.value
+        return _propose(connection, Kind.BLOCK, wanted.merchant, wanted.subject_id, detail, wish)
+    placed = holds.place_by_hand(connection, full, wish.now, wish.randomness)
+    if review_at is not None:
+        source = f"agreed by {wish.by.name}"
+        clock = clocks.NewClock("hold", placed.id, placed.merchant, "by_hand", source, review_at)
+        clocks.start(connection, clock, wish.now)
+    return placed
+
+
+def refer(connection: Connection, case_id: str, to: str, wish: Wish) -> Proposal:
+    """Propose to refer a case to somebody outside. Nothing is sent: once agreed, a person sends it.
+
+    Raises:
+        Forbidden: the person may not.
+        NotFound: there is no such case.
+        Conflict: it is closed, or the referral is proposed already.
+    """
+    wish.by.require(Role.ANALYST)
+    case = cases.get(connection, case_id)
+    if case.state is State.CLOSED:
+        raise Conflict(f"the case `{case_id}` is closed; reopen it first")
+    return _propose(connection, Kind.REFERRAL, case.merchant, case.id, {"to": to}, wish)
+
+
+def snooze(
+    connection: Connection, merchant: str, rule: str, until: datetime, wish: Wish, *, takes_two: bool
+) -> StoredSnooze | Proposal:
+    """Let a rule say nothing about a merchant until a moment, or propose it where that takes two people.
+
+    Raises:
+        Forbidden: the person may not.
+        Conflict: it is snoozed or proposed already, or the moment has passed.
+    """
+    wish.by.require(Role.ANALYST)
+    if until <= wish.now:
+        raise Conflict("a snooze must end in the future")
+    if takes_two:
+        detail: proposals.Detail = {"rule": rule, "until": micros(until)}
+        return _propose(connection, Kind.SNOOZE, merchant, f"{merchant} {rule}", detail, wish)
+    wanted = NewSnooze(merchant, rule, until, wish.reason, wish.by.name)
+    placed = snoozes.place(connection, wanted, wish.now, wish.randomness)
+    cases.note(connection, merchant, wish.now, "snooze", f"{placed.id}: {rule} until {until:%Y-%m-%d}")
+    return placed
+
+
+def agree(connection: Connection, proposal_id: str, wish: Wish) -> Proposal:
+    """Agree to what somebody else proposed, and do it.
+
+    Raises:
+        Forbidden: the person is not an approver.
+        ApprovalRequired: it is the person's own proposal.
+        NotFound: there is no such proposal.
+        Conflict: it is not open any more, or what it is about has changed meanwhile; nothing was done.
+    """
+    found = _decidable(connection, proposal_id, wish)
+    if wish.by.is_(found.proposed_by):
+        raise ApprovalRequired(f"`{found.proposed_by}` proposed `{found.id}`; a second, different person must agree")
+    proposals.decide(connection, found, "agreed", wish.by.name, wish.reason, wish.now)
+    _DONE[found.kind](connection, found, wish)
+    return proposals.get(connection, proposal_id, wish.now)
+
+
+def decline(connection: Connection, proposal_id: str, wish: Wish) -> Proposal:
+    """Decline a proposal; who made it may take it back so.
+
+    Raises:
+        Forbidden: the person is neither an approver nor who proposed it.
+        NotFound: there is no such proposal.
+        Conflict: it is not open any more.
+    """
+    found = proposals.get(connection, proposal_id, wish.now)
+    wish.by.require(Role.ANALYST if wish.by.is_(found.proposed_by) else Role.APPROVER)
+    proposals.decide(connection, found, "declined", wish.by.name, wish.reason, wish.now)
+    note = f"{found.kind} {found.id} declined: {wish.reason}"
+    _note(connection, found, "declined", note, wish)
+    return proposals.get(connection, proposal_id, wish.now)
+
+
+def _decidable(connection: Connection, proposal_id: str, wish: Wish) -> Proposal:
+    wish.by.require(Role.APPROVER)
+    return proposals.get(connection, proposal_id, wish.now)
+
+
+def _propose(
+    connection: Connection, kind: Kind, merchant: str, subject_id: str, detail: proposals.Detail, wish: Wish
+) -> Proposal:
+    waiting = cases.queue(connection, merchant=merchant, limit=1)
+    case = waiting[0].id if waiting else None
+    until = wish.now + wish.lifetime
+    wanted = NewProposal(kind, merchant, subject_id, detail, wish.reason, wish.by.name, until, case)
+    made = proposals.propose(connection, wanted, wish.now, wish.randomness)
+    _note(connection, made, "proposed", f"{kind} {made.id}: {wish.reason}", wish)
+    return made
+
+
+def _note(connection: Connection, about: Proposal, kind: str, note: str, wish: Wish) -> None:
+    if about.case_id is not None:
+        cases.add_event(connection, about.case_id, wish.now, kind, actor=wish.by.name, note=note)
+
+
+_BLOCK_FIELDS = ("merchant", "instance", "account", "subject_kind", "subject_id", "merchant_reason", "rule")
+
+
+def _release(connection: Connection, agreed: Proposal, wish: Wish) -> None:
+    holds.release(
+        connection,
+        agreed.subject_id,
+        by=agreed.proposed_by,
+        reason=agreed.reason,
+        now=wish.now,
+        agreed_by=wish.by.name,
+    )
+
+
+def _block(connection: Connection, agreed: Proposal, wish: Wish) -> None:
+    wanted = NewHold(
+        **{name: str(agreed.detail[name]) for name in _BLOCK_FIELDS},  # type: ignore[arg-type]  # all of them text
+        outcome=Outcome.BLOCK,
+        scope=Scope(str(agreed.detail["scope"])),
+        source=Source.PERSON,
+        placed_by=agreed.proposed_by,
+        internal_reason=agreed.reason,
+        two_people=True,  # what two have decided, one does not undo
+    )
+    holds.place_by_hand(connection, wanted, wish.now, wish.randomness)
+
+
+def _refer(connection: Connection, agreed: Proposal, wish: Wish) -> None:
+    try:
+        case = cases.get(connection, agreed.subject_id)
+    except NotFound:
+        raise Conflict(f"the case of `{agreed.id}` is gone") from None
+    note = f"to {agreed.detail['to']}, proposed by {agreed.proposed_by}: {agreed.reason}"
+    cases.add_event(connection, case.id, wish.now, "refer", actor=wish.by.name, note=note)
+    entry = {"case": case.id, "proposal": agreed.id, "to_digest": digest_of(str(agreed.detail["to"]))}
+    append(connection, wish.now, "case.refer", entry)
+
+
+def _snooze(connection: Connection, agreed: Proposal, wish: Wish) -> None:
+    until = from_micros(int(agreed.detail["until"] or 0))
+    if until <= wish.now:
+        raise Conflict(f"what `{agreed.id}` proposes would have ended already")
+    wanted = NewSnooze(
+        agreed.merchant, str(agreed.detail["rule"]), until, agreed.reason, agreed.proposed_by, wish.by.name
+    )
+    snoozes.place(connection, wanted, wish.now, wish.randomness)
+
+
+_DONE = {Kind.RELEASE: _release, Kind.BLOCK: _block, Kind.REFERRAL: _refer, Kind.SNOOZE: _snooze}
