@@ -167,6 +167,7 @@ def _examine_store(examination: _Examination, config: Config, clock: Callable[[]
             with examination.part("work"), store.read() as connection:
                 _examine_deliveries(examination, connection, clock())
                 _examine_restrictions(examination, connection, clock(), set(config.gateways))
+                _examine_clocks(examination, connection, clock())
             with examination.part("log"), store.read() as connection:
                 _examine_log(examination, connection, signed=config.log_signing_key is not None)
         finally:
@@ -252,6 +253,18 @@ def _examine_deliveries(examination: _Examination, connection: Connection, now: 
         examination.note("deliveries", message, Health.FAIL, "start a worker with `paycordon work`")
     if not stuck and not overdue:
         examination.note("deliveries", f"{waiting} wait, none too long")
+
+
+def _examine_clocks(examination: _Examination, connection: Connection, now: datetime) -> None:
+    late = {"late": micros(now - OVERDUE)}
+    overdue = connection.execute(
+        text("SELECT COUNT(*) FROM clocks WHERE next_at <= :late AND restricted = 0"), late
+    ).scalar_one()
+    if overdue:
+        message = f"{overdue} deadlines have waited for more than {_minutes(OVERDUE)} to be told to anybody"
+        examination.note("clocks", message, Health.FAIL, "start a worker with `paycordon work`")
+    else:
+        examination.note("clocks", "nobody waits to be told of a deadline")
 
 
 def _examine_restrictions(
