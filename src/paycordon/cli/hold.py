@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,44 +71,10 @@ def show(hold_id: HoldId, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOp
         print_line(f"decided on {decision.event_type} {decision.event_id}, in {decision.elapsed_us / 1000:.1f} ms")
         print_fields(described(decision))
     _show_restrictions(restrictions, wanted)
+    if hold.active and hold.two_people:
+        print_line("its release takes two people: one proposes it, another agrees")
     if hold.active:
         print_line(f"to release it: paycordon hold release {hold.id} --by YOU --reason WHY")
-
-
-def release(
-    hold_id: HoldId,
-    by: Annotated[str, typer.Option(help="Who releases it; kept for good.")],
-    reason: Annotated[str, typer.Option(help="Why; kept for good, never shown to the merchant.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    config: ConfigOption = DEFAULT_CONFIG,
-    as_json: JsonOption = False,
-) -> None:
-    """Release a hold: workers then make the gateways agree with what still holds."""
-    from paycordon.cardnumbers import looks_like_card_number
-    from paycordon.cli.inputs import checked
-    from paycordon.screening import utc_now
-    from paycordon.store.holds import get
-    from paycordon.store.holds import release as release_hold
-
-    checked("`--by` and `--reason` must say something", bool(by.strip() and reason.strip()))
-    checked("`--reason` looks like it holds a card number, which is never taken", not looks_like_card_number(reason))
-    checked("not asking without a terminal; confirm with `--yes`", yes or (sys.stdin.isatty() and not as_json))
-    store = open_store(config)
-    try:
-        with store.read() as connection:
-            hold = get(connection, hold_id)
-        if not yes:
-            question = f"release {hold.outcome} on {hold.subject_kind} {hold.subject_id} of {hold.merchant}?"
-            checked("not released", typer.confirm(question, err=True))
-        with store.write() as connection:
-            released = release_hold(connection, hold_id, by=by.strip(), reason=reason.strip(), now=utc_now())
-    finally:
-        store.close()
-    if as_json:
-        print_json(asdict(released))
-        return
-    print_line(f"released {released.id}")
-    print_line("a worker (`paycordon work`) restores the accounts that nothing else holds")
 
 
 def _row(hold: Hold) -> tuple[object, ...]:
@@ -124,7 +89,10 @@ def _fields(hold: Hold) -> dict[str, object]:
         "outcome": hold.outcome,
         "merchant": hold.merchant,
         "falls on": f"{hold.subject_kind} {hold.subject_id} at {hold.instance} (account {hold.account})",
+        "scope": hold.scope,
         "rule": hold.rule,
+        "placed by": hold.placed_by,
+        "because": hold.internal_reason,
         "told to merchant": hold.merchant_reason or None,
         "since": hold.created_at,
         "released": hold.released_at,

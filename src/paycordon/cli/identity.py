@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +13,9 @@ import typer
 if TYPE_CHECKING:
     from paycordon.config import Config
     from paycordon.people import Person
+    from paycordon.review.proposals import Wish
+    from paycordon.store import Store
+    from paycordon.store.proposals import Proposal
 
 _LONGEST_NAME = 255
 _LONGEST_REASON = 4_000
@@ -59,3 +66,70 @@ def said(reason: str, option: str = "--reason") -> str:
     checked(f"`{option}` must say something, in at most {_LONGEST_REASON} characters", 0 < len(text) <= _LONGEST_REASON)
     checked(f"`{option}` looks like it holds a card number, which is never taken", not looks_like_card_number(text))
     return text
+
+
+@contextmanager
+def at_work(path: Path, by: str) -> Iterator[tuple[Config, Store, Person]]:
+    """Open the store that a configuration names, for a person who is recognised first.
+
+    Raises:
+        ConfigError, Forbidden, StoreUnavailable: as the parts do.
+    """
+    from paycordon.cli.options import read_config
+    from paycordon.store import Store
+
+    config = read_config(path)
+    person = acting(config, by)
+    store = Store.open(config.store)
+    try:
+        yield config, store, person
+    finally:
+        store.close()
+
+
+def wish_of(config: Config, by: Person, reason: str) -> Wish:
+    """Say who wants something and why, now."""
+    import secrets
+
+    from paycordon.review.proposals import Wish
+    from paycordon.screening import utc_now
+    from paycordon.spans import deadline
+
+    now = utc_now()
+    return Wish(by, reason, now, secrets.token_bytes, deadline(now, config.review.proposal) - now)
+
+
+def moment(text: str, option: str) -> datetime:
+    """Read a day or a time with its zone.
+
+    Raises:
+        PaycordonError: it is neither.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    from paycordon.errors import PaycordonError
+    from paycordon.policy.document import Moment
+
+    try:
+        found = TypeAdapter[datetime | None](Moment).validate_python(text)
+    except ValidationError:
+        found = None
+    if found is None:
+        hint = "such as `2027-01-31` or `2027-01-31T00:00:00Z`"
+        raise PaycordonError(f"`{option}` is not a day or a time with its zone, {hint}")
+    return found
+
+
+def print_proposed(made: Proposal, as_json: bool) -> int:
+    """Say that something waits for a second person, and what that one does; returns the exit code."""
+    from dataclasses import asdict
+
+    from paycordon.cli.output import print_json, print_line
+
+    if as_json:
+        print_json({"proposed": asdict(made)})
+    else:
+        print_line(f"proposed {made.id}: this takes two people, so nothing has happened yet")
+        print_line(f"somebody else agrees by {made.lapses_at:%Y-%m-%d %H:%M}Z, or it lapses:")
+        print_line(f"  paycordon proposal agree {made.id} --by NAME --reason WHY")
+    return 1

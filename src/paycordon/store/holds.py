@@ -142,6 +142,29 @@ def place(connection: Connection, hold: NewHold, now: datetime, randomness: Rand
     return id_
 
 
+def subject_of(connection: Connection, merchant: str | None, account: str | None) -> tuple[str, str, str, str, str]:
+    """Find what a person wants to hold: a merchant, or one account written as `instance/account`.
+
+    Returns:
+        Its merchant, instance and account (both empty for a merchant), kind and id.
+
+    Raises:
+        NotFound: nothing was ever seen of it.
+    """
+    table = schema.accounts
+    if account is None:
+        known = select(schema.merchants.c.merchant).where(schema.merchants.c.merchant == merchant)
+        if merchant is None or connection.execute(known).first() is None:
+            raise NotFound(f"no event of merchant `{merchant}` was seen")
+        return merchant, "", "", "merchant", merchant
+    instance, _, id_ = account.partition("/")
+    linked = select(table.c.merchant).where(table.c.instance == instance, table.c.account == id_)
+    owner = connection.execute(linked).scalar()
+    if owner is None:
+        raise NotFound(f"no event of account `{account}` was seen; name it as `INSTANCE/ACCOUNT`")
+    return owner, instance, id_, "account", id_
+
+
 def place_by_hand(connection: Connection, wanted: NewHold, now: datetime, randomness: Randomness) -> Hold:
     """Place a hold that no decision asks for, put it before people, and log what it says and who placed it.
 
