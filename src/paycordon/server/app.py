@@ -87,7 +87,7 @@ def _reachable(store: Store) -> bool:
             connection.execute(_ping)
     except StoreUnavailable:
         return False
-    return True
+    return store.trouble is None  # a locked database can still be read
 
 
 def _add_screening(app: FastAPI, cordon: Cordon) -> None:

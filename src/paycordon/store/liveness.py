@@ -40,14 +40,17 @@ class Liveness:
 
     Args:
         pulse: tells within so many seconds whether the database answers; called by one thread only.
-        probe: tries in its own time to use the database as a caller would, and tells whether it could; its argument
-            says whether writing is what failed.
+        probe: tries in its own time to use the database as a caller would, and tells whether it could.
         patience: in seconds; by then a caller of a dead database has been let go.
+        end: called when nothing is watched any more.
     """
 
-    def __init__(self, pulse: Callable[[float], bool], probe: Callable[[bool], bool], patience: float) -> None:
+    def __init__(
+        self, pulse: Callable[[float], bool], probe: Callable[[], bool], patience: float, end: Release = lambda: None
+    ) -> None:
         self._pulse = pulse
         self._probe = probe
+        self._end = end
         self._patience = patience
         self._waits: dict[int, _Wait] = {}
         self._numbers = itertools.count()
@@ -107,6 +110,7 @@ class Liveness:
         for thread in (self._watcher, self._prober):
             if thread is not None:
                 thread.join(timeout=1)
+        self._end()
 
     def _wake(self) -> None:
         with self._lock:
@@ -157,7 +161,7 @@ class Liveness:
         pause = _FIRST_PAUSE
         while not self._stop.wait(pause):
             with suppress(Exception):  # a probe that fails in whatever way has not got through
-                if self._probe(self._only_writing):
+                if self._probe():
                     break
             pause = min(pause * 2, _LONGEST_PAUSE)
         with self._lock:

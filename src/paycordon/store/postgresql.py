@@ -22,7 +22,7 @@ from paycordon.store.liveness import Liveness
 
 # A process that stops in the middle of a transaction would keep everybody else waiting for the end of the log.
 _IDLE_IN_TRANSACTION = timedelta(seconds=5)
-_PROBE_PATIENCE = 0.5
+_PROBE_PATIENCE, _START_PATIENCE = 0.5, 2.0
 
 
 def engine_of(url: URL, patience: timedelta, watch: timedelta | None) -> tuple[Engine, Liveness | None]:
@@ -51,8 +51,8 @@ def engine_of(url: URL, patience: timedelta, watch: timedelta | None) -> tuple[E
         return engine, None
     arguments = engine.dialect.create_connect_args(engine.url)
     pulse = Pulse(lambda: engine.dialect.connect(*arguments[0], **{**arguments[1], "options": options}))
-    liveness = Liveness(pulse.beats, lambda _: pulse.renew(), watch.total_seconds())
-    pulse.renew(timedelta(seconds=2).total_seconds())
+    liveness = Liveness(pulse.beats, pulse.renew, watch.total_seconds(), pulse.close)
+    pulse.renew(_START_PATIENCE)
     _listen(engine, liveness, patience.total_seconds())
     return engine, liveness
 
@@ -72,20 +72,18 @@ class Pulse:
         except TimeoutError:
             _give_up(made)
             return False
+        if not _answers(connection, seconds):
+            connection.close()
+            return False
         self.close()
         self._connection = connection
-        return self.beats(seconds)
+        return True
 
     def beats(self, seconds: float) -> bool:
         """Tell whether the server answers an empty query in so many seconds; if not, the connection is given up."""
-        if self._connection is None:
-            return False
-        try:
-            if _answers(self._connection.pgconn, seconds):
-                return True
-        except Exception:  # whatever it is, that was no answer
-            self.close()
-            return False
+        connection = self._connection
+        if connection is not None and _answers(connection, seconds):
+            return True
         self.close()
         return False
 
@@ -96,9 +94,15 @@ class Pulse:
             connection.close()
 
 
-def _answers(line: Any, seconds: float) -> bool:
+def _answers(connection: Any, seconds: float) -> bool:
+    try:
+        return _has_answered(connection.pgconn, time.monotonic() + seconds)
+    except Exception:  # whatever it is, that was no answer
+        return False
+
+
+def _has_answered(line: Any, until: float) -> bool:
     line.send_query(b"")
-    until = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
         selector.register(line.socket, selectors.EVENT_READ)
         while True:

@@ -18,6 +18,7 @@ from paycordon.store.liveness import Liveness
 
 # A decision writes about a dozen pages. SQLite's own 1,000 would have every eightieth commit copy them back.
 _CHECKPOINT_PAGES = 10_000
+_PROBE_PATIENCE = 0.02
 
 
 def engine_of(
@@ -47,7 +48,7 @@ def engine_of(
     if watch is None:
         event.listen(engine, "begin", _begin)
         return engine, None
-    liveness = Liveness(lambda _: True, lambda _: _writable(path), watch.total_seconds())
+    liveness = Liveness(lambda _: True, lambda: _writable(path), watch.total_seconds())
     event.listen(engine, "begin", _begin_in_turn(liveness, patience.total_seconds()))
     return engine, liveness
 
@@ -135,8 +136,13 @@ def _version(driver: sqlite3.Connection) -> int:
 
 
 def _writable(path: Path) -> bool:
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=0)) as probe:
+    """Tell whether the write lock can be had, or others get it in turn: a busy file is no dead one."""
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=_PROBE_PATIENCE)) as probe:
         probe.isolation_level = None
-        probe.execute("BEGIN IMMEDIATE")
-        probe.execute("ROLLBACK")
+        version = _version(probe)
+        try:
+            probe.execute("BEGIN IMMEDIATE")
+            probe.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            return _version(probe) != version
     return True
