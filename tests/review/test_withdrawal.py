@@ -12,7 +12,6 @@ from sqlalchemy import select, text
 
 from paycordon import checks as builtin_checks
 from paycordon.coalition.identifiers import Digester
-from paycordon.config import Unsupported
 from paycordon.decisions import Decision, Outcome
 from paycordon.errors import Conflict, NotFound
 from paycordon.events import Event, Identifier
@@ -21,6 +20,7 @@ from paycordon.policy import load_policies
 from paycordon.record.verify import verify
 from paycordon.review.withdrawal import Rejudging, policy_versions, release_unsupported, withdraw_policy
 from paycordon.screening import Cordon, Limits
+from paycordon.sections import Unsupported
 from paycordon.store import Store, cases, holds, indicators, policies, schema, withdrawals
 from paycordon.store.indicators import Correction, Indicator
 from paycordon.store.withdrawals import How, Item, Verdict, Withdrawal

@@ -14,7 +14,7 @@ _ROWS = 2_000
 _page = text(
     "SELECT e.position, e.seen, e.merchant, e.body, d.body FROM events AS e "
     "LEFT JOIN decisions AS d ON d.instance = e.instance AND d.event_id = e.id "
-    "WHERE e.position > :after AND e.position <= :head ORDER BY e.position LIMIT :rows"
+    "WHERE e.position > :after AND e.position <= :head AND e.body <> '' ORDER BY e.position LIMIT :rows"
 )
 
 
@@ -31,7 +31,7 @@ class RecordedHistory:
         self._store = store
         with store.read() as connection:
             self._head, self.size = connection.execute(
-                text("SELECT coalesce(max(position), 0), count(*) FROM events")
+                text("SELECT coalesce(max(position), 0), count(*) FROM events WHERE body <> ''")
             ).one()
 
     def chunks(self) -> Iterator[tuple[Chunk, int]]:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, select, tuple_
 from paycordon.aggregates.facts import Facts, facts_of
 from paycordon.decisions import Decision
 from paycordon.events import Event
+from paycordon.record.erasecheck import EraseCheck
 from paycordon.record.factcheck import FactCheck
 from paycordon.record.log import SALT_LENGTH, digest_of, salted_digest
 from paycordon.record.problems import Problems
@@ -45,6 +46,7 @@ class CrossCheck:
         self._named.execute(
             "CREATE TABLE baselines (instance TEXT, account TEXT, digest TEXT, PRIMARY KEY (instance, account))"
         )
+        self._erased = EraseCheck(connection, problems, self._named)
         self._named.execute("CREATE TABLE released (hold TEXT PRIMARY KEY, by TEXT, reason_digest TEXT) WITHOUT ROWID")
 
     def __enter__(self) -> Self:
@@ -80,6 +82,7 @@ class CrossCheck:
                 self._add("unnamed", "decision", row.id, "no entry of the log names it")
         self._check_holds()
         self._check_baselines()
+        self._erased.end()
         if self._all_sound and self._facts.has_unexplained():  # else the events named already explain them
             self._add("unnamed", "table", "facts", "has rows that come from no event of the log")
         if self._facts.has_wrong_sums():
@@ -94,17 +97,20 @@ class CrossCheck:
             for row in self._connection.execute(select(table).where(keys.in_(list(named)))).all()
         }
         sound: dict[int, tuple[str, Facts]] = {}
+        gone = 0
         for key, (seq, content) in named.items():
             row = found.get(key)
             if row is None:
                 self._add("missing", "event", key[1], f"is missing, entry {seq} names it", seq)
+            elif row.body == "" or self._erased.says("event", str(seq)):
+                gone += self._is_soundly_erased("event", key[1], str(seq), row, content, seq)
             elif _salted(row) != content.get("event_digest"):
                 self._add("changed", "event", key[1], f"is not what entry {seq} recorded", seq)
             elif (facts := _facts(row, content, seq)) is None:
                 self._add("changed", "event", key[1], "its columns are not what its text says", seq)
             else:
                 sound[seq] = key[1], facts
-        self._all_sound &= len(sound) == len(named)
+        self._all_sound &= len(sound) + gone == len(named)
         for seq in sorted(self._facts.differing([(seq, facts) for seq, (_, facts) in sound.items()])):
             self._add("changed", "event", sound[seq][0], "what aggregates read is not what its text says", seq)
         self._name(("event", *key) for key in named)
@@ -118,11 +124,24 @@ class CrossCheck:
             row = found.get(key)
             if row is None:
                 self._add("missing", "decision", key, f"is missing, entry {seq} names it", seq)
+            elif row.body == "" or self._erased.says("decision", key):
+                self._is_soundly_erased("decision", key, key, row, content, seq)
             elif _salted(row) != content.get("decision_digest"):
                 self._add("changed", "decision", key, f"is not what entry {seq} recorded", seq)
             elif _of_decision(row) != tuple(content.get(n) for n in ("outcome", "merchant", "instance", "event")):
                 self._add("changed", "decision", key, "its columns are not what its text says", seq)
         self._name(("decision", key, "") for key in named)
+
+    def _is_soundly_erased(self, kind: str, name: str, id_: str, row: Any, said: Said, seq: int) -> bool:
+        """Compare a record without its text with what the log says of it and of its erasure."""
+        doubt = self._erased.doubt(kind, id_, row._mapping, said.get(f"{kind}_digest"))
+        columns = _of_erased_event(row) if kind == "event" else _of_decision(row)
+        names = ("merchant", "seq") if kind == "event" else ("outcome", "merchant", "instance", "event")
+        if not doubt and columns != tuple(said.get(each) for each in names):
+            doubt = "its columns are not what the log says"
+        if doubt:
+            self._add("missing" if row.body == "" else "changed", kind, name, doubt, seq)
+        return not doubt
 
     def _note_holds(self, content: Said) -> None:
         holds = content.get("holds")
@@ -141,6 +160,10 @@ class CrossCheck:
                 self._add("unnamed", "hold", row.id, "no entry of the log names it")
                 continue
             present += 1
+            if self._erased.says("hold", row.id):
+                if doubt := self._erased.doubt_of_hold(row._mapping):
+                    self._add("changed", "hold", row.id, doubt)
+                continue
             if not _as_decided(row):
                 self._add("changed", "hold", row.id, "is not what its decision says")
             self._check_release(row)
@@ -238,6 +261,10 @@ def _facts(row: Any, said: Said, position: int) -> Facts | None:
     written = (str(event.type), event.account.id, micros(event.occurred_at))
     stored = (row.position, row.merchant, row.seq), (row.type, row.account, row.occurred_at)
     return facts_of(event, row.merchant) if (logged, written) == stored and row.seen < position else None
+
+
+def _of_erased_event(row: Any) -> tuple[str, int]:
+    return row.merchant, row.seq
 
 
 def _of_decision(row: Any) -> tuple[str, str, str, str]:

@@ -15,12 +15,12 @@ from datetime import datetime
 from ruamel.yaml import YAML
 from sqlalchemy import Connection
 
-from paycordon.config import Unsupported
 from paycordon.errors import Conflict, NotFound
 from paycordon.ids import Randomness
 from paycordon.policy import PolicySet
 from paycordon.record.log import append, digest_of
 from paycordon.review.rejudging import OfHold, Rejudged, judge, verdicts, worst
+from paycordon.sections import Unsupported
 from paycordon.store import Store, holds, policies, uses, withdrawals
 from paycordon.store import rejudging as stored
 from paycordon.store.rejudging import Known, Recorded

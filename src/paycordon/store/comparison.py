@@ -19,7 +19,8 @@ _total = text("SELECT outcome, COUNT(*) FROM decisions WHERE decided_at >= :sinc
 _interesting = text(
     "SELECT d.merchant, d.outcome, d.shadow_outcome, d.body, e.body FROM decisions d "
     "JOIN events e ON e.instance = d.instance AND e.id = d.event_id "
-    "WHERE d.decided_at >= :since AND (d.outcome <> 'allow' OR d.shadow_outcome IS NOT NULL) "
+    "WHERE d.decided_at >= :since AND d.body <> '' AND e.body <> '' "  # what was erased can be compared no more
+    "AND (d.outcome <> 'allow' OR d.shadow_outcome IS NOT NULL) "
 )
 _CHUNK = 1_000
 _PARTS = ("payout", "dispute", "payment")

@@ -20,6 +20,8 @@ def get(connection: Connection, decision_id: str) -> Decision:
     body = connection.execute(query).scalar_one_or_none()
     if body is None:
         raise NotFound(f"there is no decision `{decision_id}`")
+    if not body:
+        raise NotFound(f"the decision `{decision_id}` was erased")
     return Decision.model_validate_json(body)
 
 
@@ -28,7 +30,7 @@ def of_event(connection: Connection, instance: str, event_id: str) -> Decision |
     table = schema.decisions
     query = select(table.c.body).where(table.c.instance == instance, table.c.event_id == event_id)
     body = connection.execute(query).scalar_one_or_none()
-    return None if body is None else Decision.model_validate_json(body)
+    return None if not body else Decision.model_validate_json(body)
 
 
 def event_of(connection: Connection, instance: str, event_id: str) -> Event:
@@ -43,4 +45,6 @@ def event_of(connection: Connection, instance: str, event_id: str) -> Event:
     ).scalar_one_or_none()
     if body is None:
         raise NotFound(f"there is no event `{event_id}` at `{instance}`")
+    if not body:
+        raise NotFound(f"the event `{event_id}` at `{instance}` was erased")
     return Event.model_validate_json(body)

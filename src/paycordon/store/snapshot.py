@@ -99,7 +99,7 @@ def origin(connection: Connection, event: Event) -> Origin:
     linked, decision, recorded, seen = _origin(connection, where).one()
     merchant = event.merchant.id or linked or standing_alone(event.instance, event.account.id)
     seq = _seq(connection, {"merchant": merchant}).scalar()
-    return Origin(merchant, linked, recorded, decision, seq or 0, seen)
+    return Origin(merchant, linked, recorded, decision or None, seq or 0, seen)
 
 
 def standing_of(connection: Connection, merchant: str, instance: str, account: str) -> Outcome:
