@@ -13,7 +13,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,9 +26,11 @@ from paycordon.enforcement.reconcile import Reconciler
 from paycordon.errors import StoreUnavailable, type_and_place
 from paycordon.gateways import Gateway
 from paycordon.intake import DeliveryWorker
+from paycordon.outward.notifying import Addressing, Channel, Telling, channel_of, channel_of_plugin
+from paycordon.review.retention import Retention
 from paycordon.review.withdrawal import Rejudging
 from paycordon.screening import Cordon, utc_now
-from paycordon.sections import Clocks, EnforcementSection, Unsupported
+from paycordon.sections import Clocks, EnforcementSection, RetentionSection, Unsupported
 from paycordon.store import Store
 
 Clock = Callable[[], datetime]
@@ -45,6 +47,7 @@ class Pace:
             doubles from the first to the longest.
         checkpoint: between two signed checkpoints of the log.
         upkeep: between two looks for what is rarely there, such as withdrawals.
+        retention: between two looks for records that are past their time.
     """
 
     idle: timedelta = timedelta(seconds=1)
@@ -52,6 +55,7 @@ class Pace:
     longest_trouble: timedelta = timedelta(minutes=1)
     checkpoint: timedelta = timedelta(minutes=15)
     upkeep: timedelta = timedelta(minutes=1)
+    retention: timedelta = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,9 @@ class Worker:
         checkpoint_key: the log's signing key in PEM; without one no checkpoints are made.
         enforcement: how gateways are made to agree with the holds.
         deadlines: how long holds and cases may wait.
+        channels: who is told what happens.
         unsupported: what is done with holds whose reasons were withdrawn.
+        retention: how long records are kept; for good by default.
         owner: a name no other worker has; leases carry it.
         clock: says what time it is, UTC.
         sleep: how to wait, in seconds, between tries of one call to a gateway.
@@ -102,6 +108,8 @@ class Worker:
         enforcement: EnforcementSection | None = None,
         deadlines: Clocks | None = None,
         unsupported: Unsupported = Unsupported.CASE,
+        retention: RetentionSection | None = None,
+        channels: Iterable[Channel] = (),
         owner: str | None = None,
         clock: Clock = utc_now,
         sleep: Callable[[float], None] = time.sleep,
@@ -130,6 +138,9 @@ class Worker:
         self._duties.append(Duty("clocks", clockwork.run_once))
         rejudging = Rejudging(store, lambda: cordon.policies, unsupported=unsupported, clock=clock)
         self._duties.append(Duty("withdrawals", rejudging.step, self._pace.upkeep))
+        self._duties += _telling(store, list(channels), owner, clock)
+        kept = Retention(store, retention or RetentionSection(), clock)
+        self._duties.append(Duty("retention", kept.step, self._pace.retention))
         if checkpoint_key is not None:
             self._duties.append(Duty("checkpoints", _signing(store, checkpoint_key, clock), self._pace.checkpoint))
 
@@ -147,6 +158,11 @@ class Worker:
             enforcement=config.enforcement,
             deadlines=config.clocks,
             unsupported=config.withdrawal.unsupported,
+            retention=config.retention,
+            channels=[
+                *(channel_of(name, each, utc_now) for name, each in config.notifications.items()),
+                *(channel_of_plugin(name, notify) for name, notify in cordon.plugins.notifiers.items()),
+            ],
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -223,6 +239,13 @@ def _until_idle(duty: Duty) -> int:
     while duty.step():
         pieces += 1
     return pieces
+
+
+def _telling(store: Store, channels: Sequence[Channel], owner: str, clock: Clock) -> Iterator[Duty]:
+    yield Duty("announcements", Addressing(store, channels).run_once)
+    for channel in channels:
+        duty = Telling(store, channel, owner=owner, clock=clock)
+        yield Duty(f"notifications to {channel.name}", duty.run_once)
 
 
 def _signing(store: Store, pem: str, clock: Clock) -> Callable[[], bool]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,9 +17,11 @@ from paycordon.coalition.identifiers import Digester
 from paycordon.decisions import Decision, Outcome
 from paycordon.errors import Conflict, NotFound
 from paycordon.events import Event, Identifier
+from paycordon.people import Person, Role
 from paycordon.plugins import Plugins
 from paycordon.policy import load_policies
 from paycordon.record.verify import verify
+from paycordon.review.proposals import Wish, agree
 from paycordon.review.withdrawal import Rejudging, policy_versions, release_unsupported, withdraw_policy
 from paycordon.screening import Cordon, Limits
 from paycordon.sections import Unsupported
@@ -148,10 +152,9 @@ def test_every_hold_is_supported_weaker_or_unsupported_without_the_indicator(sce
         blocked.id: Verdict.WEAKER,
     }
     assert {each["rule"] for each in judged[also_large.id].holds} == {"payouts/large"}
-    assert scene.case("m_1") == ("open", 1, ["decision", "withdrawal"])
-    assert scene.case("m_2") == ("open", 2, ["decision", "withdrawal"])
-    assert scene.case("m_4") == ("open", 1, ["decision", "withdrawal"])
-    assert scene.case("m_3") == ("open", 2, ["decision"])
+    for merchant in ("m_1", "m_2", "m_4"):
+        assert scene.case(merchant) == ("open", cases.URGENT, ["decision", "withdrawal"])
+    assert scene.case("m_3")[2] == ["decision"]
     assert untouched.id not in judged
     with scene.store.read() as connection:
         assert all(hold.active for hold in holds.listed(connection, active_only=False))
@@ -229,6 +232,7 @@ def test_a_closed_case_is_opened_again_unless_nothing_stands_any_more(scene: Sce
     wrong = scene.know("A")
     upheld, released = scene.screen(1, "A"), scene.screen(2, "A")
     with scene.store.write() as connection:
+        connection.execute(schema.holds.update().values(two_people=0))
         (hold,) = holds.of_decisions(connection, [released.id])
         holds.release(connection, hold.id, by="ada", reason="papers were fine", now=scene.clock())
         closed = {"state": "closed", "closed_at": 1, "closed_by": "ada", "resolution": "uphold", "priority": 3}
@@ -236,7 +240,7 @@ def test_a_closed_case_is_opened_again_unless_nothing_stands_any_more(scene: Sce
     withdrawal = scene.withdraw(wrong)
     scene.rejudge()
 
-    assert scene.case("m_1") == ("open", 1, ["decision", "withdrawal"])
+    assert scene.case("m_1") == ("open", cases.PRESSING, ["decision", "withdrawal"])
     assert scene.case("m_2")[0] == "closed"
     assert scene.items(withdrawal)[upheld.id].verdict is Verdict.UNSUPPORTED
     assert scene.items(withdrawal)[released.id].verdict is Verdict.NOTHING
@@ -319,7 +323,7 @@ def test_release_by_configuration_spares_what_takes_two_people(scene: Scene) -> 
     scene.assert_log_is_whole()
 
 
-def test_holds_are_released_in_bulk_by_a_person_each_once(scene: Scene) -> None:
+def test_holds_are_released_in_bulk_each_once_or_proposed_where_that_takes_two(scene: Scene) -> None:
     wrong = scene.know("A")
     decisions = [scene.screen(number, "A", minor=200_000 if number == 3 else 1) for number in range(4)]
     with scene.store.write() as connection:
@@ -327,12 +331,17 @@ def test_holds_are_released_in_bulk_by_a_person_each_once(scene: Scene) -> None:
     withdrawal = scene.withdraw(wrong)
     scene.rejudge()
 
-    given = {"by": "ada", "reason": "withdrawn", "clock": scene.clock}
-    released, for_two = release_unsupported(scene.store, withdrawal.id, **given)
+    ada = Wish(Person("ada", frozenset({Role.ANALYST})), "withdrawn", scene.clock(), secrets.token_bytes)
+    released, proposed = release_unsupported(scene.store, withdrawal.id, ada)
     with scene.store.read() as connection:
         left = {hold.decision_id for hold in holds.listed(connection)}
-    assert (len(released), len(for_two), left) == (2, 1, {decisions[0].id, decisions[3].id})
-    assert release_unsupported(scene.store, withdrawal.id, **given) == ([], for_two)
+    assert (len(released), len(proposed), left) == (2, 1, {decisions[0].id, decisions[3].id})
+    assert release_unsupported(scene.store, withdrawal.id, ada) == ([], [])
+    grace = replace(ada, by=Person("grace", frozenset({Role.APPROVER})))
+    with scene.store.write() as connection:
+        agree(connection, proposed[0], grace)
+    with scene.store.read() as connection:
+        assert {hold.decision_id for hold in holds.listed(connection)} == {decisions[3].id}
     scene.assert_log_is_whole()
 
 
@@ -419,7 +428,7 @@ def test_what_cannot_be_judged_again_is_unclear_and_goes_before_a_person(scene: 
     scene.rejudge()
 
     assert scene.items(withdrawal)[decision.id].verdict is Verdict.UNCLEAR
-    assert scene.case("m_1") == ("open", 1, ["decision", "withdrawal"])
+    assert scene.case("m_1") == ("open", cases.URGENT, ["decision", "withdrawal"])
 
 
 def test_the_list_goes_out_whole_page_by_page(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,10 @@ COMMANDS = (
     ("withdrawal policy", "paycordon.cli.withdrawal", "policy"),
     ("withdrawal run", "paycordon.cli.withdrawal", "run"),
     ("withdrawal release", "paycordon.cli.withdrawal", "release"),
+    ("retention report", "paycordon.cli.retention", "report"),
+    ("retention run", "paycordon.cli.retention", "run"),
+    ("retention withheld", "paycordon.cli.retention", "withheld"),
+    ("erase", "paycordon.cli.retention", "erase"),
     ("log verify", "paycordon.cli.log", "verify"),
     ("log checkpoint", "paycordon.cli.log", "checkpoint"),
     ("log public-key", "paycordon.cli.log", "public_key"),
@@ -91,6 +95,7 @@ GROUPS = {
     "delivery": "See which deliveries are stuck, and let them be tried again.",
     "indicator": "Add, list and withdraw what the coalition knows.",
     "withdrawal": "See what rested on a withdrawn indicator or policy, judge it again, release it.",
+    "retention": "See how long records are kept, and erase what is past its time.",
     "log": "Verify and sign the decision log.",
 }
 

@@ -156,27 +156,25 @@ def release(
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> int:
-    """Release the holds that no rule asks for any more; names those whose release takes two people."""
-    from paycordon.cli.identity import acting, said
+    """Release the holds that no rule asks for any more; proposes it where a release takes two people."""
+    from paycordon.cli.identity import acting, said, wish_of
     from paycordon.cli.root import FINDINGS
-    from paycordon.people import Role
     from paycordon.review.withdrawal import release_unsupported
-    from paycordon.screening import utc_now
 
-    person, why = acting(read_config(config), by), said(reason)
-    person.require(Role.ANALYST)
+    loaded = read_config(config)
+    wish = wish_of(loaded, acting(loaded, by), said(reason))
     store = open_store(config)
     try:
-        released, for_two = release_unsupported(store, withdrawal_id, by=person.name, reason=why, clock=utc_now)
+        released, proposed = release_unsupported(store, withdrawal_id, wish)
     finally:
         store.close()
     if as_json:
-        print_json({"released": released, "take_two_people": for_two})
-    else:
-        print_line(f"released {len(released)}; {len(for_two)} take two people")
-        for hold in for_two:
-            print_line(f"  {hold}")
-    return FINDINGS if for_two else 0
+        print_json({"released": released, "proposed": proposed})
+        return FINDINGS if proposed else 0
+    print_line(f"released {len(released)}, proposed the release of {len(proposed)}")
+    if proposed:
+        print_line("somebody else agrees to each by `paycordon proposal agree`; `paycordon proposal list` lists them")
+    return FINDINGS if proposed else 0
 
 
 def _show(withdrawal: Withdrawal, counts: dict[str, int], found: list[Item]) -> None:

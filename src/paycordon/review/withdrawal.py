@@ -19,10 +19,12 @@ from paycordon.errors import Conflict, NotFound
 from paycordon.ids import Randomness
 from paycordon.policy import PolicySet
 from paycordon.record.log import append, digest_of
+from paycordon.review.proposals import Wish, release
 from paycordon.review.rejudging import OfHold, Rejudged, judge, verdicts, worst
 from paycordon.sections import Unsupported
 from paycordon.store import Store, holds, policies, uses, withdrawals
 from paycordon.store import rejudging as stored
+from paycordon.store.proposals import Proposal
 from paycordon.store.rejudging import Known, Recorded
 from paycordon.store.withdrawals import Verdict, Withdrawal
 
@@ -234,17 +236,16 @@ def policy_versions(connection: Connection) -> list[PolicyVersion]:
     return list(found.values())
 
 
-def release_unsupported(
-    store: Store, withdrawal_id: str, *, by: str, reason: str, clock: Callable[[], datetime]
-) -> tuple[list[str], list[str]]:
-    """Release every hold of a withdrawal that no rule asks for any more; one transaction each.
+def release_unsupported(store: Store, withdrawal_id: str, wish: Wish) -> tuple[list[str], list[str]]:
+    """Release every hold of a withdrawal that no rule asks for any more, or propose it where that takes two people.
 
-    Returns the holds released, and those in force whose release takes two people.
+    Each is done in a transaction of its own. Returns the holds that were released and the proposals that were made.
 
     Raises:
+        Forbidden: the person may not.
         NotFound: there is no such withdrawal.
     """
-    released, for_two = list[str](), list[str]()
+    released, proposed = list[str](), list[str]()
     with store.read() as connection:
         withdrawals.get(connection, withdrawal_id)
         found = [
@@ -253,15 +254,15 @@ def release_unsupported(
             for each in item.holds
             if each["verdict"] == Verdict.UNSUPPORTED
         ]
-        standing = [hold for id_ in found if (hold := holds.get(connection, id_)).active]
-    for hold in standing:
-        if hold.two_people:
-            for_two.append(hold.id)
-            continue
+        standing = [id_ for id_ in found if holds.get(connection, id_).active]
+    for id_ in standing:
         try:
             with store.write() as connection:
-                holds.release(connection, hold.id, by=by, reason=reason, now=clock())
+                done = release(connection, id_, wish)
         except Conflict:
-            continue  # somebody was faster
-        released.append(hold.id)
-    return released, for_two
+            continue  # somebody was faster, or has proposed it already
+        if isinstance(done, Proposal):
+            proposed.append(done.id)
+        else:
+            released.append(id_)
+    return released, proposed

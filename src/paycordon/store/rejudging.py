@@ -21,9 +21,6 @@ from paycordon.store.prepared import Prepared
 from paycordon.store.schema import micros
 from paycordon.store.withdrawals import How, Withdrawal
 
-URGENT = 1
-"""The priority of a case with a hold that may have no reason any more."""
-
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
@@ -151,7 +148,7 @@ def case_for(
         if closed_at is not None:
             _reopen(connection, {"id": case})
     if urgent:
-        _raise(connection, {"id": case, "priority": URGENT})
+        _raise(connection, {"id": case, "priority": cases.PRESSING})
     return str(case)
 
 
