@@ -112,8 +112,11 @@ class Retention:
             period: timedelta | None = getattr(self.periods, name)
             if period is not None and self._erase_page(name, kind, now, period):
                 return True
-        with self.store.write() as connection:
-            erasure.let_go(connection, now)
+        with self.store.read() as connection:
+            kept = connection.execute(text("SELECT 1 FROM withheld LIMIT 1")).first()
+        if kept is not None:
+            with self.store.write() as connection:
+                erasure.let_go(connection, now)
         self._after = 0
         return False
 

@@ -75,6 +75,8 @@ class Rejudging:
             page = stored.page(connection, withdrawal.id, _PAGE) if withdrawal else []
             known = stored.known(connection, page)
         if withdrawal is None:
+            if not known.withdrawn_policies:
+                return False
             with self._store.write() as connection:
                 return withdrawals.find_late(connection, self._clock()) > 0
         in_force = self._in_force()
