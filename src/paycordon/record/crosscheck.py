@@ -22,6 +22,7 @@ from paycordon.record.erasecheck import EraseCheck
 from paycordon.record.factcheck import FactCheck
 from paycordon.record.log import SALT_LENGTH, digest_of, salted_digest
 from paycordon.record.problems import Problems
+from paycordon.record.reviewcheck import ReviewCheck
 from paycordon.store import schema
 from paycordon.store.schema import micros
 
@@ -47,6 +48,7 @@ class CrossCheck:
             "CREATE TABLE baselines (instance TEXT, account TEXT, digest TEXT, PRIMARY KEY (instance, account))"
         )
         self._erased = EraseCheck(connection, problems, self._named)
+        self._review = ReviewCheck(connection, problems, self._named)
         self._named.execute("CREATE TABLE released (hold TEXT PRIMARY KEY, by TEXT, reason_digest TEXT) WITHOUT ROWID")
 
     def __enter__(self) -> Self:
@@ -63,6 +65,8 @@ class CrossCheck:
         for row in entries:
             if row.kind == "restriction.baseline":
                 self._note_baseline(_content(row.payload) or {})
+            if placed := self._review.take(row.kind, _content(row.payload) or {}):
+                self._name([("hold", placed, "")])
         for start in range(0, len(said), _PAGE):
             part = said[start : start + _PAGE]
             self._take_events(part)
@@ -83,6 +87,7 @@ class CrossCheck:
         self._check_holds()
         self._check_baselines()
         self._erased.end()
+        self._review.end()
         if self._all_sound and self._facts.has_unexplained():  # else the events named already explain them
             self._add("unnamed", "table", "facts", "has rows that come from no event of the log")
         if self._facts.has_wrong_sums():
@@ -164,8 +169,13 @@ class CrossCheck:
                 if doubt := self._erased.doubt_of_hold(row._mapping):
                     self._add("changed", "hold", row.id, doubt)
                 continue
-            if not _as_decided(row):
+            if row.source != "decision":
+                if doubt := self._review.doubt_of_hold(row._mapping):
+                    self._add("changed", "hold", row.id, doubt)
+            elif not _as_decided(row):
                 self._add("changed", "hold", row.id, "is not what its decision says")
+            if doubt := self._review.doubt_of_people(row._mapping, row.body):
+                self._add("changed", "hold", row.id, doubt)
             self._check_release(row)
         named = self._named.execute("SELECT COUNT(*) FROM named WHERE kind = 'hold'").fetchone()[0]
         if present != named:

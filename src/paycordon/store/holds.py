@@ -262,6 +262,7 @@ def release(
     _note_release(connection, hold, by, reason, now)
     second = {} if agreed_by is None else {"agreed_by": agreed_by}
     entry: Payload = {"hold": hold_id, "by": by, "reason_digest": digest_of(reason), **second}
+    entry = {**entry, "two_people": int(hold.two_people)}
     append(connection, now, "hold.released", entry)
     return get(connection, hold_id)
 
