@@ -29,6 +29,7 @@ from paycordon.sections import (
     EnforcementSection,
     IdentifierKeys,
     Name,
+    NotificationSection,
     PersonSection,
     RetentionSection,
     ReviewSection,
@@ -43,7 +44,16 @@ MIN_TOKEN_LENGTH = 24
 _M = TypeVar("_M", bound=BaseModel)
 _Secret = Annotated[StrictStr, Field(repr=False)]
 _PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]*@")
-_WITH_REFERENCES = ("store", "identifier_keys", "log_signing_key", "api_token", "approvals", "checks", "gateways")
+_WITH_REFERENCES = (
+    "store",
+    "identifier_keys",
+    "log_signing_key",
+    "api_token",
+    "approvals",
+    "checks",
+    "gateways",
+    "notifications",
+)
 _RELATIVE_SQLITE = re.compile(r"^(sqlite(?:\+\w+)?:///)(?![/:])(.+)$")
 
 
@@ -69,6 +79,7 @@ class Config(Section):
         rates: exchange rates by day; by default `rates.csv` in a directory of `policies`.
         approvals: whose signatures changes of policies need.
         clocks: deadlines of holds and cases.
+        notifications: who is told what happens, by name.
         people: who may do what by hand; without any, whoever can read the configuration may do everything but what the
             role `restricted` is for.
         enforcement: how gateways are made to agree with the holds.
@@ -96,6 +107,7 @@ class Config(Section):
     people: dict[Name, PersonSection] = {}
     enforcement: EnforcementSection = EnforcementSection()
     retention: RetentionSection = RetentionSection()
+    notifications: Annotated[dict[Name, NotificationSection], Field(repr=False)] = {}
     review: ReviewSection = ReviewSection()
     withdrawal: WithdrawalSection = WithdrawalSection()
     required: tuple[str, ...] = ()
@@ -181,7 +193,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
 
 
 def _refuse_plain_secrets(document: Document) -> None:
-    places = (("identifier_keys", "keys"), ("log_signing_key",), ("api_token",), ("gateways",))
+    places = (("identifier_keys", "keys"), ("log_signing_key",), ("api_token",), ("gateways",), ("notifications",))
     problems = [problem for place in places for problem in plain_secrets(document, *place)]
     store = document.data.get("store") if isinstance(document.data, dict) else None
     if isinstance(store, str) and not is_reference(store) and _PASSWORD_IN_URL.search(store):

@@ -168,6 +168,7 @@ def _examine_store(examination: _Examination, config: Config, clock: Callable[[]
                 _examine_deliveries(examination, connection, clock())
                 _examine_restrictions(examination, connection, clock(), set(config.gateways))
                 _examine_clocks(examination, connection, clock())
+                _examine_notifications(examination, connection)
             with examination.part("log"), store.read() as connection:
                 _examine_log(examination, connection, signed=config.log_signing_key is not None)
         finally:
@@ -253,6 +254,15 @@ def _examine_deliveries(examination: _Examination, connection: Connection, now: 
         examination.note("deliveries", message, Health.FAIL, "start a worker with `paycordon work`")
     if not stuck and not overdue:
         examination.note("deliveries", f"{waiting} wait, none too long")
+
+
+def _examine_notifications(examination: _Examination, connection: Connection) -> None:
+    stuck = connection.execute(text("SELECT COUNT(*) FROM notifications WHERE state = 'stuck'")).scalar_one()
+    if stuck:
+        message = f"{stuck} notifications were not taken by their endpoints"
+        examination.note("notifications", message, Health.FAIL, "`paycordon notification list` says why")
+    else:
+        examination.note("notifications", "none is stuck")
 
 
 def _examine_clocks(examination: _Examination, connection: Connection, now: datetime) -> None:

@@ -6,7 +6,7 @@ object of its own and implements one to three of the `screen_…` hooks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
@@ -57,6 +57,16 @@ def register_demonstrations() -> Iterable[type[Demonstration]]:  # type: ignore[
     """Return what `paycordon demo` can play with this plugin's gateway, without a network.
 
     Called by that command only.
+    """
+
+
+@hookspec
+def notify(message: Mapping[str, Any]) -> None:
+    """Tell somebody what happened, by a channel of your own: a chat, a ticket system, a message queue.
+
+    Called by workers, after it is committed, with the neutral facts only: `id` (the same each time a message comes
+    again), `type` such as `hold.placed`, `timestamp`, and `data`. At least once: an exception means that it was not
+    taken, and it comes again after a growing pause. Messages come in no particular order.
     """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -62,6 +62,10 @@ class Plugins:
             raise ConfigError(f"there is no check `{min(given)}`", hint=f"installed checks: {known}")
         self.gateways = self._gateway_types()
         self._require_known_hooks()
+        self.notifiers: dict[str, Callable[[Mapping[str, object]], None]] = {
+            i.plugin_name: i.function
+            for i in self._manager.hook.notify.get_hookimpls()
+        }
         self._calls = {stage: self._calls_of(hook) for stage, hook in SCREEN_HOOKS.items()}
 
     def calls(self, stage: str) -> Sequence[CheckCall]:

@@ -165,6 +165,31 @@ def _legal(id_: str, written: LegalSection) -> LegalDeadline:
     )
 
 
+class Detail(StrEnum):
+    """How much an endpoint hears: what a merchant may know too, or rules and reasons as well."""
+
+    NEUTRAL = "neutral"
+    INTERNAL = "internal"
+
+
+class NotificationSection(Section):
+    """An endpoint that is told what happens, by webhooks signed as Standard Webhooks says.
+
+    Attributes:
+        url: where; `https`, or plain `http` on this machine.
+        secrets: `whsec_…` in base64, as references; each signs, so that a new one can be added before the old one goes.
+        types: what it hears of, such as `hold.placed`, `case.*` or `*`.
+        detail: `neutral`, or `internal` with rules and reasons.
+        private: whether it may be in a private network.
+    """
+
+    url: Annotated[str, Field(pattern=r"^(https://|http://(localhost|127\.0\.0\.1|\[::1\])[:/])", repr=False)]
+    secrets: Annotated[tuple[StrictStr, ...], Field(min_length=1, repr=False)]
+    types: Annotated[tuple[StrictStr, ...], Field(min_length=1)] = ("*",)
+    detail: Detail = Detail.NEUTRAL
+    private: bool = False
+
+
 class PersonSection(Section):
     """What a person may do, and how they prove who they are: `token_sha256` is the digest of a random token.
 

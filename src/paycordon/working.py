@@ -26,7 +26,7 @@ from paycordon.enforcement.reconcile import Reconciler
 from paycordon.errors import StoreUnavailable, type_and_place
 from paycordon.gateways import Gateway
 from paycordon.intake import DeliveryWorker
-from paycordon.outward.notifying import Addressing, Channel, Telling, channel_of, channel_of_plugin
+from paycordon.outward.notifying import Channel, Following, Telling, channel_of, channel_of_plugin
 from paycordon.review.retention import Retention
 from paycordon.review.withdrawal import Rejudging
 from paycordon.screening import Cordon, utc_now
@@ -242,7 +242,8 @@ def _until_idle(duty: Duty) -> int:
 
 
 def _telling(store: Store, channels: Sequence[Channel], owner: str, clock: Clock) -> Iterator[Duty]:
-    yield Duty("announcements", Addressing(store, channels).run_once)
+    if channels:
+        yield Duty("notifications", Following(store, channels).run_once)
     for channel in channels:
         duty = Telling(store, channel, owner=owner, clock=clock)
         yield Duty(f"notifications to {channel.name}", duty.run_once)

@@ -78,6 +78,8 @@ COMMANDS = (
     ("retention run", "paycordon.cli.retention", "run"),
     ("retention withheld", "paycordon.cli.retention", "withheld"),
     ("erase", "paycordon.cli.retention", "erase"),
+    ("notification list", "paycordon.cli.notification", "list_notifications"),
+    ("notification retry", "paycordon.cli.notification", "retry"),
     ("log verify", "paycordon.cli.log", "verify"),
     ("log checkpoint", "paycordon.cli.log", "checkpoint"),
     ("log public-key", "paycordon.cli.log", "public_key"),
@@ -96,6 +98,7 @@ GROUPS = {
     "indicator": "Add, list and withdraw what the coalition knows.",
     "withdrawal": "See what rested on a withdrawn indicator or policy, judge it again, release it.",
     "retention": "See how long records are kept, and erase what is past its time.",
+    "notification": "See what others could not be told, and let it be sent again.",
     "log": "Verify and sign the decision log.",
 }
 

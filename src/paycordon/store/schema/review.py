@@ -110,6 +110,14 @@ covert = Table(
     Column("settled", Text),
 )
 
+# How far the log was followed, by what follows it.
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+
 # What a merchant is told, in neutral words, and by when.
 notices = Table(
     "notices",

@@ -33,6 +33,12 @@ def downgrade() -> None:
 
 def _create_tables() -> None:
     op.create_table(
+        "cursors",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_cursors")),
+    )
+    op.create_table(
         "clocks",
         sa.Column("id", _SERIAL, autoincrement=True, nullable=False),
         sa.Column("subject_kind", sa.String(), nullable=False),
