@@ -252,14 +252,19 @@ def _dies(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+Key = tuple[str, str]
+
+
 @dataclass
 class Model:
     """What should be said about each deadline, computed without the store."""
 
     settings: Clocks
-    deadlines: dict[tuple[str, str], tuple[datetime, datetime]] = field(default_factory=dict)
-    next_word: dict[tuple[str, str], tuple[datetime, str]] = field(default_factory=dict)
+    deadlines: dict[Key, tuple[datetime, datetime]] = field(default_factory=dict)
+    next_word: dict[Key, tuple[datetime, str]] = field(default_factory=dict)
     said: list[tuple[datetime, str, str, str]] = field(default_factory=list)
+    case_of: dict[str, str] = field(default_factory=dict)  # by any subject of the same merchant
+    opened: dict[str, tuple[datetime, int]] = field(default_factory=dict)  # by case: when, how urgent
 
     def begin(self, subject: str, kind: str, begins: datetime, due: datetime) -> None:
         warn = due - (due - begins) * self.settings.warn_percent / 100
@@ -270,16 +275,28 @@ class Model:
         self.next_word = {key: word for key, word in self.next_word.items() if key[0] != subject}
 
     def tick(self, now: datetime) -> None:
-        for key, (at, word) in sorted(self.next_word.items()):
-            if at > now:
-                continue
+        while key := min((k for k, (at, _) in self.next_word.items() if at <= now), key=self._at, default=None):
+            _, word = self.next_word[key]
             _, due = self.deadlines[key]
             if word == "clock.warned" and now < due:
                 self.said.append((now, "clock.warned", *key))
                 self.next_word[key] = due, "clock.due"
-            else:
-                self.said.append((now, "clock.reminded" if word == "clock.reminded" else "clock.due", *key))
-                self.next_word[key] = now + self.settings.remind.length, "clock.reminded"
+                continue
+            self.said.append((now, "clock.reminded" if word == "clock.reminded" else "clock.due", *key))
+            self.next_word[key] = now + self.settings.remind.length, "clock.reminded"
+            if word != "clock.reminded":
+                self._press(self.case_of[key[0]], 0 if key[1] == "gateway" else 1)
+
+    def _at(self, key: Key) -> datetime:
+        return self.next_word[key][0]
+
+    def _press(self, case: str, priority: int) -> None:
+        """A case that becomes more urgent has less time, if its time is not over yet."""
+        begins, before = self.opened[case]
+        self.opened[case] = begins, min(before, priority)
+        sooner = begins + self.settings.sla_of(min(before, priority)).length
+        if self.next_word[case, "sla"][1] != "clock.reminded" and sooner < self.deadlines[case, "sla"][1]:
+            self.begin(case, "sla", begins, sooner)
 
 
 def simulate(store: Store, days: int, number: int, seed: int) -> Counter[str]:
@@ -292,6 +309,7 @@ def simulate(store: Store, days: int, number: int, seed: int) -> Counter[str]:
     arrivals = sorted(chance.uniform(0, days * 0.9) for _ in range(number))
     ends: list[tuple[datetime, str, str]] = []
     open_cases: dict[str, str] = {}
+    held: dict[str, str] = {}
     count = 0
     until = NOON + timedelta(days=days)
     while clock() < until:
@@ -301,7 +319,9 @@ def simulate(store: Store, days: int, number: int, seed: int) -> Counter[str]:
         while arrivals and NOON + timedelta(days=arrivals[0]) <= now:
             at = NOON + timedelta(days=arrivals.pop(0))
             count += 1
-            ends.append((at + timedelta(days=chance.expovariate(1 / 15)), *_arrive(store, model, chance, count, at)))
+            hold, merchant = _arrive(store, model, chance, count, at)
+            held[merchant] = hold
+            ends.append((at + timedelta(days=chance.expovariate(1 / 15)), hold, merchant))
         for end in sorted(end for end in ends if end[0] <= now):
             ends.remove(end)
             with store.write() as connection:
@@ -315,6 +335,8 @@ def simulate(store: Store, days: int, number: int, seed: int) -> Counter[str]:
             elif case.id not in open_cases:
                 open_cases[case.id] = case.merchant
                 begins = from_micros(case.opened_at)
+                model.opened[case.id] = begins, case.priority
+                model.case_of |= dict.fromkeys((case.id, held[case.merchant], f"acme/a_{case.merchant}"), case.id)
                 model.begin(case.id, "sla", begins, begins + settings.sla_of(case.priority).length)
                 model.begin(case.id, "us_sar", begins, begins + 30 * DAY)
         work(duty)

@@ -177,7 +177,7 @@ class Reconciler:
             elif row.desired is Restriction.NONE:
                 self._released(row, self._apply(row, state, row.baseline).state, row.baseline)
             else:
-                self._restricted(row, self._apply(row, state, row.baseline))
+                self._restricted(row, state, self._apply(row, state, row.baseline))
         except LeaseLost:
             self._overtaken(row)
         except StoreUnavailable:
@@ -217,18 +217,27 @@ class Reconciler:
         change = Change(to=row.desired, baseline=baseline)
         return self._retrying(self._gateway.apply, _subject(row), change, _key(row))
 
-    def _restricted(self, row: RestrictionRow, applied: Applied) -> None:
+    def _restricted(self, row: RestrictionRow, before: GatewayState, applied: Applied) -> None:
         if applied.state.restriction.rank < row.desired.rank:
             raise Refused(f"the gateway says `{applied.state.restriction}` after it was asked for `{row.desired}`")
+        ends_at = self._ends_at(row, before, applied)
         values = {
             "applied": row.desired.value,
             "settings": as_text(applied.state.settings),
             "drift": None,
-            "expires_at": micros(applied.expires_at) if applied.expires_at else None,
+            "expires_at": micros(ends_at) if ends_at else None,
             "failures": 0,
             "last_error": None,
         }
         self._finish(row, applied.state, "settled", values)
+
+    def _ends_at(self, row: RestrictionRow, before: GatewayState, applied: Applied) -> datetime | None:
+        """Say when the gateway ends the restriction: it began once, and each look at it does not begin it again."""
+        known, said = row.expires_at, applied.expires_at
+        if known is None or said is None:
+            return said
+        anew = known <= self._clock() and before.settings != applied.state.settings
+        return said if anew else min(known, said)
 
     def _released(self, row: RestrictionRow, state: GatewayState, baseline: Settings) -> None:
         if state.settings != baseline:
@@ -253,8 +262,9 @@ class Reconciler:
         next_look = now + (_NEVER if ended else self._timing.recheck)
         with self._store.write() as connection:
             update(connection, row, self._owner, now, {**values, **finished(row, label, next_look)})
-            ends_at = from_micros(values["expires_at"]) if values.get("expires_at") else None
-            clocks.keep_gateway(connection, row.instance, row.account, row.merchant, ends_at, now)
+            if not watched:  # an account that is left as somebody set it is restricted until when it was before
+                ends_at = from_micros(values["expires_at"]) if values.get("expires_at") else None
+                clocks.keep_gateway(connection, row.instance, row.account, row.merchant, ends_at, now)
             changed = row.applied.value != values["applied"] or row.state not in drift.WATCHED
             if changed and not watched and (row.baseline is not None or not ended):
                 digest = digest_of(as_text(state.settings))
@@ -279,9 +289,9 @@ class Reconciler:
             with self._store.write() as connection:
                 update(connection, row, self._owner, now, {**values, **finished(row, label, now + pause)})
                 if stuck and row.state != "stuck":
-                    self._log(connection, "restriction.stuck", row, error=type(error).__name__)
                     note = f"{row.instance}: {type(error).__name__}"
                     cases.put_before_person(connection, row.merchant, now, "stuck", note)
+                    self._log(connection, "restriction.stuck", row, error=type(error).__name__)
         except LeaseLost:
             if touched:
                 self._overtaken(row)

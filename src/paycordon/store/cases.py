@@ -81,12 +81,16 @@ _new = Prepared(
 _press = Prepared(
     text(
         "UPDATE cases SET priority = CASE WHEN priority > :priority THEN :priority ELSE priority END, "
+        "clocked = CASE WHEN priority > :priority THEN 0 ELSE clocked END, "  # one more urgent has less time
         "state = CASE WHEN state = 'waiting' THEN 'open' ELSE state END "
         "WHERE id = :id AND (priority > :priority OR state = 'waiting')"
     )
 )
 _urgent = Prepared(
-    text("UPDATE cases SET priority = 0 WHERE merchant = :merchant AND closed_at IS NULL AND restricted = 0")
+    text(
+        "UPDATE cases SET priority = 0, clocked = 0 "
+        "WHERE merchant = :merchant AND closed_at IS NULL AND restricted = 0 AND priority > 0"
+    )
 )
 _event = Prepared(
     text(
@@ -149,6 +153,17 @@ def put_before_person(connection: Connection, merchant: str, at: datetime, kind:
     add_event(connection, open_for(connection, merchant, at, secrets.token_bytes), at, kind, note=text)
 
 
+def lock(connection: Connection, merchant: str) -> None:
+    """Have everybody else who writes about the merchant and its open cases wait until this transaction ends.
+
+    Whoever takes these locks holds none of a clock, and has not begun to write to the log.
+    """
+    merchants, table = schema.merchants, schema.cases
+    connection.execute(select(merchants.c.seq).where(merchants.c.merchant == merchant).with_for_update()).all()
+    open_ones = (table.c.merchant == merchant, table.c.closed_at.is_(None), table.c.restricted == 0)
+    connection.execute(select(table.c.id).where(*open_ones).order_by(table.c.id).with_for_update()).all()
+
+
 def make_urgent(connection: Connection, merchant: str) -> None:
     """Put the merchant's open cases before all others."""
     _urgent(connection, {"merchant": merchant})
@@ -204,6 +219,8 @@ def change(connection: Connection, case: Case, **values: str | int | None) -> No
         Conflict: somebody else was faster.
     """
     table = schema.cases
+    if "priority" in values or "closed_at" in values:
+        values["clocked"] = 0  # it has other deadlines then
     same = (table.c.id == case.id, table.c.state == case.state.value, table.c.restricted == 0)
     if connection.execute(table.update().where(*same).values(**values)).rowcount != 1:
         raise Conflict(f"the case `{case.id}` has changed meanwhile; look at it again")
@@ -231,4 +248,6 @@ def escalate(connection: Connection, merchant: str, priority: int) -> None:
     table = schema.cases
     raised = case_when((table.c.priority < priority, table.c.priority), else_=priority)
     open_ones = (table.c.merchant == merchant, table.c.closed_at.is_(None), table.c.restricted == 0)
-    connection.execute(table.update().where(*open_ones).values(state="escalated", priority=raised))
+    clocked = case_when((table.c.priority > priority, 0), else_=table.c.clocked)
+    values = {"state": State.ESCALATED.value, "priority": raised, "clocked": clocked}
+    connection.execute(table.update().where(*open_ones).values(values))

@@ -126,22 +126,25 @@ def keep_gateway(
     start(connection, NewClock("restriction", subject, merchant, GATEWAY, source, ends_at, warn_at), now)
 
 
-def any_waiting(connection: Connection, now: datetime) -> bool:
-    """Tell, without locking anything, whether a clock has to be looked at."""
-    query = select(_table.c.id).where(_table.c.next_at <= micros(now), _table.c.restricted == 0).limit(1)
-    return connection.execute(query).first() is not None
-
-
 def waiting(connection: Connection, now: datetime, limit: int) -> Sequence[Clock]:
-    """Return clocks about which something has to be done, the longest waiting first, locked for this transaction."""
+    """Return clocks about which something has to be done, the longest waiting first; nothing is locked."""
     query = (
         select(_table)
         .where(_table.c.next_at <= micros(now), _table.c.restricted == 0)
         .order_by(_table.c.next_at, _table.c.id)
         .limit(limit)
-        .with_for_update(skip_locked=True)
     )
     return [_clock(row) for row in connection.execute(query).mappings()]
+
+
+def take(connection: Connection, clock_id: int, now: datetime) -> Clock | None:
+    """Lock a waiting clock for this transaction; none if somebody else attends to it, or has done so.
+
+    It never waits, so that a transaction may hold any other locks by then.
+    """
+    query = select(_table).where(_table.c.id == clock_id, _table.c.next_at <= micros(now))
+    row = connection.execute(query.with_for_update(skip_locked=True)).mappings().one_or_none()
+    return None if row is None else _clock(row)
 
 
 def advance(connection: Connection, clock: Clock, state: ClockState, next_at: datetime) -> None:

@@ -79,9 +79,12 @@ _case = Prepared(
     )
 )
 _reopen = Prepared(
-    text("UPDATE cases SET closed_at = NULL, closed_by = NULL, resolution = NULL, state = 'open' WHERE id = :id")
+    text(
+        "UPDATE cases SET closed_at = NULL, closed_by = NULL, resolution = NULL, state = 'open', clocked = 0 "
+        "WHERE id = :id"
+    )
 )
-_raise = Prepared(text("UPDATE cases SET priority = :priority WHERE id = :id AND priority > :priority"))
+_raise = Prepared(text("UPDATE cases SET priority = :priority, clocked = 0 WHERE id = :id AND priority > :priority"))
 _note = Prepared(
     text(
         "INSERT INTO case_events (case_id, at, kind, decision_id, actor, note, detail) "

@@ -92,6 +92,12 @@ def claim(
         return claimed
 
 
+def lock(connection: Connection, merchant: str) -> None:
+    """Have workers who write about a merchant's accounts wait until this transaction ends."""
+    query = select(_table.c.account).where(_table.c.merchant == merchant).order_by(_table.c.instance, _table.c.account)
+    connection.execute(query.with_for_update()).all()
+
+
 def due(connection: Connection, instance: str, now: datetime) -> bool:
     """Tell, without locking anything, whether a restriction of an instance waits to be worked on."""
     query = select(_table.c.account).where(
@@ -157,11 +163,13 @@ def reopen(connection: Connection, row: RestrictionRow, now: datetime) -> None:
     connection.execute(_table.update().where(*_key(row.instance, row.account)).values(values))
 
 
-def listed(connection: Connection, *, merchant: str | None = None) -> Sequence[RestrictionRow]:
-    """Return the restrictions, of one merchant or of all."""
+def listed(
+    connection: Connection, *, merchant: str | None = None, account: str | None = None
+) -> Sequence[RestrictionRow]:
+    """Return the restrictions, of one merchant, of accounts of one id, or of all."""
     query = select(_table).order_by(_table.c.instance, _table.c.account)
-    if merchant is not None:
-        query = query.where(_table.c.merchant == merchant)
+    for column, value in ((_table.c.merchant, merchant), (_table.c.account, account)):
+        query = query if value is None else query.where(column == value)
     return [_row(dict(row)) for row in connection.execute(query).mappings()]
 
 
@@ -170,6 +178,11 @@ def of_hold(connection: Connection, hold: Hold) -> Sequence[RestrictionRow]:
     query = select(_table).where(or_(_table.c.merchant == hold.merchant, and_(*_key(hold.instance, hold.account))))
     rows = connection.execute(query.order_by(_table.c.instance, _table.c.account)).mappings()
     return [_row(dict(row)) for row in rows]
+
+
+def wanted(connection: Connection, row: RestrictionRow) -> Restriction:
+    """Return what the holds ask for now; the stored wish is only brought up to date when a worker takes it up."""
+    return Restriction.for_outcome(standing_of(connection, row.merchant, row.instance, row.account))
 
 
 def as_text(settings: Settings) -> str:

@@ -46,14 +46,24 @@ def take_holds(connection: Connection, limit: int) -> Iterator[tuple[Hold, timed
         yield hold, _review_after(connection, hold)
 
 
-def take_cases(connection: Connection, limit: int) -> Iterator[OpenCase]:
-    """Return cases without clocks and mark them as having them."""
+def take_cases(connection: Connection, limit: int, *, merchant: str | None = None) -> Iterator[OpenCase]:
+    """Return cases without clocks, or with those of another priority, and mark them as having them."""
     table = schema.cases
     query = select(table).where(table.c.clocked == 0, table.c.restricted == 0).order_by(table.c.id).limit(limit)
+    if merchant is not None:
+        query = query.where(table.c.merchant == merchant)
     rows = connection.execute(query.with_for_update(skip_locked=True)).all()
     connection.execute(table.update().where(table.c.id.in_([row.id for row in rows])).values(clocked=1))
     for row in rows:
         yield OpenCase(row.id, row.merchant, row.priority, from_micros(row.opened_at), row.closed_at is None)
+
+
+def is_over(connection: Connection, subject_kind: str, subject_id: str) -> bool:
+    """Tell whether a hold was released or a case closed, so that its deadlines mean nothing any more."""
+    ended = {"hold": schema.holds.c.released_at, "case": schema.cases.c.closed_at}.get(subject_kind)
+    if ended is None:
+        return False
+    return connection.execute(select(ended).where(ended.table.c.id == subject_id)).scalar() is not None
 
 
 def _review_after(connection: Connection, hold: Hold) -> timedelta | None:
