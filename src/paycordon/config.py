@@ -29,6 +29,7 @@ from paycordon.sections import (
     EnforcementSection,
     IdentifierKeys,
     Name,
+    NoticesSection,
     NotificationSection,
     PersonSection,
     RetentionSection,
@@ -79,6 +80,7 @@ class Config(Section):
         rates: exchange rates by day; by default `rates.csv` in a directory of `policies`.
         approvals: whose signatures changes of policies need.
         clocks: deadlines of holds and cases.
+        notices: what merchants are told about holds; nothing is written for them without it.
         notifications: who is told what happens, by name.
         people: who may do what by hand; without any, whoever can read the configuration may do everything but what the
             role `restricted` is for.
@@ -108,6 +110,7 @@ class Config(Section):
     enforcement: EnforcementSection = EnforcementSection()
     retention: RetentionSection = RetentionSection()
     notifications: Annotated[dict[Name, NotificationSection], Field(repr=False)] = {}
+    notices: NoticesSection | None = None
     review: ReviewSection = ReviewSection()
     withdrawal: WithdrawalSection = WithdrawalSection()
     required: tuple[str, ...] = ()

@@ -62,7 +62,7 @@ class Plugins:
             raise ConfigError(f"there is no check `{min(given)}`", hint=f"installed checks: {known}")
         self.gateways = self._gateway_types()
         self._require_known_hooks()
-        self.notifiers: dict[str, Callable[[Mapping[str, object]], None]] = {
+        self.notifiers: dict[str, Callable[..., object]] = {
             i.plugin_name: i.function
             for i in self._manager.hook.notify.get_hookimpls()
         }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import (
@@ -188,6 +189,24 @@ class NotificationSection(Section):
     types: Annotated[tuple[StrictStr, ...], Field(min_length=1)] = ("*",)
     detail: Detail = Detail.NEUTRAL
     private: bool = False
+
+
+class NoticesSection(Section):
+    """What merchants are told about holds, and by when.
+
+    Attributes:
+        language: the language of the notices, such as `de`; English where there are no texts in it.
+        ground: the clause of your contract that a hold rests on.
+        contact: where a merchant can object.
+        within: by when a merchant must have been told; somebody is reminded if not.
+        texts: a directory with files such as `de.yaml` that say it in your own words.
+    """
+
+    language: Annotated[str, Field(pattern=r"^[a-z]{2}(-[A-Za-z]{2,4})?$")] = "en"
+    ground: StrictStr = ""
+    contact: StrictStr = ""
+    within: SpanField = Span(timedelta(hours=24))
+    texts: Path | None = None
 
 
 class PersonSection(Section):

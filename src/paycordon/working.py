@@ -26,6 +26,7 @@ from paycordon.enforcement.reconcile import Reconciler
 from paycordon.errors import StoreUnavailable, type_and_place
 from paycordon.gateways import Gateway
 from paycordon.intake import DeliveryWorker
+from paycordon.outward.noticing import noticing
 from paycordon.outward.notifying import Channel, Following, Telling, channel_of, channel_of_plugin
 from paycordon.review.retention import Retention
 from paycordon.review.withdrawal import Rejudging
@@ -161,6 +162,7 @@ class Worker:
             retention=config.retention,
             channels=[
                 *(channel_of(name, each, utc_now) for name, each in config.notifications.items()),
+                *([noticing(cordon.store, config.notices, utc_now)] if config.notices else []),
                 *(channel_of_plugin(name, notify) for name, notify in cordon.plugins.notifiers.items()),
             ],
         )

@@ -23,7 +23,8 @@ _logger = logging.getLogger("paycordon")
 
 Clock = Callable[[], datetime]
 Message = Mapping[str, object]
-Notify = Callable[[Message], None]
+Notify = Callable[..., object]
+"""A plugin's implementation of the hook `notify`."""
 
 
 @dataclass(frozen=True, slots=True)
