@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,8 @@ from paycordon.screening import Cordon, Limits
 from paycordon.sections import RetentionSection
 from paycordon.store import Store, decisions, erasure, holds, schema
 from paycordon.store.erasure import Erased, Erasing
+from paycordon.store.holds import NewHold, Scope, Source
+from paycordon.store.proposals import Kind, NewProposal, propose
 from paycordon.testing import NOON, FrozenClock, make_event
 
 POLICY = """\
@@ -135,6 +138,32 @@ def test_a_merchant_is_erased_and_everybody_else_stays(busy: Scene) -> None:
     assert busy.problems() == []
 
 
+def test_a_hold_that_a_person_placed_goes_too(busy: Scene) -> None:
+    wanted = NewHold(
+        *("m_1", "acme", "acct_1", "account", "acct_1", Outcome.HOLD, Scope.PAYOUTS, "by_hand", "", Source.PERSON),
+        placed_by="ada",
+        internal_reason=f"{NAME} 1 was seen",
+    )
+    with busy.store.write() as connection:
+        holds.place_by_hand(connection, wanted, busy.clock(), secrets.token_bytes)
+    busy.free(1)
+    assert busy.problems() == []
+    assert busy.erase(1) == Erased(events=6, decisions=4, holds=2)
+    assert f"{NAME} 1" not in busy.everything()
+    assert busy.problems() == []
+
+
+def test_a_proposal_stands_against_it_until_it_lapses(busy: Scene) -> None:
+    proposal = NewProposal(Kind.BLOCK, "m_1", "acct_1", {}, "why", "ada", busy.clock() + DAY)
+    with busy.store.write() as connection:
+        propose(connection, proposal, busy.clock(), secrets.token_bytes)
+    with pytest.raises(Conflict, match="an open proposal"):
+        busy.erase(1)
+    busy.clock.advance(2 * DAY)
+    assert busy.erase(1).events == 6
+    assert busy.problems() == []
+
+
 def test_nothing_of_an_erased_name_is_left_in_the_files_of_sqlite(
     sqlite_store: Store, tmp_path, digester, clock
 ) -> None:
@@ -188,7 +217,7 @@ def test_a_directive_makes_no_difference_that_others_see_and_keeps_what_it_must(
         assert kinds == ["erased", "erased.merchant"] * 2
         kept = erasure.withheld(connection, "m_1")
         assert erasure.withheld(connection, "m_2") == []
-    assert {each["kind"] for each in kept} == {"event", "decision", "cases", "case_events"}
+    assert {each["kind"] for each in kept} == {"event", "decision", "hold", "cases", "case_events"}
     assert sum(f"{NAME} 1" in each["body"] for each in kept if each["kind"] == "event") == 6
 
 

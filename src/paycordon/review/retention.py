@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 from sqlalchemy import Connection, text
 
@@ -136,14 +136,15 @@ class Retention:
 
     def _erase_page(self, name: str, kind: _Class, now: datetime, period: timedelta) -> bool:
         by = Erasing(BY, f"kept for {period.days} days: {name}", now)
-        where: dict[str, Any] = {"cutoff": micros(now - period), "page": _PAGE}
+        where: dict[str, Any] = {"cutoff": micros(now - period), "now": micros(now), "page": _PAGE}
         with self.store.write() as connection:
             if name == "events":
                 return self._erase_events(connection, by, kind, where)
             if name == "decisions":
                 query = f"SELECT id FROM decisions WHERE {kind.condition} ORDER BY decided_at, id LIMIT :page"  # noqa: S608
                 found = connection.execute(text(query), where).scalars().all()
-                return erasure.erase(connection, by, decisions=found).total > 0
+                by_hand = connection.execute(_BY_HAND_PAST, where).scalars().all()
+                return erasure.erase(connection, by, decisions=found, by_hand=by_hand).total > 0
             return _delete(connection, name, kind, where, now) > 0
 
     def _erase_events(self, connection: Connection, by: Erasing, kind: _Class, where: Mapping[str, Any]) -> bool:
@@ -180,9 +181,8 @@ def erase_merchant(
     while True:
         erasing = Erasing(by, basis, clock())
         with store.write() as connection:
-            _require_free(connection, merchant)
-            page = _page_of(connection, merchant)
-            erased = erasure.erase(connection, erasing, events=page[0], decisions=page[1])
+            _require_free(connection, merchant, erasing.now)
+            erased = erasure.erase(connection, erasing, **_page_of(connection, merchant))
             done += erased
             if not erased.total:
                 _erase_rest(connection, merchant, erasing)
@@ -193,26 +193,43 @@ def erase_merchant(
     return done
 
 
-def _require_free(connection: Connection, merchant: str) -> None:
+def _require_free(connection: Connection, merchant: str, now: datetime) -> None:
     known = connection.execute(text("SELECT 1 FROM merchants WHERE merchant = :merchant"), {"merchant": merchant})
     if known.first() is None:
         raise NotFound(f"there is no merchant `{merchant}`")
-    found = erasure.standing(connection, merchant)
+    found = erasure.standing(connection, merchant, now)
     if found:
         raise Conflict(f"nothing of `{merchant}` can be erased: there is {' and '.join(found)}")
 
 
-def _page_of(connection: Connection, merchant: str) -> tuple[list[int], list[str]]:
+class _Page(TypedDict):
+    events: list[int]
+    decisions: list[str]
+    by_hand: list[str]
+
+
+def _page_of(connection: Connection, merchant: str) -> _Page:
     where = {"merchant": merchant, "page": _PAGE}
     events = text("SELECT position FROM events WHERE merchant = :merchant AND body <> '' ORDER BY seq LIMIT :page")
     decisions = text(
         "SELECT d.id FROM events e JOIN decisions d ON d.instance = e.instance AND d.event_id = e.id "
         "WHERE e.merchant = :merchant AND d.body <> '' ORDER BY e.seq LIMIT :page"
     )
-    return (
-        list(connection.execute(events, where).scalars()),
-        list(connection.execute(decisions, where).scalars()),
-    )
+    by_hand = text(f"{_BY_HAND} AND merchant = :merchant ORDER BY id LIMIT :page")
+    return {
+        "events": list(connection.execute(events, where).scalars()),
+        "decisions": list(connection.execute(decisions, where).scalars()),
+        "by_hand": list(connection.execute(by_hand, where).scalars()),
+    }
+
+
+_BY_HAND = (
+    "SELECT id FROM holds WHERE decision_id IS NULL AND released_at IS NOT NULL "
+    "AND id NOT IN (SELECT id FROM erasures WHERE kind = 'hold')"
+)
+_BY_HAND_PAST = text(
+    f"{_BY_HAND} AND released_at < :cutoff AND {erasure.nothing_stands('holds.merchant')} ORDER BY id LIMIT :page"
+)
 
 
 def _erase_rest(connection: Connection, merchant: str, erasing: Erasing) -> None:
@@ -233,7 +250,7 @@ def _erase_rest(connection: Connection, merchant: str, erasing: Erasing) -> None
 _REST: Mapping[str, str] = {
     "sightings": "TRUE",
     "clocks": "ended_at IS NOT NULL AND restricted = 0",
-    "proposals": "state <> 'open' AND restricted = 0",
+    "proposals": "restricted = 0",  # one that is open has lapsed
     "snoozes": "TRUE",
     "notifications": "state = 'delivered'",
     "restrictions": "desired = 'none' AND applied = 'none' AND state = 'settled'",
@@ -243,7 +260,7 @@ _REST: Mapping[str, str] = {
 def _forget_sightings(connection: Connection, where: Mapping[str, Any]) -> None:
     connection.execute(
         text(f"DELETE FROM sightings WHERE last_seen < :cutoff AND {erasure.nothing_stands('sightings.merchant')}"),  # noqa: S608
-        {"cutoff": where["cutoff"]},
+        dict(where),
     )
 
 
@@ -294,7 +311,7 @@ def _due(connection: Connection, name: str, kind: _Class, period: timedelta | No
     oldest = f"SELECT MIN({kind.since}) FROM {kind.table} WHERE {kind.where} AND {kind.since} >= :cutoff"  # noqa: S608
     if period is None:
         return Due(name, None, 0, 0, None)
-    where = {"cutoff": micros(now - period)}
+    where = {"cutoff": micros(now - period), "now": micros(now)}
     due, past = (
         int(connection.execute(text(f"SELECT COUNT(*) FROM {kind.table} WHERE {each}"), where).scalar_one())  # noqa: S608
         for each in (kind.condition, kind.past)

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, String, bindparam, text
 
 from paycordon.aggregates.facts import Facts, facts_of
 from paycordon.events import Event
@@ -38,7 +38,7 @@ STANDING: Mapping[str, str] = {
     "a running clock": "SELECT 1 FROM clocks s WHERE s.merchant = {merchant} AND s.ended_at IS NULL "
     "AND s.restricted = 0",
     "an open proposal": "SELECT 1 FROM proposals s WHERE s.merchant = {merchant} AND s.state = 'open' "
-    "AND s.restricted = 0",
+    "AND s.restricted = 0 AND s.lapses_at > :now",
 }
 _OBLIGED = (
     "(EXISTS (SELECT 1 FROM directives o WHERE o.merchant = {merchant} AND (o.ended_at IS NULL OR o.ended_at > :kept)) "
@@ -88,9 +88,9 @@ HOLD_COLUMNS = (
     *("source", "scope"),
 )
 _holds = text(
-    f"SELECT {', '.join(HOLD_COLUMNS)} FROM holds WHERE decision_id IN :ids AND released_at IS NOT NULL "  # noqa: S608
+    "SELECT * FROM holds WHERE (decision_id IN :decisions OR id IN :ids) AND released_at IS NOT NULL "
     "AND id NOT IN (SELECT id FROM erasures WHERE kind = 'hold') ORDER BY id"
-).bindparams(bindparam("ids", expanding=True))
+).bindparams(bindparam("decisions", type_=String, expanding=True), bindparam("ids", type_=String, expanding=True))
 _blank_event = Prepared(
     text(
         "UPDATE events SET seen = 0, type = '', account = '', occurred_at = 0, recorded_at = 0, body = '', salt = NULL "
@@ -139,9 +139,9 @@ _hour = Prepared(
 )
 
 
-def standing(connection: Connection, merchant: str) -> list[str]:
+def standing(connection: Connection, merchant: str, now: datetime) -> list[str]:
     """Name what stands against erasing a merchant's data, for everybody to see; empty if nothing does."""
-    where = {"merchant": merchant}
+    where = {"merchant": merchant, "now": micros(now)}
     return [
         name
         for name, query in STANDING.items()
@@ -150,21 +150,27 @@ def standing(connection: Connection, merchant: str) -> list[str]:
 
 
 def nothing_stands(merchant: str) -> str:
-    """The condition, in SQL, that nothing stands against erasing the data of the merchant in a column."""
+    """The condition, in SQL, that nothing stands against erasing the data of the merchant in a column, at `:now`."""
     return " AND ".join(f"NOT EXISTS ({query.format(merchant=merchant)})" for query in STANDING.values())
 
 
 def erase(
-    connection: Connection, erasing: Erasing, *, events: Sequence[int] = (), decisions: Sequence[str] = ()
+    connection: Connection,
+    erasing: Erasing,
+    *,
+    events: Sequence[int] = (),
+    decisions: Sequence[str] = (),
+    by_hand: Sequence[str] = (),
 ) -> Erased:
-    """Erase events, by their positions, and decisions with their released holds; what was erased before stays so.
+    """Erase events, by their positions, decisions with their released holds, and released holds placed by hand.
 
-    Nothing may stand against it. Keep the lists short: they are one transaction.
+    What was erased before stays so. Nothing may stand against it. Keep the lists short: they are one transaction.
     """
     _prepare(connection)
-    event_rows, decision_rows, hold_rows = _read(connection, events, decisions)
-    if event_rows or decision_rows:
-        _withhold_all(connection, erasing, event_rows, decision_rows)
+    event_rows, decision_rows = _read(connection, events, decisions)
+    wanted = {"decisions": [row.id for row in decision_rows], "ids": list(by_hand)}
+    hold_rows = connection.execute(_holds, wanted).all() if decision_rows or by_hand else []
+    _withhold_all(connection, erasing, event_rows, decision_rows, hold_rows)
     done: list[tuple[str, str, str]] = []
     _erase_facts(connection, [(row.position, facts) for row in event_rows if (facts := _facts(row)) is not None])
     for row in event_rows:
@@ -175,7 +181,7 @@ def erase(
         _no_uses.many(connection, _uses_of(row))
         _blank_decision(connection, {"id": row.id})
     for row in hold_rows:
-        done.append((HOLD, row.id, hold_digest(row._mapping)))
+        done.append((HOLD, row.id, hold_digest(row._asdict())))
         _blank_hold(connection, {"id": row.id})
     if done:
         _note(connection, erasing, done)
@@ -184,15 +190,14 @@ def erase(
 
 def _read(
     connection: Connection, events: Sequence[int], decisions: Sequence[str]
-) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+) -> tuple[Sequence[Any], Sequence[Any]]:
     found = connection.execute(_events, {"ids": list(events)}).all() if events else []
     judged = connection.execute(_decisions, {"ids": list(decisions)}).all() if decisions else []
     merchants = sorted({row.merchant for row in (*found, *judged)})
     if merchants and connection.dialect.name == "postgresql":
         # Events that are being recorded count themselves in the hours that are summed anew here.
         connection.execute(_lock, {"merchants": merchants})
-    held = connection.execute(_holds, {"ids": [row.id for row in judged]}).all() if judged else []
-    return found, judged, held
+    return found, judged
 
 
 def _prepare(connection: Connection) -> None:
@@ -223,9 +228,12 @@ def _note(connection: Connection, erasing: Erasing, done: Sequence[tuple[str, st
     append(connection, erasing.now, "erased", payload)
 
 
-def _withhold_all(connection: Connection, erasing: Erasing, events: Sequence[Any], decisions: Sequence[Any]) -> None:
+def _withhold_all(
+    connection: Connection, erasing: Erasing, events: Sequence[Any], decisions: Sequence[Any], holds: Sequence[Any]
+) -> None:
     rows = [(EVENT, str(row.position), row.merchant, row.salt, row.body) for row in events]
     rows += [(DECISION, row.id, row.merchant, row.salt, row.body) for row in decisions]
+    rows += [(HOLD, row.id, row.merchant, None, json.dumps(row._asdict())) for row in holds]
     withhold(connection, erasing.now, rows)
 
 
