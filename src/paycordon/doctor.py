@@ -273,7 +273,13 @@ def _examine_clocks(examination: _Examination, connection: Connection, now: date
     if overdue:
         message = f"{overdue} deadlines have waited for more than {_minutes(OVERDUE)} to be told to anybody"
         examination.note("clocks", message, Health.FAIL, "start a worker with `paycordon work`")
-    else:
+    without = connection.execute(
+        text("SELECT COUNT(*) FROM holds WHERE clocked = 0 AND created_at <= :late"), late
+    ).scalar_one()
+    if without:
+        message = f"{without} holds have had no deadlines for more than {_minutes(OVERDUE)}"
+        examination.note("clocks", message, Health.FAIL, "start a worker with `paycordon work`")
+    if not overdue and not without:
         examination.note("clocks", "nobody waits to be told of a deadline")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from paycordon.store.schema import micros
@@ -34,8 +35,8 @@ def test_deadlines_are_listed_the_next_first_and_a_passed_one_is_a_finding(cli, 
     done = cli("clock", "list", "--json")
     assert done.code == 1
     assert [clock["subject_id"] for clock in done.json] == ["hold_1", "hold_2"]
-    assert "over for" in cli("clock", "list", "--within", "30d").out
-    assert "hold_2" not in cli("clock", "list", "--within", "30d").out
+    assert "over for" in cli("clock", "list", "--due-within", "30d").out
+    assert "hold_2" not in cli("clock", "list", "--due-within", "30d").out
 
 
 def test_restricted_deadlines_are_never_listed(cli, deployment: Path) -> None:
@@ -46,7 +47,7 @@ def test_restricted_deadlines_are_never_listed(cli, deployment: Path) -> None:
 
 
 def test_a_wrong_span_is_a_usage_error(cli, deployment: Path) -> None:
-    assert cli("clock", "list", "--within", "soon").code == 2
+    assert cli("clock", "list", "--due-within", "soon").code == 2
 
 
 def test_the_doctor_fails_when_nobody_keeps_the_clocks(cli, deployment: Path) -> None:
@@ -54,3 +55,31 @@ def test_the_doctor_fails_when_nobody_keeps_the_clocks(cli, deployment: Path) ->
     add(deployment, "hold_1", micros(NOON))
     found = [each for each in cli("doctor", "--json").json["found"] if each["part"] == "clocks"]
     assert [(each["health"], "paycordon work" in each["fix"]) for each in found] == [("fail", True)]
+
+
+def test_the_report_counts_what_comes_due_by_day_and_kind(cli, deployment: Path) -> None:
+    assert "nothing comes due within 30 days" in cli("clock", "report").out
+    soon = datetime.now(UTC) + timedelta(days=3)
+    for number in range(3):
+        add(deployment, f"hold_{number}", micros(soon))
+    add(deployment, "hold_later", micros(soon + timedelta(days=60)))
+    add(deployment, "dir_1", micros(soon), restricted=1)
+    done = cli("clock", "report", "--days", "7", "--json")
+    assert done.code == 0
+    assert [(each["day"], each["kind"], each["deadlines"], each["merchants"]) for each in done.json] == [
+        (f"{soon:%Y-%m-%d}", "review", 3, 1)
+    ]
+    add(deployment, "hold_passed", micros(NOON))
+    done = cli("clock", "report")
+    assert done.code == 1
+    assert "yes" in done.out
+
+
+def test_the_doctor_fails_when_holds_have_no_deadlines(cli, deployment: Path, hold: str) -> None:
+    def health() -> list[str]:
+        return [each["health"] for each in cli("doctor", "--json").json["found"] if each["part"] == "clocks"]
+
+    assert health() == ["ok"]
+    with closing(sqlite3.connect(deployment / "paycordon.db")) as connection, connection:
+        connection.execute("UPDATE holds SET created_at = 0")
+    assert health() == ["fail"]

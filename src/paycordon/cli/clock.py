@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def list_clocks(
     merchant: Annotated[str | None, typer.Option(help="Only those of one merchant.")] = None,
     within: Annotated[
-        str | None, typer.Option(metavar="SPAN", help="Only what is due within `48h`, `30d` and so on.")
+        str | None, typer.Option("--due-within", metavar="SPAN", help="Only what is due within `48h`, `30d` and so on.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 1_000,
     config: ConfigOption = DEFAULT_CONFIG,
@@ -49,6 +49,35 @@ def list_clocks(
     return FINDINGS if any(clock.due_at <= now for clock in found) else 0
 
 
+def report(
+    days: Annotated[int, typer.Option(min=1, max=3_660, help="How far to look ahead.")] = 30,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> int:
+    """Count what comes due in the days ahead, by day and kind. Exits with 1 when something has passed."""
+    from paycordon.screening import utc_now
+    from paycordon.store.clocks import coming
+
+    now = utc_now()
+    store = open_store(config)
+    try:
+        with store.read() as connection:
+            found = coming(connection, now + timedelta(days=days))
+    finally:
+        store.close()
+    passed = any(each.first <= now for each in found)
+    if as_json:
+        print_json([asdict(each) for each in found])
+    elif not found:
+        print_line(f"nothing comes due within {days} days; `paycordon clock list` shows all deadlines")
+    else:
+        rows = [
+            (each.day, each.kind, each.deadlines, each.merchants, "yes" if each.first <= now else "") for each in found
+        ]
+        print_table(("day", "kind", "deadlines", "merchants", "passed"), rows)
+    return FINDINGS if passed else 0
+
+
 def _span(text: str) -> timedelta:
     from paycordon.cli.inputs import checked
     from paycordon.spans import parse_span
@@ -57,7 +86,7 @@ def _span(text: str) -> timedelta:
         span = parse_span(text)
     except ValueError:
         span = None
-    checked("`--within` is a time such as `48h` or `30d`", span is not None and not span.business_days)
+    checked("`--due-within` is a time such as `48h` or `30d`", span is not None and not span.business_days)
     return span.length if span else timedelta(0)
 
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection, RowMapping, select, text
+from sqlalchemy import Connection, RowMapping, func, select, text
 
 from paycordon.store import schema
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_micros, micros
 
 _table = schema.clocks
+_DAY = 86_400_000_000  # in microseconds
 
 GATEWAY = "gateway"
 """The kind of the clock of a restriction that its gateway ends by itself."""
@@ -52,6 +53,17 @@ class NewClock:
     due_at: datetime
     warn_at: datetime | None = None
     restricted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """How many deadlines of a kind, of how many merchants, pass on a day in UTC, and when the first does."""
+
+    day: date
+    kind: str
+    deadlines: int
+    merchants: int
+    first: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +185,15 @@ def listed(
     if due_before is not None:
         query = query.where(_table.c.due_at < micros(due_before))
     return [_clock(row) for row in connection.execute(query).mappings()]
+
+
+def coming(connection: Connection, until: datetime) -> Sequence[Coming]:
+    """Count the deadlines that pass before `until`, or have passed, by day and kind; never restricted ones."""
+    day = _table.c.due_at - _table.c.due_at % _DAY
+    counts = (func.count(), func.count(_table.c.merchant.distinct()), func.min(_table.c.due_at))
+    running = (_table.c.restricted == 0, _table.c.state != ClockState.STOPPED.value, _table.c.due_at < micros(until))
+    rows = connection.execute(select(day, _table.c.kind, *counts).where(*running).group_by(day, _table.c.kind)).all()
+    return [Coming(from_micros(row[0]).date(), row[1], row[2], row[3], from_micros(row[4])) for row in sorted(rows)]
 
 
 def _clock(row: RowMapping) -> Clock:
