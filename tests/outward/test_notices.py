@@ -105,7 +105,7 @@ def test_a_deployment_says_it_in_its_own_words(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="leave out `payout`"):
         wording("sv", tmp_path)
     (tmp_path / "fr.yaml").write_text('reasons: {}\nsentences: {payouts: "Depuis {rule}"}\n')
-    with pytest.raises(ConfigError, match="use `{rule}`"):
+    with pytest.raises(ConfigError, match="use `.rule.`"):
         wording("fr", tmp_path)
 
 

@@ -16,7 +16,7 @@ from paycordon.store.outbox import Notification
 def noticing(store: Store, settings: NoticesSection, clock: Callable[[], datetime]) -> Channel:
     """Return the channel by which a hold that was placed becomes a notice; a repeated message changes nothing."""
 
-    def tell(message: Notification, content: Message) -> None:
+    def tell(_: Notification, content: Message) -> None:
         hold_id = str(content["hold"])
         with store.write() as connection:
             hold = holds.get(connection, hold_id)

@@ -65,13 +65,10 @@ def wording(language: str, own: Path | None = None) -> Wording:
     sentences = {**(base.sentences if base else {}), **mine.sentences}
     missing = [each for each in _SENTENCES if each not in sentences] + ([] if "generic" in reasons else ["generic"])
     known = {"since", "ground", "review", "contact"}
-    strange = [
-        name for text in sentences.values() for _, name, _, _ in Formatter().parse(text) if name not in (None, *known)
-    ]
-    if strange:
-        raise ConfigError(
-            f"the texts of `{name}` use `{{{strange[0]}}}`", hint="write `{since}`, as in the shipped texts"
-        )
+    used = {part[1] for text in sentences.values() for part in Formatter().parse(text)} - {None}
+    if strange := sorted(str(each) for each in used if each not in known):
+        hint = "write `{since}`, as in the shipped texts"
+        raise ConfigError(f"the texts of `{name}` use `{{{strange[0]}}}`", hint=hint)
     if missing:
         raise ConfigError(f"the texts of `{name}` leave out `{missing[0]}`", hint="copy the shipped `en.yaml`")
     return Wording(reasons=reasons, sentences=sentences)
