@@ -105,7 +105,7 @@ def test_a_deployment_says_it_in_its_own_words(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="leave out `payout`"):
         wording("sv", tmp_path)
     (tmp_path / "fr.yaml").write_text('reasons: {}\nsentences: {payouts: "Depuis {rule}"}\n')
-    with pytest.raises(ConfigError, match="use `.rule.`"):
+    with pytest.raises(ConfigError, match="texts of `fr` use"):
         wording("fr", tmp_path)
 
 
@@ -113,7 +113,20 @@ def test_each_hold_gets_one_notice_with_a_deadline_until_it_was_sent(store: Stor
     clock = FrozenClock()
     channel = noticing(store, NoticesSection(language="de", contact="x@psp.example"), clock)
     Following(store, [channel]).run_once()
-    wanted = NewHold("m_1", "acme", "a", "payout", "po", Outcome.HOLD, Scope.PAYOUTS, "", NEUTRAL_REASON, Source.PERSON)
+    wanted = NewHold(
+        merchant="m_1",
+        instance="acme",
+        account="a",
+        subject_kind="payout",
+        subject_id="po",
+        outcome=Outcome.HOLD,
+        scope=Scope.PAYOUTS,
+        rule="",
+        merchant_reason=NEUTRAL_REASON,
+        source=Source.PERSON,
+        placed_by="ann",
+        internal_reason="looks odd",
+    )
     with store.write() as connection:
         holds.place_by_hand(connection, wanted, NOON, lambda n: bytes(n))
     for _ in range(2):
