@@ -16,6 +16,8 @@ from sqlalchemy import select
 from paycordon.decisions import Decision, Outcome, RuleMatch
 from paycordon.enforcement.clocks import Clockwork
 from paycordon.events import Subject
+from paycordon.people import Person, Role
+from paycordon.review import actions
 from paycordon.sections import Clocks, LegalSection
 from paycordon.spans import Span
 from paycordon.store import Store, cases, clocks, holds, schema
@@ -252,6 +254,65 @@ def _dies(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def test_a_case_that_becomes_more_urgent_has_less_time(store: Store, duty: Clockwork, clock: FrozenClock) -> None:
+    with store.write() as connection:
+        case = cases.open_for(connection, "m_1", NOON, random.Random(1).randbytes)
+    work(duty)
+    assert running(store, subject_id=case) == {"sla": NOON + 3 * DAY}
+    clock.advance(timedelta(hours=1))
+    with store.write() as connection:
+        cases.open_for(connection, "m_1", clock(), random.Random(2).randbytes, priority=0)
+    work(duty)
+    assert running(store, subject_id=case) == {"sla": NOON + timedelta(hours=4)}
+    with store.write() as connection:
+        cases.open_for(connection, "m_1", clock(), random.Random(3).randbytes, priority=1)
+    work(duty)
+    assert running(store, subject_id=case) == {"sla": NOON + timedelta(hours=4)}
+
+
+def test_a_case_whose_time_is_over_is_not_over_again_when_it_becomes_more_urgent(
+    store: Store, duty: Clockwork, clock: FrozenClock
+) -> None:
+    with store.write() as connection:
+        case = cases.open_for(connection, "m_1", NOON, random.Random(1).randbytes)
+    work(duty)
+    clock.advance(3 * DAY)
+    work(duty)
+    with store.write() as connection:
+        cases.make_urgent(connection, "m_1")
+    work(duty)
+    assert [kind for _, kind, subject, _ in said(store) if subject == case] == ["clock.due"]
+
+
+def test_a_case_opened_again_has_its_deadlines_anew(store: Store, duty: Clockwork, clock: FrozenClock) -> None:
+    ann = Person("ann", frozenset(Role))
+    with store.write() as connection:
+        case = cases.open_for(connection, "m_1", NOON, random.Random(1).randbytes)
+    work(duty)
+    with store.write() as connection:
+        actions.uphold(connection, case, by=ann, reason="looked at", now=NOON, review_at=NOON + 30 * DAY)
+    work(duty)
+    assert running(store, subject_id=case) == {}
+    clock.advance(10 * DAY)
+    with store.write() as connection:
+        actions.reopen(connection, case, by=ann, reason="the merchant wrote", now=clock())
+    work(duty)
+    assert running(store, subject_id=case) == {"sla": NOON + 13 * DAY}
+
+
+def test_a_deadline_that_was_forgotten_on_a_closed_case_says_nothing(
+    store: Store, duty: Clockwork, clock: FrozenClock
+) -> None:
+    with store.write() as connection:
+        case = cases.open_for(connection, "m_1", NOON, random.Random(1).randbytes)
+    work(duty)
+    with store.write() as connection:
+        connection.execute(schema.cases.update().values(closed_at=micros(NOON), state="closed"))
+    clock.advance(9 * DAY)
+    work(duty)
+    assert (said(store), running(store, subject_id=case)) == ([], {})
+
+
 Key = tuple[str, str]
 
 
@@ -392,7 +453,7 @@ def _cases(store: Store) -> Iterator[tuple[Any, bool]]:
 
 
 def test_two_months_of_holds_expire_neither_silently_nor_twice(sqlite_store: Store) -> None:
-    counts = simulate(sqlite_store, days=60, number=120, seed=7)
+    counts = simulate(sqlite_store, days=60, number=80, seed=7)
     print(dict(counts))
     assert min(counts[f"clock.{word}"] for word in ("warned", "due", "reminded")) > 20
 
