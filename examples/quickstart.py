@@ -75,11 +75,12 @@ def ask_before_paying_out(cordon: Cordon, simulator: StripeSimulator) -> None:
     pay(client, "the bookshop", bookshop)
     pay(client, "the seller", seller)  # nothing of it reaches Stripe
 
-    print("3. A person looks and releases, as `paycordon hold release` does")
+    print("3. Two people look and release, as `paycordon hold release` and `paycordon proposal agree` do")
     with cordon.store.write() as connection:
         for hold in holds.listed(connection):
             print(f"   released: {hold.rule} on {hold.subject_kind} {hold.subject_id}")
-            holds.release(connection, hold.id, by="risk@psp.example", reason="owner identified", now=now())
+            people = {"by": "ana@psp.example", "agreed_by": "ben@psp.example"}
+            holds.release(connection, hold.id, **people, reason="owner identified", now=now())
     pay(client, "the seller", seller)  # the same call, with the same idempotency key
 
 

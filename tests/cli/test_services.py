@@ -129,7 +129,9 @@ def test_a_signed_delivery_ends_as_a_hold_at_the_gateway_and_a_release_undoes_it
             assert post(url, body, headers)[0] == 200
             until(manual)
             (hold,) = cli("hold", "list", "--json").json
-            assert cli("hold", "release", hold["id"], "--by", "anna", "--reason", "seen", "--yes").code == 0
+            assert cli("hold", "release", hold["id"], "--by", "anna", "--reason", "seen", "--yes").code == 1
+            (proposal,) = cli("proposal", "list", "--json").json
+            assert cli("proposal", "agree", proposal["id"], "--by", "ben", "--reason", "seen too").code == 0
             until(lambda: not manual())
             code, err = ended(started, signal.SIGTERM)
 

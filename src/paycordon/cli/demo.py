@@ -110,7 +110,7 @@ class _Story:
             self._release()
             self._await(self._reconciled)
             self._look_again()
-            show(self, "a person has released the holds")
+            show(self, "two people have released the holds")
         self._verify(screen)
 
     def close(self) -> None:
@@ -184,13 +184,21 @@ class _Story:
         self.after_release = {account: self._shown.at_gateway(account) for account in sorted(held)}
 
     def _release(self) -> None:
+        from paycordon.people import Person, Role
+        from paycordon.review.proposals import Wish, agree, release
         from paycordon.store import holds
+        from paycordon.store.proposals import Proposal
+
+        def wish(name: str, role: Role) -> Wish:
+            person = Person(name, frozenset({role}))
+            return Wish(person, "documents checked", datetime.now(UTC), secrets.token_bytes)
 
         with self._cordon.store.write() as connection:
             for hold in holds.listed(connection):
-                holds.release(
-                    connection, hold.id, by="demo reviewer", reason="documents checked", now=datetime.now(UTC)
-                )
+                # What rests on the coalition's knowledge takes two people.
+                came = release(connection, hold.id, wish("demo reviewer", Role.ANALYST))
+                if isinstance(came, Proposal):
+                    agree(connection, came.id, wish("demo approver", Role.APPROVER))
                 self.released.append(f"{hold.subject_kind} {hold.subject_id} ({hold.rule})")
 
     def _verify(self, screen: _Screen | None) -> None:
@@ -311,7 +319,7 @@ class _Screen:
         self.live.update(table, refresh=True)
 
     def end(self, story: _Story) -> None:
-        self._console.print("\n[bold]Released by a person:[/]")
+        self._console.print("\n[bold]Released by two people:[/]")
         for line in _unique(story.released):
             self._console.print(f"  {line}")
         for account, state in story.after_release.items():
