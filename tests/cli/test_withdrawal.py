@@ -104,3 +104,13 @@ _EVENT = {
     "type": "merchant.onboarding", "occurred_at": "2026-03-02T12:00:00Z", "gateway": "stripe",
     "instance": "stripe_main", "account": {"id": "acct_2"}, "merchant": {"id": "m_2", "mcc": "5734"},
 }  # fmt: skip
+
+
+def test_the_configuration_says_what_happens_to_holds_without_a_reason(cli, withdrawal: str, hold: str) -> None:
+    config = Path("paycordon.yaml")
+    config.write_text(config.read_text() + "\nwithdrawal: {unsupported: release}\n")
+    assert cli("withdrawal", "run").code == 0
+    assert [each["id"] for each in cli("hold", "list", "--json").json] == [hold]  # its release takes two people
+    config.write_text(config.read_text().replace("unsupported: release", "unsupported: forget"))
+    refused = cli("withdrawal", "run")
+    assert (refused.code, "unsupported" in refused.err) == (2, True)

@@ -67,9 +67,10 @@ class Scene:
         plugins = Plugins({"checks": builtin_checks})
         self.cordon = Cordon(store, self.policies(), plugins, digester, limits=limits, clock=clock)
 
-    def policies(self, version: int = 1, severity: str = "hold", without: str = ""):
+    def policies(self, version: int = 1, severity: str = "hold", *, without: str = "", milder: bool = False):
         path = self._directory / "payouts.yaml"
-        path.write_text(POLICY.format(version=version, severity=severity).replace(without or "\0", f"no-{without}"))
+        policy = POLICY.format(version=version, severity=severity).replace(without or "\0", f"no-{without}")
+        path.write_text(policy.replace("0.8", "0.99").replace("100000", "900000") if milder else policy)
         return load_policies([path])
 
     def know(self, account: str, **values: object) -> Indicator:
@@ -306,13 +307,20 @@ def test_no_decision_is_recorded_on_an_indicator_that_was_withdrawn_meanwhile(
     scene.assert_log_is_whole()
 
 
-def test_release_by_configuration_spares_what_takes_two_people(scene: Scene) -> None:
-    wrong = scene.know("A")
-    for_two, for_one = scene.screen(1, "A"), scene.screen(2, "A")
+def corrected(scene: Scene, with_history: Callable[..., str], *minor: int) -> tuple[Withdrawal, list[Decision]]:
+    """Holds by a policy that was too severe: the first on an indicator, the others on amounts; it is withdrawn."""
+    digest = with_history(1)
+    scene.clock.advance(timedelta(seconds=1))
+    scene.know("A")
+    decisions = [scene.screen(0, "A"), *(scene.screen(n, f"B{n}", amount) for n, amount in enumerate(minor, start=1))]
+    with_history(2, milder=True)
     with scene.store.write() as connection:
-        mild = schema.holds.update().where(schema.holds.c.decision_id == for_one.id).values(two_people=0)
-        connection.execute(mild)
-    withdrawal = scene.withdraw(wrong)
+        begun = withdraw_policy(connection, digest, by="ada", reason="too severe", now=scene.clock())
+    return begun, decisions
+
+
+def test_release_by_configuration_spares_what_takes_two_people(scene: Scene, with_history: Callable[..., str]) -> None:
+    withdrawal, (for_two, for_one) = corrected(scene, with_history, 200_000)
     scene.rejudge(Unsupported.RELEASE)
 
     with scene.store.read() as connection:
@@ -323,12 +331,10 @@ def test_release_by_configuration_spares_what_takes_two_people(scene: Scene) -> 
     scene.assert_log_is_whole()
 
 
-def test_holds_are_released_in_bulk_each_once_or_proposed_where_that_takes_two(scene: Scene) -> None:
-    wrong = scene.know("A")
-    decisions = [scene.screen(number, "A", minor=200_000 if number == 3 else 1) for number in range(4)]
-    with scene.store.write() as connection:
-        connection.execute(schema.holds.update().where(schema.holds.c.merchant != "m_0").values(two_people=0))
-    withdrawal = scene.withdraw(wrong)
+def test_holds_are_released_in_bulk_each_once_or_proposed_where_that_takes_two(
+    scene: Scene, with_history: Callable[..., str]
+) -> None:
+    withdrawal, decisions = corrected(scene, with_history, 200_000, 200_000, 1_000_000)
     scene.rejudge()
 
     ada = Wish(Person("ada", frozenset({Role.ANALYST})), "withdrawn", scene.clock(), secrets.token_bytes)
@@ -349,8 +355,8 @@ def test_holds_are_released_in_bulk_each_once_or_proposed_where_that_takes_two(s
 def with_history(scene: Scene) -> Callable[[int], str]:
     """Takes a version of the policy into force and returns its digest."""
 
-    def take(version: int) -> str:
-        found = scene.policies(version, without="known-identifier" if version > 1 else "")
+    def take(version: int, *, milder: bool = False) -> str:
+        found = scene.policies(version, without="known-identifier" if version > 1 else "", milder=milder)
         files = policies.PolicyFiles((scene._directory / "payouts.yaml",), None, None)
         manifest = policies.manifest_of(found, files, [])
         with scene.store.write() as connection:
