@@ -65,7 +65,9 @@ def test_what_stands_in_the_way_now_is_told_apart_from_what_was_decided(app: Any
     given = dict.fromkeys(("id", "decision_id", "subject_kind", "subject_id", "rule", "merchant_reason"), "synthetic")
     hold = {**given, "merchant": "m_1", "instance": "acme", "account": "acct_1", "outcome": "hold", "created_at": 0}
     with store.write() as connection:
-        connection.execute(schema.holds.insert().values(hold))
+        connection.execute(
+            schema.holds.insert().values({**hold, "source": "decision", "scope": "payouts", "two_people": 0})
+        )
     assert answer() == ("allow", "hold"), "a hold placed since stands in the way of what was allowed"
     payment = ask(app, "POST", "/v1/screen", json=payment_json(), headers=BEARER).json()
     assert payment["in_force"] == "allow", "a payment is context, and holds do not touch it"

@@ -21,6 +21,7 @@ from paycordon.gateways import Gateway
 from paycordon.intake import Intake
 from paycordon.judging import SCREENED_STAGES
 from paycordon.metrics import Metrics
+from paycordon.review.appeals import Appeal, receive
 from paycordon.screening import Cordon, utc_now
 from paycordon.server.access import Access
 from paycordon.store import Store
@@ -43,8 +44,8 @@ def create_app(
 
     `POST /webhooks/{instance}` takes deliveries. `GET /healthz` says that the process lives, `GET /readyz` that the
     store can be reached. With a token there are also `POST /v1/screen`, which answers an event with its decision id,
-    outcome and merchant reason, and `GET /metrics`; both need the token, for the numbers of holds and blocks are
-    nothing to show where webhooks come in.
+    outcome and merchant reason, `POST /v1/appeals`, which takes what a merchant objects, and `GET /metrics`; all need
+    the token, for the numbers of holds and blocks are nothing to show where webhooks come in.
 
     Args:
         cordon: the engine; its store and metrics are used.
@@ -65,6 +66,7 @@ def create_app(
     _add_health(app, cordon.store)
     if api_token is not None:
         _add_screening(app, cordon)
+        _add_appeals(app, cordon.store, clock)
         _add_metrics(app, cordon.metrics)
         app.add_middleware(Access, token=api_token, protected=_PROTECTED)
     return app
@@ -104,6 +106,22 @@ def _add_screening(app: FastAPI, cordon: Cordon) -> None:
             standing = await cordon.in_force_async(decision)
             now = standing if standing.stops or now.stops else now
         return {**decision.outward(), "in_force": now.value}
+
+
+def _add_appeals(app: FastAPI, store: Store, clock: Callable[[], datetime]) -> None:
+    def keep(appeal: Appeal) -> bool:
+        try:
+            with store.write() as connection:
+                receive(connection, appeal, clock())
+        except StoreUnavailable:
+            return False
+        return True
+
+    @app.post("/v1/appeals", status_code=202)
+    async def appeals(appeal: Appeal) -> JSONResponse:
+        """Take what a merchant objects. The answer is the same whoever they are and whatever stands."""
+        kept = await asyncio.to_thread(keep, appeal)
+        return JSONResponse({"status": "received"}, 202) if kept else JSONResponse({"status": "unavailable"}, 503)
 
 
 def _add_metrics(app: FastAPI, metrics: Metrics) -> None:

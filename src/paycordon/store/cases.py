@@ -243,6 +243,21 @@ def _case(row: RowMapping) -> Case:
     return Case(**{**values, "state": State(row["state"])})
 
 
+def reopen_latest(connection: Connection, merchant: str) -> bool:
+    """Open the merchant's last case again, unless one is open; returns whether that was done."""
+    if _open(connection, {"merchant": merchant}).first() is not None:
+        return False
+    table = schema.cases
+    theirs = (table.c.merchant == merchant, table.c.restricted == 0)
+    last = select(table.c.id).where(*theirs).order_by(table.c.closed_at.desc(), table.c.id.desc()).limit(1)
+    case = connection.execute(last).scalar()
+    if case is None:
+        return False
+    values = {"state": State.OPEN.value, "closed_at": None, "closed_by": None, "resolution": None, "clocked": 0}
+    connection.execute(table.update().where(table.c.id == case).values(values))
+    return True
+
+
 def escalate(connection: Connection, merchant: str, priority: int) -> None:
     """Put the merchant's open case in front of others: at least as urgent as `priority`, 0 being the most urgent."""
     table = schema.cases

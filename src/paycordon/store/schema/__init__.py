@@ -18,6 +18,7 @@ from paycordon.store.schema.record import (
     withheld,
 )
 from paycordon.store.schema.review import (
+    appeals,
     case_events,
     cases,
     covert,
@@ -44,6 +45,7 @@ from paycordon.store.schema.screening import (
 
 __all__ = [
     "accounts",
+    "appeals",
     "case_events",
     "cases",
     "checkpoints",

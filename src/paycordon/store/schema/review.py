@@ -110,6 +110,16 @@ covert = Table(
     Column("settled", Text),
 )
 
+# What merchants object to, once for each of their ids; the words are in the case.
+appeals = Table(
+    "appeals",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("merchant", String, nullable=False),
+    Column("case_id", String),  # none where nothing was ever seen of the merchant
+    Column("received_at", BigInteger, nullable=False),
+)
+
 # How far the log was followed, by what follows it.
 cursors = Table(
     "cursors",
