@@ -92,7 +92,7 @@ class Deployment:
     def release_all(self) -> None:
         with self.store.write() as connection:
             for hold in holds.listed(connection):
-                holds.release(connection, hold.id, by="ana", reason="documents seen", now=self.clock())
+                holds.release(connection, hold.id, by="ana", agreed_by="ben", reason="documents seen", now=self.clock())
 
     def intervals(self, account: str) -> list[str]:
         """Every payout schedule that took effect, in order."""

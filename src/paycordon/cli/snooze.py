@@ -102,7 +102,6 @@ def end(
 
 def _check_end(config: Config, now: datetime, until: datetime) -> None:
     from paycordon.cli.inputs import checked
-
     from paycordon.spans import deadline
 
     latest = deadline(now, config.review.longest_snooze)
