@@ -13,7 +13,7 @@ from paycordon.cli.output import print_fields, print_json, print_line
 from paycordon.cli.root import FINDINGS
 
 if TYPE_CHECKING:
-    from paycordon.decisions import Decision
+    from paycordon.decisions import Decision, RuleMatch
     from paycordon.events import Event
 
 
@@ -64,7 +64,7 @@ def described(decision: Decision) -> dict[str, object]:
         "  decision": decision.id,
         "  merchant": decision.merchant,
         "  told to merchant": decision.merchant_reason or None,
-        "  rules": _lines(f"{m.policy}/{m.rule} → {m.outcome}  {m.internal_reason}".rstrip() for m in decision.matches),
+        "  rules": _lines(_rule(match) for match in decision.matches),
         "  findings": _lines(
             f"{f.code} {f.confidence:.2f}  " + ", ".join(f"{k}={v}" for k, v in f.evidence.items())
             for f in decision.findings
@@ -73,6 +73,11 @@ def described(decision: Decision) -> dict[str, object]:
         "  check errors": _lines(f"{e.check}: {e.kind} {e.detail}".rstrip() for e in decision.errors),
         "  rule errors": _lines(f"{e.policy}/{e.rule}: {e.detail}" for e in decision.rule_errors),
     }
+
+
+def _rule(match: RuleMatch) -> str:
+    snoozed = f" (says {match.limited}, snoozed by {match.snoozed})" if match.snoozed else ""
+    return f"{match.policy}/{match.rule} → {match.outcome}{snoozed}  {match.internal_reason}".rstrip()
 
 
 def _lines(texts: Iterable[str]) -> str | None:
