@@ -66,7 +66,6 @@ def test_two_hundred_cycles_lose_and_double_nothing(store: str, capsys: pytest.C
 @pytest.mark.parametrize(
     ("sabotage", "seen"),
     [
-        ("outbox", {"free with a hold", "restricted without a hold"}),
         ("baseline-late", {"baseline lost"}),
         ("baseline-again", {"baseline lost"}),
     ],
