@@ -140,7 +140,7 @@ def test_a_delivery_becomes_a_hold_and_the_hold_a_restriction_in_one_go(cordon: 
     assert deliveries.store_messages(cordon.store, "acme", [message], event.occurred_at) == 1
     worker = Worker(cordon, {"acme": gateway})
 
-    assert worker.drain() == 2
+    assert worker.drain() == 3, "the delivery, its restriction, and the clocks of both hold and case"
     assert gateway.state is Restriction.PAYOUTS_HELD
     assert worker.drain() == 0
 

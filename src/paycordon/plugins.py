@@ -63,8 +63,7 @@ class Plugins:
         self.gateways = self._gateway_types()
         self._require_known_hooks()
         self.notifiers: dict[str, Callable[..., object]] = {
-            i.plugin_name: i.function
-            for i in self._manager.hook.notify.get_hookimpls()
+            i.plugin_name: i.function for i in self._manager.hook.notify.get_hookimpls()
         }
         self._calls = {stage: self._calls_of(hook) for stage, hook in SCREEN_HOOKS.items()}
 

@@ -32,6 +32,7 @@ from paycordon.deployment import create
 from paycordon.errors import PluginError
 from paycordon.events import Identifier, Subject
 from paycordon.gateways import Applied, Change, Delivery, GatewayState, Message, Restriction, Support
+from paycordon.outward.notifying import Following, Telling, channel_of_plugin
 from paycordon.plugins import Plugins, open_gateways
 from paycordon.policy import load_policies
 from paycordon.store import Store
@@ -64,7 +65,7 @@ def test_a_hook_is_on_the_page_with_its_arguments(name: str) -> None:
 
 
 def test_the_page_names_no_hook_that_does_not_exist() -> None:
-    named = set(re.findall(r"`((?:register|screen)_\w+)\(", PAGE))
+    named = set(re.findall(r"`((?:register_|screen_|notify)\w*)\(", PAGE))
 
     assert named == set(HOOKS)
 
@@ -264,3 +265,20 @@ def test_a_failing_registration_names_its_plugin() -> None:
 
     with pytest.raises(PluginError, match="plugin `probes` failed in `register_checks`: RuntimeError: no licence"):
         Plugins({"probes": SimpleNamespace(register_checks=register_checks)})
+
+
+def test_hook_notify(screened: Any, sqlite_store: Store, clock: FrozenClock) -> None:
+    heard: list[Any] = []
+
+    class Chat:
+        @hookimpl
+        def notify(self, message: Any) -> None:
+            heard.append(message)
+
+    channels = [channel_of_plugin(name, notify) for name, notify in Plugins({"chat": Chat()}).notifiers.items()]
+    assert Following(sqlite_store, channels).run_once() is False
+    screened(PayoutProbe, make_event("payout.requested"))
+    assert Following(sqlite_store, channels).run_once() is True
+    Telling(sqlite_store, channels[0], owner="w", clock=clock).run_once()
+    assert [message["type"] for message in heard] == ["decision.made", "hold.placed"]
+    assert heard[0]["data"]["merchant_reason"] == "additional_information_required"

@@ -22,7 +22,6 @@ _LONGEST_REASON = 4_000
 
 ByOption = Annotated[str, typer.Option(help="Who you are; kept for good. PAYCORDON_TOKEN holds your token.")]
 ReasonOption = Annotated[str, typer.Option(help="Why; kept for good, never shown to the merchant.")]
-AsOption = Annotated[str | None, typer.Option("--as", help="Who reads; PAYCORDON_TOKEN holds that person's token.")]
 
 
 def acting(config: Config, by: str) -> Person:
@@ -41,16 +40,6 @@ def acting(config: Config, by: str) -> Person:
     usable = bool(name) and len(name) <= _LONGEST_NAME and name.isprintable()
     checked(f"`--by` must name somebody, in 1 to {_LONGEST_NAME} printable characters", usable)
     return recognised(config, name, os.environ.get(TOKEN_VARIABLE))
-
-
-def reading(config: Config, as_: str | None) -> Person | None:
-    """Return the person that a command reads for; none if it was not said, who sees nothing restricted.
-
-    Raises:
-        PaycordonError: the name is empty, too long or not printable.
-        Forbidden: there is no such person, or the token is not theirs.
-    """
-    return None if as_ is None else acting(config, as_)
 
 
 def said(reason: str, option: str = "--reason") -> str:

@@ -42,9 +42,7 @@ def list_notifications(
 
 def retry(
     endpoint: Annotated[str | None, typer.Option(help="All that are stuck on the way to one endpoint.")] = None,
-    message: Annotated[
-        str | None, typer.Option(help="One message, by its id.")
-    ] = None,
+    message: Annotated[str | None, typer.Option(help="One message, by its id.")] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
