@@ -70,7 +70,7 @@ def test_a_signal_stops_a_service_cleanly(deployment: Path, command, number: sig
         if command[0] == "serve":
             url = started.stderr.readline().removeprefix("listening on ").strip()
             until(lambda: urlopen(f"{url}/healthz", timeout=PATIENCE).read())
-        assert any("works on checkpoints" in line for line in iter(started.stderr.readline, ""))
+        assert any("works on " in line and "checkpoints" in line for line in iter(started.stderr.readline, ""))
         code, err = ended(started, number)
 
     assert code == 0, err

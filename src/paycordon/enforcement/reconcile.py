@@ -50,6 +50,7 @@ from paycordon.store.restrictions import (
 from paycordon.store.schema import from_micros, micros
 
 _logger = logging.getLogger("paycordon")
+_PLACES_WAITED_FOR = 20
 _NEVER = timedelta(days=36_500)
 _RANDOM = random.SystemRandom()
 
@@ -114,20 +115,23 @@ class Reconciler:
         with self._store.read() as connection:
             if not due(connection, self._gateway.instance, now) or self._pressure.rests(connection, now):
                 return False
-        if not self._pressure.admitted(now):
-            return self._waited()
-        claimed = claim(self._store, self._gateway.instance, self._owner, now, self._timing.lease)
+        if not self._admitted():
+            return False
+        claimed = claim(self._store, self._gateway.instance, self._owner, self._clock(), self._timing.lease)
         for row in claimed:
             self._settle(row)
         return bool(claimed)
 
-    def _waited(self) -> bool:
-        """Wait for the next place under the rate limit; a probe that another worker makes is not waited for."""
+    def _admitted(self) -> bool:
+        """Wait a little for a place under the rate limit; a probe that another worker makes is not waited for."""
         rate = self._limits.accounts_per_s
-        if rate is None or self._pressure.probing:
-            return False
-        self._sleep(min(1.0, 1 / rate))
-        return True
+        for _ in range(_PLACES_WAITED_FOR):
+            if self._pressure.admitted(self._clock()):
+                return True
+            if rate is None or self._pressure.probing:
+                return False
+            self._sleep(min(1.0, 1 / rate))
+        return False
 
     def _settle(self, row: RestrictionRow) -> None:
         try:

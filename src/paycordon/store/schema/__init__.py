@@ -4,7 +4,7 @@
 """
 
 from paycordon.store.schema.base import from_micros, metadata, micros
-from paycordon.store.schema.enforcement import clocks, former_accounts, gateway_health, holds, restrictions
+from paycordon.store.schema.enforcement import clocks, gateway_health, holds, restrictions
 from paycordon.store.schema.record import (
     checkpoints,
     erasures,
@@ -58,7 +58,6 @@ __all__ = [
     "erasures",
     "events",
     "facts",
-    "former_accounts",
     "from_micros",
     "gateway_health",
     "holds",

@@ -71,16 +71,6 @@ gateway_health = Table(
     Column("changed_at", BigInteger, nullable=False),
 )
 
-# Merchants that were held when an account of theirs was linked to another one: their holds reach it until released.
-former_accounts = Table(
-    "former_accounts",
-    metadata,
-    Column("instance", String, primary_key=True),
-    Column("account", String, primary_key=True),
-    Column("merchant", String, primary_key=True),
-    Column("left_at", BigInteger, nullable=False),
-    Index("ix_former_accounts_merchant", "merchant"),
-)
 
 # Deadlines of holds, cases, directives and notices: `next_at` is when something has to be done about one, and none once
 # it has stopped or run out.

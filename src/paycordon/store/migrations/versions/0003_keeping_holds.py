@@ -79,16 +79,6 @@ def _create_tables() -> None:
     )
 
     op.create_table(
-        "former_accounts",
-        sa.Column("instance", sa.String(), nullable=False),
-        sa.Column("account", sa.String(), nullable=False),
-        sa.Column("merchant", sa.String(), nullable=False),
-        sa.Column("left_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("instance", "account", "merchant", name=op.f("pk_former_accounts")),
-    )
-    op.create_index("ix_former_accounts_merchant", "former_accounts", ["merchant"])
-
-    op.create_table(
         "covert",
         sa.Column("decision_id", sa.String(), nullable=False),
         sa.Column("directive_id", sa.String(), nullable=False),
