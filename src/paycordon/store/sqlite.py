@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import InvalidatePoolError
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from paycordon.errors import StoreUnavailable
 from paycordon.store.liveness import Liveness
@@ -42,7 +43,7 @@ def engine_of(
         pool_timeout=patience.total_seconds(),
     )
     path = _path(url)
-    event.listen(engine, "connect", _prepare(int(busy.total_seconds() * 1000)))
+    event.listen(engine, "connect", _prepare(busy.total_seconds(), patience.total_seconds()))
     if not create:
         _listen_for_absence(engine, path)
     if watch is None:
@@ -57,12 +58,19 @@ def _path(url: URL) -> Path:
     return Path((url.database or "").removeprefix("file:"))
 
 
-def _prepare(milliseconds: int) -> Any:
+def _prepare(busy: float, patience: float) -> Any:
     def prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions are begun by a listener, not by the driver
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={milliseconds}")
-        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute(f"PRAGMA busy_timeout={int(busy * 1000)}")
+        # Two that switch a new file at once would wait for each other: one is told "busy" at once, whatever the timeout.
+        switching = Retrying(
+            retry=retry_if_exception(_is_busy),
+            stop=stop_after_delay(patience),
+            wait=wait_random(0.001, 0.02),
+            reraise=True,
+        )
+        switching(cursor.execute, "PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         cursor.execute("PRAGMA foreign_keys=ON")
@@ -118,7 +126,7 @@ def _begin_in_turn(liveness: Liveness, patience: float) -> Callable[[Connection]
                 driver.execute(statement)
                 return
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                if not _is_busy(error):
                     raise
                 seen, version = version, _version(driver)
                 if version == seen:
@@ -128,6 +136,10 @@ def _begin_in_turn(liveness: Liveness, patience: float) -> Callable[[Connection]
                     raise
 
     return begin
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _version(driver: sqlite3.Connection) -> int:
