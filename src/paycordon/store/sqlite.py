@@ -63,7 +63,7 @@ def _prepare(busy: float, patience: float) -> Any:
         connection.isolation_level = None  # transactions are begun by a listener, not by the driver
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={int(busy * 1000)}")
-        # Two that switch a new file at once would wait for each other: one is told "busy" at once, whatever the timeout.
+        # Two that switch a new file at once would wait for each other: one is told "busy" at once, despite the timeout.
         switching = Retrying(
             retry=retry_if_exception(_is_busy),
             stop=stop_after_delay(patience),
