@@ -96,5 +96,7 @@ def notes_of(path: Path) -> dict[str, Any]:
 
 def read(path: Path, columns: Sequence[str]) -> list[tuple[Any, ...]]:
     """Return rows of a written file."""
-    table = pq.read_table(path, columns=list(columns))
+    with pq.ParquetFile(path) as file:
+        # One thread: processes share the work, and a thread for each processor would take memory nobody allowed.
+        table = file.read(columns=list(columns), use_threads=False)
     return list(zip(*(table.column(name).to_pylist() for name in columns), strict=True))

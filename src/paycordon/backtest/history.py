@@ -154,7 +154,9 @@ class ParquetFile:
 
         first = 1
         try:
-            for index, batch in enumerate(self._file.iter_batches(_PARQUET_ROWS, columns=self._columns)):
+            for index, batch in enumerate(
+                self._file.iter_batches(_PARQUET_ROWS, columns=self._columns, use_threads=False)
+            ):
                 rows = zip(*(batch.column(name).to_pylist() for name in self._columns), strict=True)
                 block = b"".join(self._line(row) + b"\n" for row in rows)
                 chunk = Chunk.of(index, first, _shortened(block))
