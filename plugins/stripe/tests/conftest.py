@@ -206,7 +206,7 @@ class StripeHarness(GatewayHarness):
             api_key=SecretStr("sk_simulated"),
             webhook_secrets=tuple(SecretStr(secret) for secret in secrets),
             base_url=self._simulator.base_url,
-            timeout_seconds=0.15,
+            timeout_seconds=TIMEOUT_SECONDS,
         )
         return self._adapter(INSTANCE, settings, clock=lambda: self.now)
 
