@@ -167,6 +167,7 @@ def _examine_store(examination: _Examination, config: Config, clock: Callable[[]
             with examination.part("work"), store.read() as connection:
                 _examine_deliveries(examination, connection, clock())
                 _examine_restrictions(examination, connection, clock(), set(config.gateways))
+                _examine_gateways(examination, connection, clock(), set(config.gateways))
                 _examine_clocks(examination, connection, clock())
                 _examine_notifications(examination, connection)
             with examination.part("log"), store.read() as connection:
@@ -294,17 +295,32 @@ def _examine_restrictions(
     known = [row for row in rows if row.instance in instances]
     stuck = sum(row.state == "stuck" for row in known)
     overdue = sum(row.due_at <= micros(now - OVERDUE) for row in known)
-    if strange:
-        message = f"accounts at `{strange[0]}` should be restricted, but no such instance is configured"
-        examination.note("restrictions", message, Health.WARN, f"add `{strange[0]}` under `gateways`")
+    drifted = sum(row.state == "drifted" for row in known)
+    for instance in strange:
+        message = f"accounts at `{instance}` should be restricted, but no such instance is configured"
+        examination.note("restrictions", message, Health.WARN, f"add `{instance}` under `gateways`")
+    if drifted:
+        message = f"{drifted} accounts were changed by hand at their gateways, and nobody has decided about that"
+        examination.note("restrictions", message, Health.WARN, "`paycordon restriction list --state drifted`")
     if stuck:
         message = f"{stuck} accounts do not agree with their holds, and trying again did not help"
         examination.note("restrictions", message, Health.FAIL, "`paycordon hold list`, then `hold show`, says why")
     if overdue:
         message = f"{overdue} accounts have waited for more than {_minutes(OVERDUE)}"
         examination.note("restrictions", message, Health.FAIL, "start a worker with `paycordon work`")
-    if not (strange or stuck or overdue):
+    if not (strange or stuck or overdue or drifted):
         examination.note("restrictions", f"{len(known)} on their way, none too long")
+
+
+def _examine_gateways(examination: _Examination, connection: Connection, now: datetime, instances: set[str]) -> None:
+    query = text("SELECT instance, rests_until FROM gateway_health WHERE rests > 0 ORDER BY instance")
+    resting = [row for row in connection.execute(query) if row.instance in instances]
+    for instance, until in resting:
+        left = max(from_micros(until) - now, timedelta(0))
+        message = f"`{instance}` fails for account after account; it is left alone and tried again in {_minutes(left)}"
+        examination.note("gateways", message, Health.FAIL, "`paycordon restriction list` says what waits for it")
+    if not resting:
+        examination.note("gateways", "none is left alone because it fails")
 
 
 def _examine_log(examination: _Examination, connection: Connection, *, signed: bool) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from paycordon.cli import build
@@ -94,3 +95,14 @@ def hold(cli: Cli, known: str) -> str:
     assert cli("screen", stdin=json.dumps(event())).code == 1
     (found,) = cli("hold", "list", "--json").json
     return str(found["id"])
+
+
+@pytest.fixture
+def configured(hold: str, deployment: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The database of a deployment that knows the instance of the held account."""
+    monkeypatch.setenv("KEY", "sk_live_simulated")
+    monkeypatch.setenv("SECRET", "whsec_simulated")
+    config = deployment / "paycordon.yaml"
+    gateway = {"adapter": "stripe", "mode": "live", "api_key": "env:KEY", "webhook_secrets": ["env:SECRET"]}
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"gateways": {"stripe_main": gateway}}))
+    return deployment / "paycordon.db"

@@ -143,3 +143,21 @@ def test_people_read_what_to_do(cli, database: Path) -> None:
 
     assert "ready" in text
     assert "paycordon plugins" in text
+
+
+def test_what_somebody_changed_by_hand_is_a_warning_until_a_person_decides(cli, configured: Path) -> None:
+    change(configured, f"UPDATE restrictions SET state = 'drifted', drift = '{{}}', due_at = {SOON}")
+    assert "changed by hand" in found(cli, "restrictions")["message"]
+    assert cli("restriction", "reapply", "acct_1", "--by", "ann", "--reason", "nobody of ours did it").code == 0
+    assert found(cli, "restrictions")["health"] == "ok"
+
+
+def test_a_gateway_that_is_left_alone_fails(cli, configured: Path) -> None:
+    assert found(cli, "gateways")["health"] == "ok"
+    change(
+        configured,
+        "INSERT INTO gateway_health (instance, failed, rests, rests_until, probe_until, next_at, changed_at) "
+        f"VALUES ('stripe_main', '[]', 2, {SOON}, 0, 0, 0)",
+    )
+    about = found(cli, "gateways")
+    assert (about["health"], "59 minutes" in about["message"]) == ("fail", True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -184,3 +185,24 @@ def test_of_two_people_who_close_a_case_at_once_one_is_told(office) -> None:
     act(office, actions.close_unheld, read.id)
     with office.store.write() as connection, pytest.raises(Conflict, match="changed meanwhile"):
         cases.change(connection, read, state="waiting")
+
+
+def test_an_upheld_hold_brings_no_new_case_with_every_event_that_it_stops(office) -> None:
+    office.payout(200_000)
+    first = case_of(office)
+    act(office, actions.uphold, first.id, review_at=office.clock() + timedelta(days=30))
+
+    assert office.payout(100).outcome == "hold"  # the standing hold, and nothing else
+    with office.store.read() as connection:
+        assert cases.queue(connection) == []
+    office.payout(60_000)  # a rule of its own
+    assert case_of(office).id != first.id
+
+
+def test_transactions_at_the_same_time_open_one_case(office) -> None:
+    def open_one(letter: str) -> str:
+        with office.store.write() as connection:
+            return cases.open_for(connection, "m_9", office.clock(), lambda size: letter.encode() * size)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert len(set(threads.map(open_one, "abcdefgh"))) == 1

@@ -19,7 +19,7 @@ from paycordon.errors import ConfigError, StoreUnavailable
 from paycordon.events import Event
 from paycordon.record.verify import verify
 from paycordon.screening import Cordon
-from paycordon.store import Store
+from paycordon.store import Store, cases
 from paycordon.store.migrate import NEWEST, SCRIPTS, current
 from paycordon.store.schema import metadata
 from paycordon.testing import NOON, make_event
@@ -201,4 +201,20 @@ def test_events_that_no_entry_names_are_kept_and_still_named(
     assert "event `evt_3`: is missing, entry 4 names it" in problems
     assert "event `forged`: no entry of the log names it" in problems
     assert "event `evt_4`: is not what entry 5 recorded" in problems
+    migrated.close()
+
+
+def test_several_open_cases_of_a_merchant_become_one_with_all_that_happened(
+    first_schema: Engine, empty_url: str
+) -> None:
+    with first_schema.begin() as connection:
+        for case, merchant in (("case_1", "m_1"), ("case_2", "m_1"), ("case_3", "m_2")):
+            row = {"id": case, "merchant": merchant}
+            connection.execute(text("INSERT INTO cases (id, merchant, opened_at) VALUES (:id, :merchant, 7)"), row)
+            event = "INSERT INTO case_events (case_id, at, kind) VALUES (:id, 7, 'decision')"
+            connection.execute(text(event), row)
+    migrated = Store.open(empty_url)
+    with migrated.read() as connection:
+        assert [each.id for each in cases.queue(connection)] == ["case_1", "case_3"]
+        assert [len(cases.timeline(connection, case)) for case in ("case_1", "case_3")] == [2, 1]
     migrated.close()

@@ -75,7 +75,8 @@ _open = Prepared(
 _new = Prepared(
     text(
         "INSERT INTO cases (id, merchant, opened_at, state, priority, restricted) "
-        "VALUES (:id, :merchant, :at, 'open', :priority, 0)"
+        "VALUES (:id, :merchant, :at, 'open', :priority, 0) "
+        "ON CONFLICT (merchant) WHERE closed_at IS NULL AND restricted = 0 DO NOTHING"
     )
 )
 _press = Prepared(
@@ -117,12 +118,19 @@ def open_for(
 
     One that is less urgent becomes as urgent, and one that waited for information is open again: something happened.
     """
-    case: str | None = _open(connection, {"merchant": merchant}).scalar()
+    case = of(connection, merchant)
     if case is None:
-        case = new_id("case", now, randomness)
-        _new(connection, {"id": case, "merchant": merchant, "at": micros(now), "priority": priority})
-    else:
-        _press(connection, {"id": case, "priority": priority})
+        new = {"id": new_id("case", now, randomness), "merchant": merchant, "at": micros(now), "priority": priority}
+        if _new(connection, new).rowcount == 1:
+            return str(new["id"])
+        case = str(_open(connection, {"merchant": merchant}).scalar())  # somebody else has opened it meanwhile
+    _press(connection, {"id": case, "priority": priority})
+    return case
+
+
+def of(connection: Connection, merchant: str) -> str | None:
+    """Return the merchant's open case, if there is one; there is never more than one."""
+    case: str | None = _open(connection, {"merchant": merchant}).scalar()
     return case
 
 

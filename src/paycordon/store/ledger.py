@@ -154,13 +154,7 @@ def _decide(
         raise Superseded
     uses.write(connection, decision)
     placed = _place_holds(connection, decision, now, randomness)
-    if decision.outcome is not Outcome.ALLOW:
-        urgency = cases.priority_of(decision.outcome, on_coalition=holds.rests_on_coalition(decision))
-        case = cases.open_for(connection, decision.merchant, now, randomness, priority=urgency)
-        cases.add_event(connection, case, now, "decision", decision_id=decision.id)
-        for cap in decision.caps:
-            note = f"binding `{cap.binding}` has reached its cap, so that `{cap.outcome}` became `review`"
-            cases.add_event(connection, case, now, "cap", decision_id=decision.id, note=note)
+    _put_before_people(connection, decision, now, randomness)
     return {
         "decision": decision.id,
         "decision_digest": salted_digest(salt, body),
@@ -168,6 +162,20 @@ def _decide(
         "holds": placed,
         **({"caps": [cap.binding for cap in decision.caps]} if decision.caps else {}),
     }
+
+
+def _put_before_people(connection: Connection, decision: Decision, now: datetime, randomness: Randomness) -> None:
+    if decision.outcome is Outcome.ALLOW:
+        return
+    said_before = not decision.caps and all(match.rule == "standing_hold" for match in decision.matches)
+    if said_before and cases.of(connection, decision.merchant) is None:
+        return  # people have looked at the hold and upheld it; its review date brings it back to them
+    urgency = cases.priority_of(decision.outcome, on_coalition=holds.rests_on_coalition(decision))
+    case = cases.open_for(connection, decision.merchant, now, randomness, priority=urgency)
+    cases.add_event(connection, case, now, "decision", decision_id=decision.id)
+    for cap in decision.caps:
+        note = f"binding `{cap.binding}` has reached its cap, so that `{cap.outcome}` became `review`"
+        cases.add_event(connection, case, now, "cap", decision_id=decision.id, note=note)
 
 
 def _place_holds(connection: Connection, decision: Decision, now: datetime, randomness: Randomness) -> list[str]:

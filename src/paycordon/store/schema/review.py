@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text, text
 
 from paycordon.store.schema.base import Serial, metadata
 
@@ -21,6 +21,13 @@ cases = Table(
     Column("restricted", Integer, nullable=False),  # 1 where only the role `restricted` sees it
     Column("clocked", Integer, nullable=False, server_default="0", index=True),  # 1 once its clocks were started
     Index("ix_cases_state", "state", "priority", "opened_at"),
+    Index(
+        "uq_cases_open",
+        "merchant",
+        unique=True,
+        sqlite_where=text("closed_at IS NULL AND restricted = 0"),
+        postgresql_where=text("closed_at IS NULL AND restricted = 0"),
+    ),
 )
 
 # What happened in a case, in order; `decision_id` is there when a decision caused it, `actor` when a person did.

@@ -256,6 +256,25 @@ def _change_cases() -> None:
     op.add_column("cases", sa.Column("clocked", sa.Integer(), server_default="0", nullable=False))
     op.create_index(op.f("ix_cases_clocked"), "cases", ["clocked"])
     op.create_index("ix_cases_state", "cases", ["state", "priority", "opened_at"])
+    _merge_open_cases()
+    where = sa.text("closed_at IS NULL AND restricted = 0")
+    op.create_index("uq_cases_open", "cases", ["merchant"], unique=True, sqlite_where=where, postgresql_where=where)
+
+
+def _merge_open_cases() -> None:
+    """Make one of several open cases of a merchant, which transactions at the same time could open until now."""
+    first = (
+        "SELECT MIN(o.id) FROM cases o WHERE o.closed_at IS NULL "
+        "AND o.merchant = (SELECT c.merchant FROM cases c WHERE c.id = case_events.case_id)"
+    )
+    op.execute(
+        f"UPDATE case_events SET case_id = ({first}) "  # noqa: S608 - a constant
+        "WHERE case_id IN (SELECT id FROM cases WHERE closed_at IS NULL)"
+    )
+    op.execute(
+        "DELETE FROM cases WHERE closed_at IS NULL AND id NOT IN "
+        "(SELECT MIN(id) FROM cases WHERE closed_at IS NULL GROUP BY merchant)"
+    )
 
 
 def _create_withdrawals() -> None:
