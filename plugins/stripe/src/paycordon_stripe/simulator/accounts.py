@@ -1,161 +1,156 @@
-"""Accounts and capabilities, as the simulated API treats them."""
+"""Accounts, as the simulated API treats them."""
 
 from __future__ import annotations
 
 import copy
 from typing import Any
 
-from paycordon_stripe.simulator import schedules
+from paycordon_stripe.simulator import external_accounts, schedules, shapes
+from paycordon_stripe.simulator.books import Books
+from paycordon_stripe.simulator.calls import Call, matching, merged_metadata, page
 from paycordon_stripe.simulator.ledger import Json, Ledger
-from paycordon_stripe.simulator.problems import bad, missing
 
-MERGED = {"business_profile", "company", "individual", "tos_acceptance"}
-_ACCOUNT_PARAMS = {
-    *MERGED,
-    "business_type",
-    "capabilities",
-    "controller",
-    "country",
-    "default_currency",
-    "email",
-    "expand",
-    "external_account",
-    "metadata",
-    "settings",
-    "type",
+_MERGED = {"business_profile", "company", "individual", "tos_acceptance"}
+_PLAIN = {"business_type", "country", "default_currency", "email", "groups", "type"}
+_SECRET = {"id_number": "id_number_provided", "ssn_last_4": "ssn_last_4_provided", "tax_id": "tax_id_provided"}
+_NEEDED = ("business_profile.url", "business_type", "external_account", "tos_acceptance.date", "tos_acceptance.ip")
+_DISABLED_UNTIL_COMPLETE = "requirements.past_due"
+_CONTROLLERS = {
+    "standard": ("stripe", "full"),
+    "express": ("application", "express"),
+    "custom": ("application", "none"),
 }
 
 
-def blank(ledger: Ledger, id_: str, country: str = "US") -> Json:
-    """Return an account as it is right after its creation."""
-    return {
-        "id": id_,
-        "object": "account",
-        "type": "express",
-        "business_type": None,
-        "business_profile": {"mcc": None, "name": None, "support_email": None, "support_phone": None, "url": None},
-        "capabilities": {},
-        "charges_enabled": False,
-        "country": country,
-        "created": ledger.now(),
-        "default_currency": "usd",
-        "details_submitted": False,
-        "email": None,
-        "external_accounts": {
-            "object": "list",
-            "data": [],
-            "has_more": False,
-            "url": f"/v1/accounts/{id_}/external_accounts",
-        },
-        "metadata": {},
-        "payouts_enabled": False,
-        "requirements": {"currently_due": [], "disabled_reason": None, "past_due": []},
-        "settings": {
-            "payments": {"statement_descriptor": None},
-            "payouts": {
-                "debit_negative_balances": True,
-                "schedule": {"delay_days": schedules.MINIMUM_DELAY, "interval": "daily"},
-                "statement_descriptor": None,
-            },
-        },
-        "tos_acceptance": {"date": None, "ip": None, "user_agent": None},
-    }
+def retrieve(call: Call) -> Json:
+    """Return an account."""
+    return call.ledger.account(call.id)
 
 
-def create(ledger: Ledger, params: Json) -> Json:
-    """Create an account.
+def listed(call: Call) -> Json:
+    """Return one page of the platform's accounts."""
+    return page(call, matching(call, call.ledger.accounts.values()), "/v1/accounts")
 
-    Raises:
-        Problem: Stripe would not take the parameters.
-    """
-    id_ = ledger.new_id("acct")
-    new = blank(ledger, id_, params.get("country", "US"))
-    capabilities = _prepare(new, params)
-    ledger.accounts[id_], ledger.capabilities[id_], ledger.payouts[id_] = new, {}, {}
-    ledger.changed(id_, "account", None, "created")
+
+def create(call: Call) -> Json:
+    """Create an account, whose balance starts at nothing."""
+    ledger, params = call.ledger, call.params
+    new = shapes.account(ledger.new_id("acct"), ledger.now(), params.get("country", "US"))
+    new["controller"] = _controller(new["controller"], params)
+    capabilities = _prepare(ledger, new, params)
+    put(ledger, new, Books())
+    ledger.changed(new["id"], "account", None, "created")
+    ledger.emit("account.updated", new["id"], new)
     for name, requested in capabilities.items():
-        ledger.request_capability(id_, name, requested)
-    return new
+        ledger.request_capability(new["id"], name, requested)
+    for bank in new["external_accounts"]["data"]:
+        ledger.emit("account.external_account.created", new["id"], bank)
+    complete(ledger, new["id"])
+    return ledger.account(new["id"])
 
 
-def update(ledger: Ledger, id_: str, params: Json) -> Json:
-    """Change an account, all or nothing.
+def put(ledger: Ledger, new: Json, books: Books | None) -> None:
+    """Put an account there; without books its money is not kept account of, and payouts never lack it."""
+    ledger.accounts[new["id"]], ledger.capabilities[new["id"]] = new, {}
+    if books is not None:
+        ledger.books[new["id"]] = books
 
-    Raises:
-        Problem: Stripe would not take the parameters.
-    """
-    before = ledger.account(id_)
-    new = copy.deepcopy(before)
-    capabilities = _prepare(new, params)
-    ledger.note(id_, before, new)
-    ledger.accounts[id_] = new
+
+def update(call: Call) -> Json:
+    """Change an account, all or nothing."""
+    ledger = call.ledger
+    new = copy.deepcopy(ledger.account(call.id))
+    known = [bank["id"] for bank in new["external_accounts"]["data"]]
+    capabilities = _prepare(ledger, new, call.params)
+    ledger.replace_account(new)
+    for bank in new["external_accounts"]["data"]:
+        if bank["id"] not in known:
+            ledger.emit("account.external_account.created", call.id, bank)
     for name, requested in capabilities.items():
-        ledger.request_capability(id_, name, requested)
-    return new
+        ledger.request_capability(call.id, name, requested)
+    complete(ledger, call.id)
+    return ledger.account(call.id)
 
 
-def list_capabilities(ledger: Ledger, id_: str) -> Json:
-    """Return the list of an account's capabilities.
+def delete(call: Call) -> Json:
+    """Delete an account: nobody hears of it, and from then on the platform has no access to it."""
+    call.ledger.account(call.id)
+    _forget(call.ledger, call.id)
+    return {"id": call.id, "object": "account", "deleted": True}
+
+
+def deauthorize(ledger: Ledger, id_: str) -> None:
+    """End the platform's access, as the account's owner may in the Dashboard.
 
     Raises:
         Problem: there is no such account.
     """
     ledger.account(id_)
-    held = list(ledger.capabilities[id_].values())
-    return {"object": "list", "data": held, "has_more": False, "url": f"/v1/accounts/{id_}/capabilities"}
+    ledger.emit("account.application.deauthorized", id_, {"id": "ca_1Sim", "object": "application", "name": None})
+    _forget(ledger, id_)
 
 
-def update_capability(ledger: Ledger, id_: str, name: str, params: Json) -> Json:
-    """Request a capability or give it back.
-
-    Raises:
-        Problem: there is no such account, or Stripe would not take the parameters.
-    """
-    ledger.account(id_)
-    for unknown in params.keys() - {"requested", "expand"}:
-        raise bad(unknown, f"Received unknown parameter: {unknown}", "parameter_unknown")
-    held = ledger.capabilities[id_].get(name)
-    if "requested" not in params:
-        if held is None:
-            raise missing("requested")
-        return held
-    return ledger.request_capability(id_, name, boolean(params["requested"], "requested"))
-
-
-def boolean(value: Any, param: str) -> bool:
-    """Read a boolean of a form.
-
-    Raises:
-        Problem: it is not one.
-    """
-    if value not in ("true", "false"):
-        raise bad(param, f"Invalid boolean: {value}")
-    return bool(value == "true")
-
-
-def _prepare(account: Json, params: Json) -> dict[str, bool]:
-    """Put parameters into an account and return which capabilities are to be requested or given back."""
-    for unknown in params.keys() - _ACCOUNT_PARAMS:
-        raise bad(unknown, f"Received unknown parameter: {unknown}", "parameter_unknown")
-    for name in ("business_type", "default_currency", "email", "type"):
-        if name in params:
-            account[name] = params[name]
-    for name in params.keys() & MERGED:
-        account[name] = {**(account.get(name) or {}), **params[name]}
-    _set_metadata(account, params.get("metadata", {}))
-    _set_settings(account["settings"], params.get("settings", {}))
-    if isinstance(params.get("external_account"), str):
-        account["external_accounts"]["data"] = [_bank_account(account["id"], params["external_account"])]
-    wanted = params.get("capabilities", {})
-    return {name: boolean(value["requested"], f"capabilities[{name}][requested]") for name, value in wanted.items()}
-
-
-def _set_metadata(account: Json, params: Any) -> None:
-    if params == "":
-        account["metadata"] = {}
+def complete(ledger: Ledger, id_: str) -> None:
+    """Work out what an account still has to submit, and enable it once that is nothing."""
+    account = ledger.accounts[id_]
+    if account["details_submitted"]:
         return
-    merged = {**account["metadata"], **params}
-    account["metadata"] = {key: value for key, value in merged.items() if value != ""}
+    due = [need for need in _NEEDED if not _has(account, need)]
+    after = copy.deepcopy(account)
+    reason = _DISABLED_UNTIL_COMPLETE if due else None
+    after["requirements"] |= {"currently_due": due, "eventually_due": due, "disabled_reason": reason}
+    after |= {"details_submitted": not due, "payouts_enabled": not due}
+    ledger.replace_account(after)
+    if not due:
+        for name, held in list(ledger.capabilities[id_].items()):
+            ledger.request_capability(id_, name, held["requested"])
+
+
+def _has(account: Json, need: str) -> bool:
+    if need == "external_account":
+        return bool(account["external_accounts"]["data"])
+    value: Any = account
+    for name in need.split("."):
+        value = (value or {}).get(name)
+    return bool(value)
+
+
+def _forget(ledger: Ledger, id_: str) -> None:
+    del ledger.accounts[id_]
+    ledger.capabilities.pop(id_, None)
+    ledger.books.pop(id_, None)
+    ledger.rejected.pop(id_, None)
+    ledger.changed(id_, "account", "connected", "gone")
+
+
+def _controller(controller: Json, params: Json) -> Json:
+    losses, dashboard = _CONTROLLERS.get(params.get("type", "express"), _CONTROLLERS["express"])
+    made = {**controller, "losses": {"payments": losses}, "stripe_dashboard": {"type": dashboard}}
+    for name, values in params.get("controller", {}).items():
+        made[name] = {**made[name], **values} if isinstance(values, dict) else values
+    return made
+
+
+def _prepare(ledger: Ledger, account: Json, params: Json) -> dict[str, bool]:
+    """Put parameters into an account and return which capabilities are to be requested or given back."""
+    for name in params.keys() & _PLAIN:
+        account[name] = params[name]
+    for name in params.keys() & _MERGED:
+        account[name] = {**(account.get(name) or {}), **concealed(params[name])}
+    if "metadata" in params:
+        account["metadata"] = merged_metadata(account["metadata"], params["metadata"])
+    _set_settings(account["settings"], params.get("settings", {}))
+    if params.get("external_account"):
+        bank = external_accounts.made(ledger, account, params["external_account"])
+        account["external_accounts"] = shapes.listing([bank], account["external_accounts"]["url"])
+    wanted = params.get("capabilities", {})
+    return {name: value["requested"] for name, value in wanted.items() if "requested" in value}
+
+
+def concealed(values: Json) -> Json:
+    """Leave out what Stripe never shows again, and say instead that it has it."""
+    shown = {name: value for name, value in values.items() if name not in _SECRET}
+    return shown | {shown_as: True for name, shown_as in _SECRET.items() if values.get(name)}
 
 
 def _set_settings(settings: Json, params: Json) -> None:
@@ -165,18 +160,3 @@ def _set_settings(settings: Json, params: Json) -> None:
             settings["payouts"]["schedule"] = schedules.changed(settings["payouts"]["schedule"], schedule)
             values = {key: value for key, value in values.items() if key != "schedule"}
         settings[name] = {**settings.get(name, {}), **values}
-
-
-def _bank_account(account: str, token: str) -> Json:
-    return {
-        "id": token.replace("btok", "ba"),
-        "object": "bank_account",
-        "account": account,
-        "account_holder_name": "Synthetic Holder",
-        "account_holder_type": "company",
-        "country": "US",
-        "currency": "usd",
-        "fingerprint": f"fp{token}",
-        "last4": "6789",
-        "status": "new",
-    }

@@ -19,10 +19,11 @@ KEPT_FOR = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A stored answer."""
+    """A stored answer, and the id of the request that it answered."""
 
     status: int
     body: dict[str, Any]
+    request_id: str = ""
 
 
 @dataclass(slots=True)

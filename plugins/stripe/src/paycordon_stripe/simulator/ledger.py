@@ -1,4 +1,4 @@
-"""The simulator's state: accounts, capabilities, payouts, transfers, and the log of what has changed."""
+"""The simulator's state: every object, the money, what will happen, what has happened, and the log of changes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from paycordon_stripe.simulator import shapes
+from paycordon_stripe.simulator.books import Books
+from paycordon_stripe.simulator.event_log import PLATFORM, EventLog
 from paycordon_stripe.simulator.problems import no_access, unknown
+from paycordon_stripe.simulator.timeline import Timeline, next_midnight
+
+__all__ = ["PLATFORM", "Changed", "Json", "Ledger"]
 
 Json = dict[str, Any]
-PLATFORM = "platform"
+Shelf = dict[str, Json]
+NO_CAUSE: Json = {"id": None, "idempotency_key": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,29 +35,92 @@ class Changed:
 
 
 class Ledger:
-    """All state of one simulator. Whoever uses it holds `lock`."""
+    """All state of one simulator. Whoever uses it holds `lock`.
 
-    def __init__(self, clock: Callable[[], datetime], *, livemode: bool) -> None:
+    Args:
+        clock: the simulator's present.
+        livemode: whether its objects are those of live mode.
+        each_midnight: what happens at every midnight, UTC: payouts by schedule.
+    """
+
+    def __init__(
+        self, clock: Callable[[], datetime], *, livemode: bool, each_midnight: Callable[[Ledger], None] = lambda _: None
+    ) -> None:
         self.lock = threading.RLock()
-        self.clock = clock
         self.livemode = livemode
         self.accounts: dict[str, Json] = {}
         self.capabilities: dict[str, dict[str, Json]] = {}
-        self.payouts: dict[str, dict[str, Json]] = {}
-        self.transfers: dict[str, Json] = {}
-        self.disputes: dict[str, dict[str, Json]] = {}
+        self.books: dict[str, Books] = {}
+        self.rejected: dict[str, Json] = {}
+        self.balance_settings: dict[str, Json] = {}
         self.changes: list[Changed] = []
         self.request = 0
+        self.cause = NO_CAUSE
+        self.log = EventLog(self.new_id, livemode=livemode)
+        self.timeline = Timeline()
+        self._clock = clock
+        self._shelves: dict[str, dict[str, Shelf]] = {}
         self._ids = 0
+        self._past: datetime | None = None
+        self._each_midnight = each_midnight
+        self._midnight: datetime | None = None
+
+    def clock(self) -> datetime:
+        """Return the present; while the past is caught up with, that past."""
+        return self._past or self._clock()
+
+    def now(self) -> int:
+        """Return the present in seconds since 1970."""
+        return int(self.clock().timestamp())
 
     def new_id(self, prefix: str) -> str:
         """Return an id that is new here."""
         self._ids += 1
         return f"{prefix}_1Sim{self._ids:016d}"
 
-    def now(self) -> int:
-        """Return the present in seconds since 1970."""
-        return int(self.clock().timestamp())
+    def catch_up(self) -> None:
+        """Let everything happen that is due by now, in order, each at its own time."""
+        now = self._clock()
+        self._start_midnights(now)
+        request, self.request, cause, self.cause = self.request, 0, self.cause, NO_CAUSE
+        try:
+            while (due := self.timeline.due(now)) is not None:
+                self._past, deed = due
+                deed()
+        finally:
+            self._past, self.request, self.cause = None, request, cause
+
+    def _start_midnights(self, now: datetime) -> None:
+        # Without money nothing happens at midnight; so a clock that starts long ago costs nothing.
+        if self._midnight is None and self.books:
+            self._midnight = next_midnight(now)
+            self.timeline.at(self._midnight, self._at_midnight)
+
+    def _at_midnight(self) -> None:
+        self._midnight = next_midnight(self.clock())
+        self.timeline.at(self._midnight, self._at_midnight)
+        self._each_midnight(self)
+
+    def shelf(self, kind: str, owner: str) -> Shelf:
+        """Return the objects of a kind that an account or the platform has, oldest first."""
+        return self._shelves.setdefault(kind, {}).setdefault(owner, {})
+
+    def find(self, kind: str, owner: str, id_: str) -> Json:
+        """Return an object of an account or the platform.
+
+        Raises:
+            Problem: there is none.
+        """
+        found = self.shelf(kind, owner).get(id_)
+        if found is None:
+            raise unknown(kind.rstrip("s"), id_)
+        return found
+
+    def anywhere(self, owner: str, id_: str) -> Json | None:
+        """Return the object of an id, of whatever kind, if this owner has it; for `expand`."""
+        if id_ in self.accounts:
+            return self.accounts[id_]
+        return next((shelves[owner][id_] for shelves in self._shelves.values() if id_ in shelves.get(owner, {})), None)
 
     def account(self, id_: str) -> Json:
         """Return an account.
@@ -62,20 +132,40 @@ class Ledger:
             raise no_access(id_)
         return self.accounts[id_]
 
-    def payout(self, account: str, id_: str) -> Json:
-        """Return a payout of an account.
+    def add(self, kind: str, owner: str, object_: Json, event: str) -> Json:
+        """Put a new object there and tell of it."""
+        self.shelf(kind, owner)[object_["id"]] = object_
+        self.emit(event, owner, object_)
+        return object_
 
-        Raises:
-            Problem: there is none.
-        """
-        if id_ not in self.payouts.get(account, {}):
-            raise unknown("payout", id_)
-        return self.payouts[account][id_]
+    def edit(self, owner: str, object_: Json, changes: Json, *events: str) -> Json:
+        """Change an object in place and tell of it, with what it was before; unless nothing changes."""
+        previous = {name: object_.get(name) for name, value in changes.items() if object_.get(name) != value}
+        if previous:
+            object_.update(changes)
+            for event in events:
+                self.emit(event, owner, object_, previous)
+        return object_
+
+    def emit(self, type_: str, owner: str, object_: Json, previous: Json | None = None) -> None:
+        """Make an event of what has happened; `previous` counts for `*.updated` only."""
+        before = previous if type_.endswith("updated") else None
+        self.log.happened(type_, owner, object_, self.clock(), previous=before, cause=self.cause)
 
     def changed(self, account: str, what: str, old: Any, new: Any) -> None:
         """Note a change, if it is one."""
         if old != new:
             self.changes.append(Changed(self.clock(), account, what, old, new, self.request))
+
+    def replace_account(self, after: Json) -> None:
+        """Put a new version of an account in place of the old one, note each difference, and tell of it."""
+        id_ = after["id"]
+        before = self.accounts[id_]
+        self.accounts[id_] = after
+        self.note(id_, before, after)
+        previous = {name: before.get(name) for name in after if before.get(name) != after[name]}
+        if previous:
+            self.emit("account.updated", id_, after, previous)
 
     def note(self, account: str, before: Json, after: Json, prefix: str = "") -> None:
         """Note every leaf in which two versions of an object differ."""
@@ -91,41 +181,39 @@ class Ledger:
         Raises:
             Problem: there is no such account.
         """
-        before = copy.deepcopy(self.account(account))
+        after = copy.deepcopy(self.account(account))
         *outer, last = path.split(".")
         if outer[:1] == ["capabilities"] and last == "requested":
             self.request_capability(account, outer[1], value)
             return
-        place = self.accounts[account]
+        place = after
         for name in outer:
             place = place.setdefault(name, {})
         place[last] = value
-        self.note(account, before, self.accounts[account])
+        self.replace_account(after)
 
     def request_capability(self, account: str, name: str, requested: bool) -> Json:
-        """Request a capability or give it back, and return it."""
-        held = self.capabilities[account].setdefault(name, _capability(account, name))
+        """Request a capability or give it back, tell of it, and return it."""
+        held = self.capabilities[account].setdefault(name, shapes.capability(account, name))
         self.changed(account, f"capabilities.{name}.requested", held["requested"], requested)
+        changes: Json = {"requested": requested, "status": self._status(account, requested)}
         if held["requested"] != requested:
-            held["requested"], held["requested_at"] = requested, self.now() if requested else None
+            changes["requested_at"] = self.now() if requested else None
+        known = dict(self.accounts[account]["capabilities"])
+        self.edit(account, held, changes, "capability.updated")
         owner = self.accounts[account]
-        granted = "active" if owner["details_submitted"] else "inactive"
-        held["status"] = granted if requested else "unrequested"
+        enabled = owner["charges_enabled"]
         owner["capabilities"][name] = held["status"]
         owner["charges_enabled"] = owner["capabilities"].get("card_payments") == "active"
+        if known != owner["capabilities"]:
+            self.emit("account.updated", account, owner, {"capabilities": known, "charges_enabled": enabled})
         return held
 
-
-def _capability(account: str, name: str) -> Json:
-    return {
-        "id": name,
-        "object": "capability",
-        "account": account,
-        "requested": False,
-        "requested_at": None,
-        "status": "unrequested",
-        "requirements": {"currently_due": [], "disabled_reason": None},
-    }
+    def _status(self, account: str, requested: bool) -> str:
+        if not requested:
+            return "unrequested"
+        active = self.accounts[account]["details_submitted"] and account not in self.rejected
+        return "active" if active else "inactive"
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import calendar
+from datetime import date
 from typing import Any
 
 from paycordon_stripe.simulator.problems import bad, missing
@@ -32,6 +34,16 @@ def changed(schedule: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
     elif interval == "monthly":
         new |= _monthly(params, schedule)
     return new
+
+
+def due(schedule: dict[str, Any], day: date) -> bool:
+    """Tell whether a schedule pays out on a day; the 29th to 31st count as the last day of a shorter month."""
+    if schedule["interval"] == "weekly":
+        return WEEKDAYS[day.weekday()] in schedule["weekly_payout_days"]
+    if schedule["interval"] == "monthly":
+        last = calendar.monthrange(day.year, day.month)[1]
+        return day.day in {min(number, last) for number in schedule["monthly_payout_days"]}
+    return bool(schedule["interval"] == "daily")
 
 
 def _delay(params: dict[str, Any], schedule: dict[str, Any]) -> int:

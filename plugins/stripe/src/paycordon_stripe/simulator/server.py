@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-import copy
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import ThreadingHTTPServer
+from random import Random
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote
 
-from paycordon_stripe.simulator import accounts, control, webhooks
+from paycordon_stripe.simulator import automatic, control, webhooks
+from paycordon_stripe.simulator.courier import RETRIES, RETRIES_IN_TEST_MODE, Courier
+from paycordon_stripe.simulator.events import API_VERSION
 from paycordon_stripe.simulator.faults import Fault, FaultKind, Faults
 from paycordon_stripe.simulator.forms import BadForm, decode
 from paycordon_stripe.simulator.idempotency import Keys, Stored
-from paycordon_stripe.simulator.ledger import Changed, Json, Ledger
+from paycordon_stripe.simulator.ledger import Ledger
+from paycordon_stripe.simulator.limits import REASON_HEADER, RateLimit
 from paycordon_stripe.simulator.problems import Problem
 from paycordon_stripe.simulator.routes import carry_out
-from paycordon_stripe.simulator.wire import Answer, Request, handler_for
+from paycordon_stripe.simulator.steering import Steering
+from paycordon_stripe.simulator.wire import Answer, Request, handler_for, new_request_id
 
 MAX_RECORDED = 10_000
+LOOKING_EVERY_SECONDS = 0.1
+_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.\w+)?")
+_FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +46,17 @@ class Recorded:
     headers: Mapping[str, str]
 
 
-class StripeSimulator:
+class StripeSimulator(Steering):
     """One simulated Stripe platform with its connected accounts; use it as a context manager.
 
     Args:
         port: where to listen on 127.0.0.1; 0 lets the system choose.
         api_key: the only key it takes.
-        webhook_secret: what `signed_delivery` and `send` sign with.
+        webhook_secret: what `signed_delivery` and `send` sign with, and endpoints without a secret of their own.
         livemode: whether its objects and events are those of live mode.
-        clock: the present, UTC.
+        clock: the world's clock, UTC; `advance` lets the simulator's run ahead of it.
+        rate_limit: how many requests a second it takes before it answers 429; no limit by default.
+        seed: of everything random, which is the disorder of deliveries.
     """
 
     def __init__(
@@ -57,19 +67,27 @@ class StripeSimulator:
         webhook_secret: str = "whsec_simulated",  # noqa: S107 - it protects nothing but the simulator
         livemode: bool = True,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        rate_limit: int | None = None,
+        seed: int = 0,
     ) -> None:
         self.api_key = api_key
         self.webhook_secret = webhook_secret
-        self.clock = clock
-        self.ledger = Ledger(clock, livemode=livemode)
         self.faults = Faults()
         self.requests: list[Recorded] = []
+        self._world = clock
+        self._ahead = timedelta(0)
+        self.ledger = Ledger(self.clock, livemode=livemode, each_midnight=automatic.midnight)
+        retries = RETRIES if livemode else RETRIES_IN_TEST_MODE
+        self.courier = Courier(self.clock, clock, retries=retries, random=Random(seed))  # noqa: S311 - no secrets
+        self.ledger.log.listener = self.courier.take
+        self.rate_limit = RateLimit(self.clock, rate_limit)
         self._requests_run = 0
         self._keys = Keys()
         self._port = port
         self._stopping = threading.Event()
+        self._work = threading.Event()
         self._server: ThreadingHTTPServer | None = None
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     @property
     def base_url(self) -> str:
@@ -78,22 +96,38 @@ class StripeSimulator:
             raise RuntimeError("the simulator is not running; call `start` or use it in `with`")
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
+    def clock(self) -> datetime:
+        """Return the simulator's present: the world's, and what it was advanced by."""
+        return self._world() + self._ahead
+
+    def shift(self, by: timedelta) -> None:
+        """Move the simulator's clock on; `advance` also lets happen what is due then."""
+        self._ahead += by
+
+    def wake(self) -> None:
+        """Let the courier look for work, in a thread of its own that starts with the first endpoint."""
+        if self._server is not None and len(self._threads) == 1 and self.courier.endpoints:
+            self._begin(self._carry, ())
+        self._work.set()
+
     def start(self) -> Self:
         """Listen and answer in threads of its own."""
         self._stopping.clear()
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), handler_for(self.answer, self._stopping))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
+        self._begin(self._server.serve_forever, (0.02,))
+        self.wake()
         return self
 
     def stop(self) -> None:
-        """Stop listening; requests that hang are let go."""
+        """Stop listening and delivering; requests that hang are let go."""
         self._stopping.set()
-        if self._server is not None and self._thread is not None:
+        self._work.set()
+        if self._server is not None:
             self._server.shutdown()
-            self._thread.join()
+            for thread in self._threads:
+                thread.join()
             self._server.server_close()
-        self._server = self._thread = None
+        self._server, self._threads = None, []
 
     def __enter__(self) -> Self:
         return self.start()
@@ -103,67 +137,17 @@ class StripeSimulator:
     ) -> None:
         self.stop()
 
-    def create_account(self, *, enabled: bool = True, **fields: Any) -> str:
-        """Put an account there, as if it had been onboarded, and return its id.
-
-        Args:
-            enabled: whether it may take payments and be paid out, with `card_payments` and `transfers` active.
-            fields: replace fields of Stripe's account object; `id` as well.
-        """
-        with self.ledger.lock:
-            id_ = str(fields.pop("id", None) or self.ledger.new_id("acct"))
-            new = accounts.blank(self.ledger, id_, fields.get("country", "US"))
-            new |= {"details_submitted": enabled, "payouts_enabled": enabled, **fields}
-            self.ledger.accounts[id_], self.ledger.capabilities[id_], self.ledger.payouts[id_] = new, {}, {}
-            for name in ("card_payments", "transfers") if enabled else ():
-                self.ledger.request_capability(id_, name, True)
-            self.ledger.changes = [change for change in self.ledger.changes if change.account != id_]
-            return id_
-
-    def account(self, id_: str) -> Json:
-        """Return a copy of an account as it is now, with its capabilities' requests under `requested`."""
-        with self.ledger.lock:
-            found = copy.deepcopy(self.ledger.account(id_))
-            found["requested"] = {name: c["requested"] for name, c in self.ledger.capabilities[id_].items()}
-            return found
-
-    def schedule(self, id_: str) -> Json:
-        """Return a copy of an account's payout schedule."""
-        found: Json = self.account(id_)["settings"]["payouts"]["schedule"]
-        return found
-
-    def payouts(self, id_: str) -> list[Json]:
-        """Return copies of an account's payouts, oldest first."""
-        with self.ledger.lock:
-            return copy.deepcopy(list(self.ledger.payouts.get(id_, {}).values()))
-
-    def put(self, kind: str, account: str, object_: Json) -> None:
-        """Put a payout or dispute there (`payouts`, `disputes`), in Stripe's own shape."""
-        with self.ledger.lock:
-            getattr(self.ledger, kind).setdefault(account, {})[object_["id"]] = copy.deepcopy(object_)
-
-    def set_by_hand(self, id_: str, path: str, value: Any) -> None:
-        """Change a setting as a person in the dashboard would: `settings.payouts.schedule.interval`."""
-        with self.ledger.lock:
-            self.ledger.request = 0
-            self.ledger.set_by_hand(id_, path, value)
-
-    def changes(self, id_: str) -> list[Changed]:
-        """Return every effective change of an account since it was put there."""
-        with self.ledger.lock:
-            return [change for change in self.ledger.changes if change.account == id_]
-
     def inject(self, fault: Fault) -> None:
         """Let a fault wait for its requests."""
         self.faults.add(fault)
 
     def signed_delivery(self, event: Mapping[str, Any], at: datetime | None = None) -> tuple[dict[str, str], bytes]:
         """Return headers and body of a webhook delivery, signed now or at a time."""
-        return webhooks.signed_delivery(event, self.webhook_secret, at or self.clock())
+        return webhooks.signed_delivery(event, self.webhook_secret, at or self._world())
 
     def send(self, url: str, event: Mapping[str, Any]) -> int:
         """Deliver an event to an endpoint and return the status it answers."""
-        return webhooks.send(url, event, self.webhook_secret, self.clock())
+        return webhooks.send(url, event, self.webhook_secret, self._world())
 
     def answer(self, request: Request) -> Answer | None:
         """Answer one request; nothing means that the connection closes without an answer."""
@@ -183,68 +167,115 @@ class StripeSimulator:
         garbled = fault is not None and fault.kind is FaultKind.GARBLED
         return Answer(200, "<html>not json</html>", {}) if garbled else answer
 
+    def _begin(self, target: Callable[..., object], arguments: tuple[object, ...]) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _carry(self) -> None:
+        """Deliver what is due, and let happen what is due, until the simulator stops."""
+        while not self._stopping.is_set():
+            self._work.wait(LOOKING_EVERY_SECONDS)
+            self._work.clear()
+            with self.ledger.lock:
+                self.ledger.catch_up()
+            self.courier.deliver(self._stopping.is_set)
+
     def _answer_api(self, request: Request, fault: Fault | None) -> Answer:
+        headers = {"Request-Id": new_request_id()}
+        headers |= {"Stripe-Version": request.headers.get("stripe-version", API_VERSION)}
         try:
-            self._authenticate(request)
-            params = decode(request.form)
-            if request.method == "POST":
-                self._check_type(request)
+            answered, more = self._answered(request, fault, headers["Request-Id"])
         except BadForm as error:
-            return _of(Problem(400, f"Invalid parameter: {error}"))
+            answered, more = _stored(Problem(400, f"Invalid parameter: {error}")), {}
         except Problem as problem:
-            return _of(problem)
+            answered, more = _stored(problem), {REASON_HEADER: "global-rate"} if problem.status == 429 else {}
+        sent_back = {"idempotency-key": "Idempotency-Key", "stripe-account": "Stripe-Account"}
+        headers |= {shown: request.headers[name] for name, shown in sent_back.items() if name in request.headers}
+        return Answer(answered.status, answered.body, headers | more)
+
+    def _answered(self, request: Request, fault: Fault | None, id_: str) -> tuple[Stored, dict[str, str]]:
+        """Return what to answer, and further headers of it.
+
+        Raises:
+            BadForm, Problem: it is refused before it runs.
+        """
+        self._authenticate(request)
+        params = _parameters(request)
         key = request.headers.get("idempotency-key") if request.method == "POST" else None
         recorded = Recorded(request.method, request.path, request.account, key, params, request.form, request.headers)
         with self.ledger.lock:
             self.requests = [*self.requests[-MAX_RECORDED:], recorded]
+        self.rate_limit.take()
         if key is None:
-            return _answer(self._run(recorded, fault))
-        return self._once(recorded, key, fault)
+            return self._run(recorded, fault, id_), {}
+        return self._once(recorded, key, fault, id_)
 
     def _authenticate(self, request: Request) -> None:
         if request.headers.get("authorization") != f"Bearer {self.api_key}":
             raise Problem(401, "Invalid API Key provided.", type_="invalid_request_error")
+        if not _VERSION.fullmatch(request.headers.get("stripe-version", API_VERSION)):
+            raise Problem(400, "Invalid Stripe API version.")
 
-    def _check_type(self, request: Request) -> None:
-        type_ = request.headers.get("content-type", "application/x-www-form-urlencoded")
-        if not type_.startswith("application/x-www-form-urlencoded"):
-            raise Problem(400, f"Unsupported content type: {type_}")
-
-    def _once(self, request: Recorded, key: str, fault: Fault | None) -> Answer:
+    def _once(self, request: Recorded, key: str, fault: Fault | None, id_: str) -> tuple[Stored, dict[str, str]]:
         scope = f"{self.api_key}/{request.account}"
         same = (request.method, request.path, json.dumps(request.params, sort_keys=True))
-        try:
-            stored = self._keys.begin(scope, key, same, self.clock())
-        except Problem as problem:
-            return _of(problem)
+        stored = self._keys.begin(scope, key, same, self.clock())
         if stored is not None:
-            return Answer(stored.status, stored.body, {"Idempotent-Replayed": "true"})
-        fresh = self._run(request, fault)
+            return stored, {"Idempotent-Replayed": "true", "Original-Request": stored.request_id}
+        fresh = self._run(request, fault, id_)
         begun = fresh.status < 400 or fresh.status >= 500
         self._keys.end(scope, key, fresh if begun else None)
-        return _answer(fresh)
+        return fresh, {}
 
-    def _run(self, request: Recorded, fault: Fault | None) -> Stored:
-        failure = Stored(500, Problem(500, "An unknown error occurred", type_="api_error").body)
+    def _run(self, request: Recorded, fault: Fault | None, id_: str) -> Stored:
+        failure = Stored(500, Problem(500, "An unknown error occurred", type_="api_error").body, id_)
         if fault is not None and fault.kind is FaultKind.ERROR_BEFORE:
             return failure
         with self.ledger.lock:
-            self._requests_run += 1
-            self.ledger.request = self._requests_run
-            try:
-                path = unquote(request.path)
-                found = carry_out(self.ledger, request.method, path, request.account, dict(request.params))
-                done = Stored(200, copy.deepcopy(found))
-            except Problem as problem:
-                done = Stored(problem.status, problem.body)
+            done = self._carried_out(request, id_)
+        self.wake()
         if fault is not None and fault.kind is FaultKind.SLOW:
             self._stopping.wait(fault.seconds)
         return failure if fault is not None and fault.kind is FaultKind.ERROR_AFTER else done
 
+    def _carried_out(self, request: Recorded, id_: str) -> Stored:
+        self.ledger.catch_up()
+        self._requests_run += 1
+        self.ledger.request = self._requests_run
+        if request.method != "GET":
+            self.ledger.cause = {"id": id_, "idempotency_key": request.idempotency_key}
+        version = request.headers.get("stripe-version", API_VERSION)
+        try:
+            path = unquote(request.path)
+            found = carry_out(self.ledger, request.method, path, request.account, dict(request.params), version)
+            return Stored(200, found, id_)
+        except Problem as problem:
+            return _stored(problem, id_)
 
-def _of(problem: Problem) -> Answer:
-    return Answer(problem.status, problem.body, {})
+
+def _parameters(request: Request) -> dict[str, Any]:
+    """Read a request's parameters: JSON in a POST of v2, a form or query otherwise.
+
+    Raises:
+        BadForm, Problem: they cannot be read.
+    """
+    if request.method != "POST":
+        return decode(request.form)
+    in_json = request.path.startswith("/v2/")
+    type_ = request.headers.get("content-type", "application/json" if in_json else _FORM)
+    if not type_.startswith("application/json" if in_json else _FORM):
+        raise Problem(400, f"Unsupported content type: {type_}")
+    if not in_json:
+        return decode(request.form)
+    try:
+        found = json.loads(request.form or "{}")
+    except ValueError:
+        raise Problem(400, "The request body is not valid JSON.", code="invalid_json") from None
+    if not isinstance(found, dict):
+        raise Problem(400, "The request body is not an object.", code="invalid_json")
+    return found
 
 
-def _answer(stored: Stored) -> Answer:
-    return Answer(stored.status, stored.body, {})
+def _stored(problem: Problem, id_: str = "") -> Stored:
+    return Stored(problem.status, problem.body, id_)

@@ -28,8 +28,8 @@ class Request:
 
     @property
     def account(self) -> str | None:
-        """The connected account it is made for."""
-        return self.headers.get("stripe-account")
+        """The connected account it is made for; v2 of the API calls it the context."""
+        return self.headers.get("stripe-account") or self.headers.get("stripe-context")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,11 @@ class Answer:
     status: int
     body: Any
     headers: Mapping[str, str]
+
+
+def new_request_id() -> str:
+    """Return an id that no other request has."""
+    return f"req_sim{next(_numbers)}"
 
 
 def handler_for(answer: Callable[[Request], Answer | None], stopping: threading.Event) -> type[BaseHTTPRequestHandler]:
@@ -74,7 +79,8 @@ def handler_for(answer: Callable[[Request], Answer | None], stopping: threading.
             self.send_response(found.status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(text.encode())))
-            self.send_header("Request-Id", f"req_sim{next(_numbers)}")
+            if "Request-Id" not in found.headers:
+                self.send_header("Request-Id", new_request_id())
             for name, value in found.headers.items():
                 self.send_header(name, value)
             self.end_headers()

@@ -1,0 +1,246 @@
+"""What a test does to the simulated world: money, time, the payers' banks, Stripe itself, people at the Dashboard."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from paycordon_stripe.simulator import accounts, charges, disputes, payouts, radar, rejections, shapes
+from paycordon_stripe.simulator.books import Books
+from paycordon_stripe.simulator.courier import Attempt, Courier, Endpoint, endpoint_from
+from paycordon_stripe.simulator.ledger import PLATFORM, Changed, Json, Ledger
+from paycordon_stripe.simulator.timeline import next_midnight
+
+
+class Steering:
+    """The part of the simulator that stands for everybody but the platform under test."""
+
+    ledger: Ledger
+    courier: Courier
+    webhook_secret: str
+
+    def wake(self) -> None:
+        """Let the courier look for work, in a thread of its own."""
+        raise NotImplementedError
+
+    def clock(self) -> datetime:
+        """Return the simulator's present."""
+        raise NotImplementedError
+
+    def shift(self, by: timedelta) -> None:
+        """Move the simulator's clock on."""
+        raise NotImplementedError
+
+    def advance(self, by: timedelta) -> datetime:
+        """Let time pass: everything due happens, in order and at its own time. Returns the new present.
+
+        Raises:
+            ValueError: time does not go back.
+        """
+        if by < timedelta(0):
+            raise ValueError("time does not go back")
+        with self.ledger.lock:
+            self.shift(by)
+            self.ledger.catch_up()
+        self.wake()
+        return self.clock()
+
+    def create_account(self, *, enabled: bool = True, balance: Mapping[str, int] | None = None, **fields: Any) -> str:
+        """Put an account there, as if it had been onboarded, and return its id.
+
+        Args:
+            enabled: whether it may take payments and be paid out, with `card_payments` and `transfers` active.
+            balance: what is available, in minor units per currency. Without it the money of this account is not
+                kept account of: payouts by hand always find enough, and none are made by schedule.
+            fields: replace fields of Stripe's account object; `id` as well.
+        """
+        with self.ledger.lock:
+            id_ = str(fields.pop("id", None) or self.ledger.new_id("acct"))
+            new = shapes.account(id_, self.ledger.now(), fields.get("country", "US"))
+            new |= {"details_submitted": enabled, "payouts_enabled": enabled, **fields}
+            accounts.put(self.ledger, new, None)
+            for name in ("card_payments", "transfers") if enabled else ():
+                self.ledger.request_capability(id_, name, True)
+            self.ledger.changes = [change for change in self.ledger.changes if change.account != id_]
+            for currency, amount in (balance or {}).items():
+                self.fund(id_, amount, currency)
+        self.wake()
+        return id_
+
+    def onboard(self, account: str) -> None:
+        """Submit synthetic details for an account made over the API, so that Stripe enables it."""
+        with self.ledger.lock:
+            after = copy.deepcopy(self.ledger.account(account))
+            after["business_type"] = after["business_type"] or "company"
+            after["business_profile"]["url"] = after["business_profile"]["url"] or "https://www.shop.example/"
+            after["tos_acceptance"] = {"date": self.ledger.now(), "ip": "192.0.2.7", "user_agent": None}
+            if not after["external_accounts"]["data"]:
+                bank = shapes.made("bank_account", id=self.ledger.new_id("ba"), account=account)
+                bank |= {"currency": after["default_currency"], "fingerprint": f"fp{bank['id']}"}
+                after["external_accounts"] = shapes.listing([bank], after["external_accounts"]["url"])
+            self.ledger.replace_account(after)
+            accounts.complete(self.ledger, account)
+        self.wake()
+
+    def fund(self, account: str | None, amount: int, currency: str = "usd", *, pending_days: int = 0) -> None:
+        """Put money into a balance, the platform's without an account, available now or at a midnight to come."""
+        with self.ledger.lock:
+            books = self.ledger.books.setdefault(account or PLATFORM, Books())
+            now = self.ledger.clock()
+            if pending_days:
+                books.expect(currency, amount, next_midnight(now) + timedelta(days=pending_days - 1))
+            else:
+                books.add(currency, amount, now)
+            self.ledger.catch_up()
+
+    def charge(
+        self, account: str | None, amount: int, currency: str = "usd", *, source: str = "tok_visa", **fields: Any
+    ) -> str:
+        """Let a payer pay, at an account or at the platform, and return the charge's id."""
+        with self.ledger.lock:
+            made = charges.take(self.ledger, account or PLATFORM, amount, currency, source, **fields)
+        self.wake()
+        return str(made["id"])
+
+    def open_dispute(self, account: str | None, charge: str, **fields: Any) -> str:
+        """Let a payer dispute a charge, and return the dispute's id; `fields` (`reason`, `status`) replace its own."""
+        owner = account or PLATFORM
+        with self.ledger.lock:
+            made = disputes.open_(self.ledger, owner, self.ledger.find("charges", owner, charge), **fields)
+        self.wake()
+        return str(made["id"])
+
+    def decide_dispute(self, account: str | None, dispute: str, status: str) -> None:
+        """End a dispute, as the payer's bank does: `won`, `lost` or `prevented`."""
+        owner = account or PLATFORM
+        with self.ledger.lock:
+            disputes.decide(self.ledger, owner, self.ledger.find("disputes", owner, dispute), status)
+        self.wake()
+
+    def warn_of_fraud(self, account: str | None, charge: str, fraud_type: str = "misc") -> str:
+        """Send an early fraud warning of a charge, as card schemes do, and return its id."""
+        owner = account or PLATFORM
+        with self.ledger.lock:
+            made = radar.warn(self.ledger, owner, self.ledger.find("charges", owner, charge), fraud_type)
+        self.wake()
+        return str(made["id"])
+
+    def open_review(self, account: str | None, charge: str, reason: str = "rule") -> str:
+        """Put a charge under review, as Radar does, and return the review's id."""
+        owner = account or PLATFORM
+        with self.ledger.lock:
+            made = radar.open_review(self.ledger, owner, self.ledger.find("charges", owner, charge), reason)
+        self.wake()
+        return str(made["id"])
+
+    def fail_payout(self, account: str | None, payout: str, code: str = "account_closed") -> None:
+        """Let the bank send a payout back, also one that has been paid."""
+        owner = account or PLATFORM
+        with self.ledger.lock:
+            payouts.fail(self.ledger, owner, self.ledger.find("payouts", owner, payout), code)
+        self.wake()
+
+    def reject_as_stripe(self, account: str, reason: str = "fraud") -> None:
+        """Reject an account as Stripe itself does; the platform cannot take that back."""
+        with self.ledger.lock:
+            rejections.reject_as_stripe(self.ledger, account, reason)
+        self.wake()
+
+    def deauthorize(self, account: str) -> None:
+        """End the platform's access to an account, as its owner may."""
+        with self.ledger.lock:
+            accounts.deauthorize(self.ledger, account)
+        self.wake()
+
+    def set_by_hand(self, id_: str, path: str, value: Any) -> None:
+        """Change a setting as a person in the dashboard would: `settings.payouts.schedule.interval`."""
+        with self.ledger.lock:
+            self.ledger.request = 0
+            self.ledger.set_by_hand(id_, path, value)
+        self.wake()
+
+    def put(self, kind: str, account: str, object_: Json) -> None:
+        """Put an object there (`payouts`, `disputes`, `charges` …), in Stripe's own shape; nobody is told."""
+        with self.ledger.lock:
+            self.ledger.shelf(kind, account)[object_["id"]] = copy.deepcopy(object_)
+
+    def account(self, id_: str) -> Json:
+        """Return a copy of an account as it is now, with its capabilities' requests under `requested`."""
+        with self.ledger.lock:
+            found = copy.deepcopy(self.ledger.account(id_))
+            found["requested"] = {name: c["requested"] for name, c in self.ledger.capabilities[id_].items()}
+            return found
+
+    def schedule(self, id_: str) -> Json:
+        """Return a copy of an account's payout schedule."""
+        found: Json = self.account(id_)["settings"]["payouts"]["schedule"]
+        return found
+
+    def payouts(self, id_: str) -> list[Json]:
+        """Return copies of an account's payouts, oldest first."""
+        return self.objects("payouts", id_)
+
+    def objects(self, kind: str, account: str | None) -> list[Json]:
+        """Return copies of the objects of a kind that an account or the platform has, oldest first."""
+        with self.ledger.lock:
+            return copy.deepcopy(list(self.ledger.shelf(kind, account or PLATFORM).values()))
+
+    def changes(self, id_: str) -> list[Changed]:
+        """Return every effective change of an account since it was put there."""
+        with self.ledger.lock:
+            return [change for change in self.ledger.changes if change.account == id_]
+
+    def events(self, account: str | None) -> list[Json]:
+        """Return copies of the events of an account or the platform, as snapshots, oldest first."""
+        with self.ledger.lock:
+            found = [each.as_snapshot() for each in self.ledger.log.of(account or PLATFORM, self.clock())]
+            return copy.deepcopy([each for each in found[::-1] if each is not None])
+
+    def add_webhook(self, url: str, secret: str | None = None, **options: Any) -> str:
+        """Deliver events to an endpoint on this machine from now on, and return its id.
+
+        Args:
+            url: where to.
+            secret: what to sign with, `webhook_secret` by default.
+            options: fields of `Endpoint` and shares of `Disorder`: `connect`, `thin`, `events`, `duplicated`,
+                `reordered`, `delayed`, `dropped`, `delay_seconds`.
+
+        Raises:
+            ValueError: the address is not on this machine.
+            TypeError: there is no such option.
+        """
+        with self.ledger.lock:
+            id_ = self.ledger.new_id("we")
+        self.courier.add(endpoint_from(id_, {"url": url, "secret": secret or self.webhook_secret, **options}))
+        self.wake()
+        return id_
+
+    def remove_webhook(self, id_: str) -> None:
+        """Deliver to an endpoint no more.
+
+        Raises:
+            KeyError: there is none.
+        """
+        self.courier.remove(id_)
+
+    def webhooks(self) -> list[Endpoint]:
+        """Return the endpoints, their secrets left out."""
+        return [replace(each, secret="") for each in self.courier.endpoints.values()]
+
+    def deliveries(self) -> list[Attempt]:
+        """Return what deliveries were tried, oldest first."""
+        return self.courier.attempts()
+
+    def settle(self, patience: float = 10.0) -> bool:
+        """Wait, at most so many seconds, until nothing is due to be delivered; tell whether it came to that."""
+        deadline = time.monotonic() + patience
+        self.wake()
+        while not self.courier.idle():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        return True
