@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 from paycordon_stripe.simulator import shapes
@@ -60,7 +62,7 @@ class Ledger:
         self.timeline = Timeline()
         self._clock = clock
         self._shelves: dict[str, dict[str, Shelf]] = {}
-        self._ids = 0
+        self._ids: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(1))
         self._past: datetime | None = None
         self._each_midnight = each_midnight
         self._midnight: datetime | None = None
@@ -75,8 +77,7 @@ class Ledger:
 
     def new_id(self, prefix: str) -> str:
         """Return an id that is new here."""
-        self._ids += 1
-        return f"{prefix}_1Sim{self._ids:016d}"
+        return f"{prefix}_1Sim{next(self._ids[prefix]):016d}"
 
     def catch_up(self) -> None:
         """Let everything happen that is due by now, in order, each at its own time."""
