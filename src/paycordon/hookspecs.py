@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from paycordon.demonstration import Demonstration
     from paycordon.events import Event
     from paycordon.gateways import Gateway
+    from paycordon.simulators import Simulator
 
 PROJECT = "paycordon"
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -55,6 +56,14 @@ def register_gateways() -> Iterable[type[Gateway[Any]]]:  # type: ignore[empty-b
 @hookspec
 def register_demonstrations() -> Iterable[type[Demonstration]]:  # type: ignore[empty-body]  # see above
     """Return what `paycordon demo` can play with this plugin's gateway, without a network.
+
+    Called by that command only.
+    """
+
+
+@hookspec
+def register_simulators() -> Iterable[type[Simulator]]:  # type: ignore[empty-body]  # see above
+    """Return the simulators that `paycordon simulate` can run with this plugin, each under its `name`.
 
     Called by that command only.
     """

@@ -17,6 +17,7 @@ from paycordon.errors import ConfigError, PluginError
 from paycordon.gateways import Gateway, GatewaySettings
 from paycordon.hookspecs import PROJECT
 from paycordon.isolation import CheckCall
+from paycordon.simulators import Simulator
 
 SCREEN_HOOKS = {"merchant": "screen_merchant", "payout": "screen_payout", "dispute": "screen_dispute"}
 
@@ -85,6 +86,15 @@ class Plugins:
     def demonstrations(self) -> dict[str, type[Demonstration]]:
         """Return what can be shown offline, by adapter name."""
         return {kind.adapter: kind for _, kind in self._registered("register_demonstrations")}
+
+    def simulators(self) -> dict[str, type[Simulator]]:
+        """Return the simulators by name, in order; two of one name are an error."""
+        found: dict[str, type[Simulator]] = {}
+        for plugin, kind in self._registered("register_simulators"):
+            if kind.name in found:
+                raise PluginError(f"{plugin} registers a second simulator `{kind.name}`")
+            found[kind.name] = kind
+        return dict(sorted(found.items()))
 
     def _registered(self, hook: str) -> Iterable[tuple[str, Any]]:
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():

@@ -35,6 +35,7 @@ from paycordon.gateways import Applied, Change, Delivery, GatewayState, Message,
 from paycordon.outward.notifying import Following, Telling, channel_of_plugin
 from paycordon.plugins import Plugins, open_gateways
 from paycordon.policy import load_policies
+from paycordon.simulators import Described, Simulator, SimulatorOptions
 from paycordon.store import Store
 from paycordon.testing import FrozenClock, make_event
 
@@ -239,6 +240,31 @@ def test_hook_register_demonstrations() -> None:
     plugins = Plugins({"stand_ins": bringing(register_demonstrations=[StandInDemonstration])})
 
     assert plugins.demonstrations() == {"stand_in": StandInDemonstration}
+
+
+class StandInSimulator(Simulator):
+    """Simulates nothing."""
+
+    name: ClassVar[str] = "stand_in"
+    about: ClassVar[str] = "nothing"
+
+    def __init__(self, options: SimulatorOptions) -> None:
+        self.options = options
+
+    def start(self) -> Described:
+        return Described("http://127.0.0.1:1", "http://127.0.0.1:1/control", ())
+
+    def stop(self) -> None:
+        pass
+
+
+def test_hook_register_simulators() -> None:
+    plugins = Plugins({"stand_ins": bringing(register_simulators=[StandInSimulator])})
+
+    assert plugins.simulators() == {"stand_in": StandInSimulator}
+    twice = Plugins({"twice": bringing(register_simulators=[StandInSimulator, StandInSimulator])})
+    with pytest.raises(PluginError, match="second simulator `stand_in`"):
+        twice.simulators()
 
 
 def test_a_misspelt_hook_stops_the_start_and_is_named() -> None:

@@ -94,6 +94,7 @@ COMMANDS = (
     ("log checkpoint", "paycordon.cli.log", "checkpoint"),
     ("log public-key", "paycordon.cli.log", "public_key"),
     ("demo", "paycordon.cli.demo", "demo"),
+    ("simulate", "paycordon.cli.simulate", "simulate"),
 )
 GROUPS = {
     "policy": "Write, test, backtest, approve and watch policies.",

@@ -8,6 +8,7 @@ from typing import Any
 from paycordon.demonstration import Demonstration
 from paycordon.gateways import Gateway
 from paycordon.hookspecs import hookimpl
+from paycordon.simulators import Simulator
 from paycordon_stripe.gateway import StripeGateway
 
 
@@ -23,3 +24,11 @@ def register_demonstrations() -> Iterable[type[Demonstration]]:
     from paycordon_stripe.demonstration import StripeDemonstration  # only the demonstration needs the simulator
 
     return [StripeDemonstration]
+
+
+@hookimpl
+def register_simulators() -> Iterable[type[Simulator]]:
+    """Bring what `paycordon simulate stripe` runs."""
+    from paycordon_stripe.simulator.command import SimulatedStripe  # only that command needs the simulator
+
+    return [SimulatedStripe]
