@@ -19,6 +19,9 @@ _REQUIREMENTS: Json = {
     "past_due": [],
     "pending_verification": [],
 }
+_OF_A_PERSON = {
+    name: value for name, value in _REQUIREMENTS.items() if name not in ("current_deadline", "disabled_reason")
+}
 _ADDRESS = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
 
 _PAYOUT: Json = {
@@ -167,7 +170,7 @@ _PERSON: Json = {
     "dob": {"day": None, "month": None, "year": None},
     "email": None,
     "first_name": None,
-    "future_requirements": _REQUIREMENTS,
+    "future_requirements": _OF_A_PERSON,
     "id_number_provided": False,
     "last_name": None,
     "metadata": {},
@@ -182,7 +185,7 @@ _PERSON: Json = {
         "representative": False,
         "title": None,
     },
-    "requirements": _REQUIREMENTS,
+    "requirements": _OF_A_PERSON,
     "ssn_last_4_provided": False,
     "verification": {"status": "unverified"},
 }
@@ -268,7 +271,7 @@ def made(kind: str, **fields: Any) -> Json:
 
 def listing(data: list[Json], url: str) -> Json:
     """Return a list that is part of an object."""
-    return {"object": "list", "data": data, "has_more": False, "total_count": len(data), "url": url}
+    return {"object": "list", "data": data, "has_more": False, "url": url}
 
 
 def capability(account: str, name: str) -> Json:
