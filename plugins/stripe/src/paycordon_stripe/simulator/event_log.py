@@ -71,7 +71,8 @@ class EventLog:
         return (each for each in reversed(self._all) if now - each.at <= READABLE_FOR)
 
     def _thin(self, type_: str, owner: str, at: datetime, cause: Json) -> Json:
-        reason = {"type": "request", "request": cause} if cause.get("id") else None
+        request = {**cause, "idempotency_key": cause["idempotency_key"] or ""}
+        reason = {"type": "request", "request": request} if cause["id"] else None
         return {
             "id": self._new_id("evt_test_65" if not self._livemode else "evt_65"),
             "object": "v2.core.event",

@@ -36,7 +36,7 @@ def create(call: Call) -> Json:
     """
     ledger, owner, params = call.ledger, call.owner, call.params
     amount, currency = positive(params["amount"]), params["currency"].lower()
-    if owner != PLATFORM and ledger.account(owner)["requirements"]["disabled_reason"] and owner in ledger.rejected:
+    if owner != PLATFORM and not ledger.account(owner)["payouts_enabled"]:
         raise Problem(400, "This account cannot currently make payouts.", code="payouts_not_allowed")
     books = ledger.books.get(owner)
     if books is not None and books.available(currency) < amount:

@@ -1,0 +1,361 @@
+"""Balances, schedules, payouts, transfers, charges and disputes at the simulator, as its clock goes on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import stripe
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paycordon_stripe.simulator.books import Books
+
+DAY = timedelta(days=1)
+START = datetime(2026, 3, 2, tzinfo=UTC)
+BANK = {"object": "bank_account", "country": "US", "currency": "usd", "routing_number": "110000000"}
+
+
+@pytest.fixture
+def manual(client, account):
+    schedule = {"settings": {"payouts": {"schedule": {"interval": "manual"}}}}
+    client.v1.accounts.update(account, schedule)
+    return account
+
+
+def balance(client, of):
+    found = client.v1.balance.retrieve({}, of)
+    return found.available[0].amount, found.pending[0].amount
+
+
+def automatic(simulator, account):
+    return [payout["amount"] for payout in simulator.payouts(account) if payout["automatic"]]
+
+
+def types(simulator, account, prefix):
+    return [event["type"] for event in simulator.events(account) if event["type"].startswith(prefix)]
+
+
+def test_a_payout_takes_its_money_at_once_and_a_cancelled_one_brings_it_back(client, manual, of):
+    payout = client.v1.payouts.create({"amount": 30_000, "currency": "usd"}, of)
+    after = balance(client, of)
+    client.v1.payouts.cancel(payout.id, {}, of)
+
+    assert (after, balance(client, of)) == ((70_000, 0), (100_000, 0))
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.payouts.cancel(payout.id, {}, of)
+
+
+def test_more_than_there_is_cannot_be_paid_out(client, manual, of):
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.payouts.create({"amount": 100_001, "currency": "usd"}, of)
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.payouts.create({"amount": 1, "currency": "eur"}, of)
+
+    assert refused.value.code == "balance_insufficient"
+    assert balance(client, of) == (100_000, 0)
+
+
+def test_an_account_without_books_always_has_enough_and_is_never_paid_out_by_itself(client, simulator):
+    account = simulator.create_account()
+    client.v1.payouts.create({"amount": 10**9, "currency": "usd"}, {"stripe_account": account})
+    simulator.advance(40 * DAY)
+
+    assert len(simulator.payouts(account)) == 1
+
+
+def test_a_payout_goes_on_by_itself_and_tells_of_each_step(client, simulator, manual, of):
+    payout = client.v1.payouts.create({"amount": 100, "currency": "usd"}, of).id
+
+    def status():
+        return client.v1.payouts.retrieve(payout, {}, of).status
+
+    seen = [status()]
+    for hours in (13, 12):
+        simulator.advance(timedelta(hours=hours))
+        seen.append(status())
+
+    assert seen == ["pending", "in_transit", "paid"]
+    assert types(simulator, manual, "payout.") == ["payout.created", "payout.updated", "payout.paid"]
+
+
+def test_the_clock_may_jump_and_each_event_still_has_its_own_time(client, simulator, manual, of):
+    client.v1.payouts.create({"amount": 100, "currency": "usd", "method": "instant"}, of)
+    simulator.advance(7 * DAY)
+
+    created, paid = (e["created"] for e in simulator.events(manual) if e["type"] in ("payout.created", "payout.paid"))
+    assert paid - created == 30 * 60
+
+
+def test_a_bank_that_fails_sends_the_money_back_even_after_it_was_paid(client, simulator, manual, of):
+    payout = client.v1.payouts.create({"amount": 100, "currency": "usd"}, of).id
+    simulator.advance(2 * DAY)
+    simulator.fail_payout(manual, payout, "account_closed")
+
+    failed = client.v1.payouts.retrieve(payout, {}, of)
+    assert (failed.status, failed.failure_code) == ("failed", "account_closed")
+    assert balance(client, of) == (100_000, 0)
+    assert types(simulator, manual, "payout.")[-2:] == ["payout.paid", "payout.failed"]
+
+
+def test_stripes_failing_test_account_fails_when_the_payout_arrives(client, simulator, manual, of):
+    bank = {**BANK, "account_number": "000111111116"}
+    bank_id = client.v1.accounts.external_accounts.create(manual, {"external_account": bank}).id
+    payout = client.v1.payouts.create({"amount": 100, "currency": "usd"}, of)
+    simulator.advance(2 * DAY)
+
+    assert payout.destination == bank_id
+    assert client.v1.payouts.retrieve(payout.id, {}, of).failure_code == "no_account"
+    assert client.v1.accounts.external_accounts.retrieve(manual, bank_id).status == "errored"
+
+
+@pytest.mark.parametrize(("country", "status", "works"), [("US", "paid", True), ("CA", "paid", True), ("DE", "paid", False), ("US", "pending", False)])  # fmt: skip
+def test_a_payout_is_reversed_within_stripes_limits(client, simulator, country, status, works):
+    account = simulator.create_account(country=country, balance={"usd": 500})
+    of = {"stripe_account": account}
+    simulator.set_by_hand(account, "settings.payouts.schedule.interval", "manual")
+    payout = client.v1.payouts.create({"amount": 500, "currency": "usd"}, of).id
+    simulator.advance(2 * DAY if status == "paid" else timedelta(0))
+
+    if not works:
+        with pytest.raises(stripe.InvalidRequestError):
+            client.v1.payouts.reverse(payout, {}, of)
+        return
+    back = client.v1.payouts.reverse(payout, {}, of)
+    assert (back.original_payout, client.v1.payouts.retrieve(payout, {}, of).reversed_by) == (payout, back.id)
+    assert balance(client, of) == (500, 0)
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.payouts.reverse(payout, {}, of)
+
+
+def test_payouts_of_the_platform_are_never_reversed(client, simulator):
+    payout = client.v1.payouts.create({"amount": 500, "currency": "usd"}).id
+    simulator.advance(2 * DAY)
+
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.payouts.reverse(payout)
+
+
+def test_a_daily_schedule_pays_out_at_midnight_and_a_manual_one_does_not(client, simulator, account, manual):
+    daily = simulator.create_account(balance={"usd": 700})
+    simulator.advance(DAY)
+
+    assert automatic(simulator, daily) == [700]
+    assert automatic(simulator, manual) == []
+    (payout,) = simulator.payouts(daily)
+    assert (payout["automatic"], payout["description"]) == (True, "STRIPE PAYOUT")
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.payouts.cancel(payout["id"], {}, {"stripe_account": daily})
+
+
+@pytest.mark.parametrize(
+    ("schedule", "days"),
+    [
+        ({"interval": "weekly", "weekly_anchor": "thursday"}, ["2026-03-05", "2026-03-12", "2026-03-19"]),
+        ({"interval": "monthly", "monthly_anchor": 31}, ["2026-03-31", "2026-04-30", "2026-05-31"]),
+    ],
+)
+def test_a_schedule_pays_out_on_its_days(client, simulator, account, of, schedule, days):
+    client.v1.accounts.update(account, {"settings": {"payouts": {"schedule": schedule}}})
+    made = []
+    for _ in range(100):
+        simulator.fund(account, 10)
+        simulator.advance(DAY)
+    for payout in simulator.payouts(account)[:3]:
+        made.append(datetime.fromtimestamp(payout["created"], UTC).date().isoformat())
+
+    assert made == days
+
+
+@pytest.mark.parametrize(("country", "days"), [("DE", 90), ("US", 730), ("TH", 10)])
+def test_stripe_itself_ends_a_manual_hold_after_its_time(client, simulator, country, days):
+    account = simulator.create_account(country=country, balance={"usd": 900})
+    simulator.set_by_hand(account, "settings.payouts.schedule.interval", "manual")
+    simulator.advance((days - 1) * DAY)
+    simulator.fund(account, 50)
+    before = automatic(simulator, account)
+    simulator.advance(2 * DAY)
+
+    assert (before, automatic(simulator, account)) == ([], [900]), "what came later is held for its own time"
+
+
+def test_an_automatic_payout_leaves_the_minimum_and_nothing_to_a_rejected_account(client, simulator, account, of):
+    kept = {"payments": {"payouts": {"minimum_balance_by_currency": {"usd": 60_000}}}}
+    client.raw_request("post", "/v1/balance_settings", **kept, **of)
+    other = simulator.create_account(balance={"usd": 700})
+    client.v1.accounts.reject(other, {"reason": "other"})
+    simulator.advance(DAY)
+
+    assert (automatic(simulator, account), automatic(simulator, other)) == ([40_000], [])
+
+
+def test_balance_settings_and_the_account_show_one_schedule(client, simulator, account, of):
+    payments = {"payouts": {"schedule": {"interval": "manual"}}, "settlement_timing": {"delay_days_override": 31}}
+    answer = client.raw_request("post", "/v1/balance_settings", payments=payments, **of)
+    assert answer.code == 200
+    shown = client.v1.accounts.retrieve(account).settings.payouts.schedule
+
+    assert (shown.interval, shown.delay_days) == ("manual", 31)
+    assert "balance_settings.updated" in types(simulator, account, "balance_settings")
+    assert "account.updated" in types(simulator, account, "account.")
+
+
+@pytest.mark.parametrize("days", [32, 0])
+def test_the_delay_has_its_limits(client, account, of, days):
+    timing = {"settlement_timing": {"delay_days_override": days}}
+    with pytest.raises(stripe.InvalidRequestError):
+        client.raw_request("post", "/v1/balance_settings", payments=timing, **of)
+
+
+def test_the_null_that_trips_the_sdk_is_there_and_comes_after_the_change(client, simulator, account, of):
+    schedule = {"payments": {"payouts": {"schedule": {"interval": "manual"}}}}
+    with pytest.raises(AttributeError):
+        client.v1.balance_settings.update(schedule, of)
+
+    assert simulator.schedule(account)["interval"] == "manual"
+
+
+def test_a_payment_is_pending_until_the_delay_is_over(client, simulator, manual, of):
+    client.v1.charges.create({"amount": 5_000, "currency": "usd", "source": "tok_visa"}, of)
+    before = balance(client, of)
+    simulator.advance(3 * DAY)
+
+    assert (before, balance(client, of)) == ((100_000, 5_000), (105_000, 0))
+    assert "balance.available" in types(simulator, manual, "balance")
+
+
+def test_a_declined_card_takes_nothing(client, account, of):
+    with pytest.raises(stripe.CardError) as declined:
+        client.v1.charges.create({"amount": 5_000, "currency": "usd", "source": "tok_chargeDeclined"}, of)
+
+    assert declined.value.code == "card_declined"
+    assert balance(client, of) == (100_000, 0)
+
+
+def test_a_destination_charge_sends_its_share_to_the_account(client, simulator, account, of):
+    data = {"destination": account, "amount": 900}
+    charge = client.v1.charges.create({"amount": 1_000, "currency": "usd", "source": "tok_visa", "transfer_data": data})
+
+    (transfer,) = client.v1.transfers.list({"destination": account}).data
+    assert (transfer.amount, transfer.source_transaction) == (900, charge.id)
+    assert balance(client, of) == (100_900, 0)
+
+
+def test_a_transfer_is_reversed_in_parts_and_never_by_more_than_is_left(client, simulator, account, of):
+    simulator.fund(None, 1_000)
+    transfer = client.v1.transfers.create({"amount": 1_000, "currency": "usd", "destination": account})
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.transfers.create({"amount": 1, "currency": "usd", "destination": account})
+    client.v1.transfers.reversals.create(transfer.id, {"amount": 400})
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.transfers.reversals.create(transfer.id, {"amount": 601})
+    client.v1.transfers.reversals.create(transfer.id)
+
+    after = client.v1.transfers.retrieve(transfer.id)
+    assert refused.value.code == "balance_insufficient"
+    assert (after.reversed, after.amount_reversed, [part.amount for part in after.reversals]) == (
+        True,
+        1_000,
+        [600, 400],
+    )
+    assert balance(client, of) == (100_000, 0)
+
+
+def test_what_an_account_has_paid_out_cannot_be_taken_back_from_it(client, manual, of):
+    transfer = client.v1.transfers.create({"amount": 1_000, "currency": "usd", "destination": manual}).id
+    client.v1.payouts.create({"amount": 101_000, "currency": "usd"}, of)
+
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.transfers.reversals.create(transfer)
+    assert refused.value.code == "balance_insufficient"
+
+
+def test_a_full_refund_for_fraud_settles_warning_and_review(client, simulator, account, of):
+    charge = simulator.charge(account, 4_200)
+    warning, review = simulator.warn_of_fraud(account, charge), simulator.open_review(account, charge)
+    client.v1.refunds.create({"charge": charge, "amount": 200}, of)
+    before = client.v1.radar.early_fraud_warnings.retrieve(warning, {}, of).actionable
+    client.v1.refunds.create({"charge": charge, "reason": "fraudulent"}, of)
+
+    assert (before, client.v1.radar.early_fraud_warnings.retrieve(warning, {}, of).actionable) == (True, False)
+    assert client.v1.reviews.retrieve(review, {}, of).closed_reason == "refunded_as_fraud"
+    assert client.v1.charges.retrieve(charge, {}, of).refunded is True
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.refunds.create({"charge": charge}, of)
+    assert refused.value.code == "charge_already_refunded"
+
+
+def test_refunds_that_are_not_covered_make_the_account_owe(client, simulator, manual, of):
+    charge = simulator.charge(manual, 4_200)
+    client.v1.payouts.create({"amount": 100_000, "currency": "usd"}, of)
+    client.v1.refunds.create({"charge": charge}, of)
+    owed = balance(client, of)
+    simulator.advance(3 * DAY)
+
+    assert (owed, balance(client, of)) == ((-4_200, 4_200), (0, 0))
+
+
+def test_a_dispute_takes_the_money_and_a_won_one_gives_it_back(client, simulator, manual, of):
+    dispute = simulator.open_dispute(manual, simulator.charge(manual, 4_200))
+    taken = balance(client, of)
+    client.v1.disputes.update(dispute, {"evidence": {"uncategorized_text": "winning_evidence"}}, of)
+
+    assert taken == (95_800, 4_200)
+    assert client.v1.disputes.retrieve(dispute, {}, of).status == "won"
+    assert balance(client, of) == (100_000, 4_200)
+    assert types(simulator, manual, "charge.dispute") == [
+        "charge.dispute.created",
+        "charge.dispute.funds_withdrawn",
+        "charge.dispute.updated",
+        "charge.dispute.closed",
+        "charge.dispute.funds_reinstated",
+    ]
+
+
+def test_evidence_is_a_draft_until_it_is_submitted_and_then_final(client, simulator, account, of):
+    dispute = simulator.open_dispute(account, simulator.charge(account, 4_200))
+    draft = client.v1.disputes.update(dispute, {"evidence": {"product_description": "books"}, "submit": False}, of)
+    sent = client.v1.disputes.update(dispute, {"evidence": {"customer_name": "Ada"}, "submit": True}, of)
+
+    assert (draft.status, draft.evidence_details.submission_count) == ("needs_response", 0)
+    assert (sent.status, sent.evidence_details.submission_count) == ("under_review", 1)
+    assert (sent.evidence.product_description, sent.evidence_details.has_evidence) == ("books", True)
+    for verb, params in (("update", {"evidence": {"customer_name": "Eve"}}), ("close", {})):
+        with pytest.raises(stripe.InvalidRequestError):
+            getattr(client.v1.disputes, verb)(dispute, params, of)
+    simulator.decide_dispute(account, dispute, "lost")
+    assert client.v1.disputes.retrieve(dispute, {}, of).status == "lost"
+
+
+def test_a_dispute_nobody_answers_is_lost_at_its_deadline(client, simulator, account, of):
+    dispute = simulator.open_dispute(account, simulator.charge(account, 4_200))
+    simulator.advance(11 * DAY)
+
+    found = client.v1.disputes.retrieve(dispute, {}, of)
+    assert (found.status, found.evidence_details.past_due) == ("lost", True)
+
+
+def test_an_inquiry_takes_no_money_and_a_prevented_dispute_stays_prevented(client, simulator, manual, of):
+    inquiry = simulator.open_dispute(manual, simulator.charge(manual, 10), status="warning_needs_response")
+    prevented = simulator.open_dispute(manual, simulator.charge(manual, 10), status="prevented")
+    simulator.decide_dispute(manual, inquiry, "lost")
+    simulator.decide_dispute(manual, prevented, "lost")
+
+    statuses = [client.v1.disputes.retrieve(each, {}, of).status for each in (inquiry, prevented)]
+    assert statuses == ["warning_closed", "prevented"]
+    assert balance(client, of)[0] == 100_000
+
+
+@given(st.lists(st.tuples(st.sampled_from(["add", "take", "expect"]), st.integers(1, 1_000))))
+def test_money_is_neither_made_nor_lost_whatever_is_done(steps):
+    books, total = Books(), 0
+    for number, (step, amount) in enumerate(steps):
+        at = START + number * DAY
+        if step == "expect":
+            books.expect("usd", amount, at + 3 * DAY)
+        else:
+            getattr(books, step)("usd", amount, at)
+        total += -amount if step == "take" else amount
+        list(books.ripen(at))
+        assert books.available("usd") + books.pending("usd") == total
+        assert 0 <= books.available_since("usd", at) <= max(0, books.available("usd"))
