@@ -9,25 +9,27 @@ goes through untouched, and so do the answers and errors of those that are::
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from stripe import AccountService, PayoutService, StripeClient, TransferService
+from stripe import OAuthService, StripeClient
+
+# The SDK has no public place that every request goes through; a test holds it to what is relied on here.
+from stripe._api_requestor import _APIRequestor
+from stripe._v1_services import V1Services
+from stripe._v2_services import V2Services
 
 from paycordon.decisions import Decision, Outcome
 from paycordon.errors import Blocked, Held
 from paycordon.events import Event, Mode
-from paycordon_stripe.requested import Call, event_of
+from paycordon_stripe.requested import event_of
+from paycordon_stripe.screened_calls import Call, call_of, headers_of
 
 if TYPE_CHECKING:
-    from stripe import Account, Payout, RequestOptions, Transfer
-    from stripe.params import (
-        AccountCreateParams,
-        AccountUpdateParams,
-        PayoutCreateParams,
-        TransferCreateParams,
-    )
+    from stripe import RequestOptions
+    from stripe._api_mode import ApiMode
+    from stripe._base_address import BaseAddress
 
 __all__ = ["Cordon", "guard"]
 
@@ -59,10 +61,12 @@ def guard(
     *,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> StripeClient:
-    """Return a client like the given one whose calls are screened first; the given one is not changed.
+    """Return a client like the given one whose requests are screened first; the given one is not changed.
 
-    Screened are `v1.payouts.create` and `v1.transfers.create` to connected accounts, `v1.accounts.create` and
-    `v1.accounts.update`, and their `_async` twins; payouts of the platform itself are not a merchant's. A call repeated
+    Screened are payouts, transfers and outbound payments to connected accounts, and what creates or changes accounts,
+    their external accounts, people, capabilities and payout schedules, in v1 and v2: see
+    `paycordon_stripe.screened_calls`. It does not matter whether a request is made by a service, its `_async` twin, an
+    object that Stripe returned, or `raw_request`. Payouts of the platform itself are not a merchant's. A call repeated
     with its idempotency key and parameters is the same event, so it passes once the hold is released.
 
     Args:
@@ -76,15 +80,14 @@ def guard(
             may be told to the merchant, nothing else.
         PayloadInvalid: from a screened call whose parameters cannot be read; it was not sent either.
     """
-    # The SDK has no public way to make a service that shares a client's connection and options.
-    requestor = client.v1._requestor
-    is_test = (requestor.api_key or "").startswith(("sk_test_", "rk_test_"))
+    own = client._requestor
+    is_test = (own.api_key or "").startswith(("sk_test_", "rk_test_"))
     checkpoint = _Checkpoint(cordon, instance, Mode.TEST if is_test else Mode.LIVE, clock)
-    guarded, v1 = copy.copy(client), copy.copy(client.v1)
-    v1.payouts = _Payouts(requestor, checkpoint)
-    v1.transfers = _Transfers(requestor, checkpoint)
-    v1.accounts = _Accounts(requestor, checkpoint)
-    guarded.v1 = v1
+    requestor = _Requestor(own, checkpoint)
+    guarded = copy.copy(client)
+    guarded._requestor = requestor
+    guarded.v1, guarded.v2 = V1Services(requestor), V2Services(requestor)  # type: ignore[no-untyped-call]  # untyped in the SDK
+    guarded.oauth = OAuthService(requestor, client._options)  # type: ignore[no-untyped-call]
     return guarded
 
 
@@ -114,13 +117,75 @@ def _stop(decision: Decision, outcome: Outcome) -> None:
         raise error(decision.id, decision.merchant_reason or NEUTRAL_REASON)
 
 
-def _call(verb: str, account: str, params: Mapping[str, Any] | None, options: Mapping[str, Any] | None) -> Call:
-    key = _headers(options).get("idempotency-key") or (options or {}).get("idempotency_key")
-    return Call(verb, account, params or {}, key)
+class _Requestor(_APIRequestor):
+    """What all requests of a client go through, with the connection and options of the client's own."""
 
+    def __init__(self, own: _APIRequestor, checkpoint: _Checkpoint) -> None:
+        super().__init__(own._options, own._client)
+        self._checkpoint = checkpoint
 
-def _headers(options: Mapping[str, Any] | None) -> dict[str, str]:
-    return {str(key).lower(): str(value) for key, value in ((options or {}).get("headers") or {}).items()}
+    def _new_requestor_with_options(self, options: RequestOptions | None) -> _APIRequestor:
+        # Objects that Stripe returns keep this one, so that `payout.cancel()` and the like are seen as well.
+        return _Requestor(super()._new_requestor_with_options(options), self._checkpoint)
+
+    def request_raw(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, Any] | None = None,
+        options: RequestOptions | None = None,
+        is_streaming: bool = False,
+        *,
+        base_address: BaseAddress,
+        api_mode: ApiMode,
+        usage: list[str] | None = None,
+    ) -> tuple[object, int, Mapping[str, str]]:
+        if method.lower() != "get":
+            params, options, call = self._screened(method, url, params, options)
+            if call is not None:
+                self._checkpoint.passes(call)
+        return super().request_raw(
+            method, url, params, options, is_streaming, base_address=base_address, api_mode=api_mode, usage=usage
+        )
+
+    async def request_raw_async(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, Any] | None = None,
+        options: RequestOptions | None = None,
+        is_streaming: bool = False,
+        *,
+        base_address: BaseAddress,
+        api_mode: ApiMode,
+        usage: list[str] | None = None,
+    ) -> tuple[AsyncIterable[bytes], int, Mapping[str, str]]:
+        if method.lower() != "get":
+            params, options, call = self._screened(method, url, params, options)
+            if call is not None:
+                await self._checkpoint.passes_async(call)
+        return await super().request_raw_async(
+            method, url, params, options, is_streaming, base_address=base_address, api_mode=api_mode, usage=usage
+        )
+
+    def _screened(
+        self, method: str, url: str, params: Mapping[str, Any] | None, options: RequestOptions | None
+    ) -> tuple[Mapping[str, Any] | None, RequestOptions | None, Call | None]:
+        """Return parameters, options and call; copies where it is screened, so that what is sent is what was seen."""
+        kept_options: Any = _kept(options)
+        acting = lambda: self._acting_account(kept_options)  # noqa: E731  # asked for by some calls only
+        if call_of(method.lower(), url, params, kept_options, acting) is None:
+            return params, options, None
+        kept = _kept(params)
+        return kept, kept_options, call_of(method.lower(), url, kept, kept_options, acting)
+
+    def _acting_account(self, options: Mapping[str, Any] | None) -> str:
+        """Return the connected account a request is made for, empty for the platform: by options, headers or client."""
+        options = options or {}
+        headers = headers_of(options)
+        named = headers.get("stripe-account") or options.get("stripe_account") or self.stripe_account
+        context = headers.get("stripe-context") or options.get("stripe_context") or self._options.stripe_context
+        return str(named or str(context or "").rpartition("/")[2])
 
 
 def _kept(value: Any) -> Any:
@@ -128,81 +193,3 @@ def _kept(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _kept(item) for key, item in value.items()}
     return value if isinstance(value, str | bytes) or not isinstance(value, Iterable) else [_kept(v) for v in value]
-
-
-def _acting_account(service: PayoutService, options: Mapping[str, Any] | None) -> str:
-    """Return the connected account a call is made for, empty for the platform: by options, headers or the client."""
-    options = options or {}
-    named = (
-        _headers(options).get("stripe-account") or options.get("stripe_account") or service._requestor.stripe_account
-    )
-    context = options.get("stripe_context") or service._requestor._options.stripe_context
-    return str(named or str(context or "").rpartition("/")[2])
-
-
-class _Payouts(PayoutService):
-    def __init__(self, requestor: Any, checkpoint: _Checkpoint) -> None:
-        super().__init__(requestor)  # type: ignore[no-untyped-call]  # untyped in the SDK
-        self._checkpoint = checkpoint
-
-    def create(self, params: PayoutCreateParams, options: RequestOptions | None = None) -> Payout:
-        params, options = _kept(params), _kept(options)
-        if account := _acting_account(self, options):
-            self._checkpoint.passes(_call("payouts.create", account, params, options))
-        return super().create(params, options)
-
-    async def create_async(self, params: PayoutCreateParams, options: RequestOptions | None = None) -> Payout:
-        params, options = _kept(params), _kept(options)
-        if account := _acting_account(self, options):
-            await self._checkpoint.passes_async(_call("payouts.create", account, params, options))
-        return await super().create_async(params, options)
-
-
-class _Transfers(TransferService):
-    def __init__(self, requestor: Any, checkpoint: _Checkpoint) -> None:
-        super().__init__(requestor)  # type: ignore[no-untyped-call]  # untyped in the SDK
-        self._checkpoint = checkpoint
-
-    def create(self, params: TransferCreateParams, options: RequestOptions | None = None) -> Transfer:
-        params, options = _kept(params), _kept(options)
-        if destination := params.get("destination"):
-            self._checkpoint.passes(_call("transfers.create", destination, params, options))
-        return super().create(params, options)
-
-    async def create_async(self, params: TransferCreateParams, options: RequestOptions | None = None) -> Transfer:
-        params, options = _kept(params), _kept(options)
-        if destination := params.get("destination"):
-            await self._checkpoint.passes_async(_call("transfers.create", destination, params, options))
-        return await super().create_async(params, options)
-
-
-class _Accounts(AccountService):
-    def __init__(self, requestor: Any, checkpoint: _Checkpoint) -> None:
-        super().__init__(requestor)  # type: ignore[no-untyped-call]  # untyped in the SDK
-        self._checkpoint = checkpoint
-
-    def create(self, params: AccountCreateParams | None = None, options: RequestOptions | None = None) -> Account:
-        params, options = _kept(params), _kept(options)
-        self._checkpoint.passes(_call("accounts.create", "", params, options))
-        return super().create(params, options)
-
-    async def create_async(
-        self, params: AccountCreateParams | None = None, options: RequestOptions | None = None
-    ) -> Account:
-        params, options = _kept(params), _kept(options)
-        await self._checkpoint.passes_async(_call("accounts.create", "", params, options))
-        return await super().create_async(params, options)
-
-    def update(
-        self, account: str, /, params: AccountUpdateParams | None = None, options: RequestOptions | None = None
-    ) -> Account:
-        params, options = _kept(params), _kept(options)
-        self._checkpoint.passes(_call("accounts.update", account, params, options))
-        return super().update(account, params, options)
-
-    async def update_async(
-        self, account: str, /, params: AccountUpdateParams | None = None, options: RequestOptions | None = None
-    ) -> Account:
-        params, options = _kept(params), _kept(options)
-        await self._checkpoint.passes_async(_call("accounts.update", account, params, options))
-        return await super().update_async(account, params, options)

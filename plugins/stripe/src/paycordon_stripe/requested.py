@@ -2,45 +2,42 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from paycordon.errors import PayloadInvalid
-from paycordon.events import Account, Event, EventType, Identifier, IdentifierKind, Mode, Payout
-from paycordon_stripe.accounts import identifiers_of, identifiers_of_external_account, merchant_of, unique
+from paycordon.events import Account, Event, EventType, Identifier, IdentifierKind, Merchant, Mode, Payout
+from paycordon_stripe.accounts import (
+    identifiers_of,
+    identifiers_of_external_account,
+    identifiers_of_person,
+    merchant_of,
+    unique,
+)
 from paycordon_stripe.money import money
+from paycordon_stripe.requested_v2 import account_as_v1, person_as_v1
+from paycordon_stripe.screened_calls import Call
 from paycordon_stripe.shapes import Node
 from paycordon_stripe.translate import GATEWAY, problems
 
 PENDING_PREFIX = "pending-"
 """How the account of an `accounts.create` is called before Stripe has given it an id."""
 
+_PAYOUTS: Mapping[str, str | None] = {
+    "payouts.create": "destination",
+    "transfers.create": None,  # its destination is the account itself, not a bank account of it
+    "treasury.outbound_payments.create": "destination_payment_method",
+    "treasury.outbound_transfers.create": "destination_payment_method",
+    "money_management.outbound_payments.create": None,
+    "money_management.payout_intents.create": None,
+}
+"""Which calls pay out, and where they name the bank account."""
+
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call about to be made: `verb` as in `payouts.create`; `account` is empty for the platform itself."""
-
-    verb: str
-    account: str
-    params: Mapping[str, Any]
-    idempotency_key: str | None
-
-    def event_id(self) -> str:
-        """Name the request: the same for a retry with the same key and parameters, new for a call without a key."""
-        if self.idempotency_key is None:
-            return f"guard-{uuid.uuid4().hex}"
-        text = json.dumps([self.verb, self.account, self.idempotency_key, self.params], sort_keys=True, default=str)
-        return f"guard-{hashlib.sha256(text.encode()).hexdigest()[:40]}"
 
 
 def event_of(call: Call, instance: str, mode: Mode, now: datetime) -> Event:
@@ -51,7 +48,7 @@ def event_of(call: Call, instance: str, mode: Mode, now: datetime) -> Event:
     """
     id_ = call.event_id()
     try:
-        fields = _account(call, id_) if call.verb.startswith("accounts.") else _payout(call)
+        fields = _payout(call) if call.verb in _PAYOUTS else _account(call, id_)
         return Event(
             id=id_,
             occurred_at=now,
@@ -67,14 +64,15 @@ def event_of(call: Call, instance: str, mode: Mode, now: datetime) -> Event:
 
 def _payout(call: Call) -> dict[str, Any]:
     node = Node(call.params, "params")
-    # The destination of a transfer is the account itself, not a bank account of it.
-    of_bank = call.verb == "payouts.create"
-    payout = Payout(
-        amount=money(_amount(call.params), node.needed_text("currency")),
-        method=node.text("method"),
-        destination=node.text("destination") if of_bank else None,
-        automatic=False,
-    )
+    where = _PAYOUTS[call.verb]
+    method, destination = node.text("method"), node.text(where) if where else None
+    if call.verb.startswith("money_management."):
+        asked = node.child("amount")
+        amount = money(asked.needed_integer("value"), asked.needed_text("currency"))
+        destination = node.child("to").text("payout_method")
+    else:
+        amount = money(_amount(call.params), node.needed_text("currency"))
+    payout = Payout(amount=amount, method=method, destination=destination, automatic=False)
     return {"type": EventType.PAYOUT_REQUESTED, "account": Account(id=call.account), "payout": payout}
 
 
@@ -87,19 +85,71 @@ def _amount(params: Mapping[str, Any]) -> int:
 
 
 def _account(call: Call, id_: str) -> dict[str, Any]:
-    metadata = call.params.get("metadata") or {}
-    # Stripe makes texts of all metadata, and a facilitator's own id is often a number.
-    node = Node({**call.params, "metadata": {key: str(value) for key, value in dict(metadata).items()}}, "params")
-    onboarding = call.verb == "accounts.create"
-    payee = node.expanded("external_account")
+    onboarding = call.verb.endswith("accounts.create") and not call.account
+    said = _SAID.get(call.verb, _nothing)(call.params)
     return {
         "type": EventType.MERCHANT_ONBOARDING if onboarding else EventType.MERCHANT_CHANGED,
         "account": Account(
-            id=call.account or f"{PENDING_PREFIX}{id_}", at_gateway=bool(call.account), country=node.text("country")
+            id=call.account or f"{PENDING_PREFIX}{id_}", at_gateway=bool(call.account), country=said.country
         ),
-        "merchant": merchant_of(node),
-        "identifiers": (*identifiers_of(node), *identifiers_of_external_account(payee), *_numbers(node, payee)),
+        "merchant": said.merchant,
+        "identifiers": said.identifiers,
     }
+
+
+class _Said(NamedTuple):
+    """What a request says of the merchant."""
+
+    merchant: Merchant = Merchant()
+    identifiers: tuple[Identifier, ...] = ()
+    country: str | None = None
+
+
+def _nothing(_: Mapping[str, Any]) -> _Said:
+    return _Said()
+
+
+def _of_account(params: Mapping[str, Any]) -> _Said:
+    metadata = params.get("metadata") or {}
+    # Stripe makes texts of all metadata, and a facilitator's own id is often a number.
+    node = Node({**params, "metadata": {key: str(value) for key, value in dict(metadata).items()}}, "params")
+    payee = node.expanded("external_account")
+    named = (*identifiers_of(node), *identifiers_of_external_account(payee), *_numbers(node, payee))
+    return _Said(merchant_of(node), named, node.text("country"))
+
+
+def _of_external_account(params: Mapping[str, Any]) -> _Said:
+    node = Node(params, "params")
+    payee = node.expanded("external_account")
+    if not payee:
+        payee = node.expanded("bank_account") or node  # the older name; an update says it without any
+    return _Said(identifiers=(*identifiers_of_external_account(payee), *_numbers(Node(None, "none"), payee)))
+
+
+def _of_person(params: Mapping[str, Any]) -> _Said:
+    return _Said(identifiers=identifiers_of_person(Node(params, "params")))
+
+
+def _of_person_v2(params: Mapping[str, Any]) -> _Said:
+    return _Said(identifiers=identifiers_of_person(Node(person_as_v1(Node(params, "params")), "params")))
+
+
+def _of_account_v2(params: Mapping[str, Any]) -> _Said:
+    return _of_account(account_as_v1(params))
+
+
+_SAID: Mapping[str, Callable[[Mapping[str, Any]], _Said]] = {
+    "accounts.create": _of_account,
+    "accounts.update": _of_account,
+    "external_accounts.create": _of_external_account,
+    "external_accounts.update": _of_external_account,
+    "persons.create": _of_person,
+    "persons.update": _of_person,
+    "v2.accounts.create": _of_account_v2,
+    "v2.accounts.update": _of_account_v2,
+    "v2.persons.create": _of_person_v2,
+    "v2.persons.update": _of_person_v2,
+}
 
 
 def _numbers(node: Node, payee: Node) -> tuple[Identifier, ...]:
