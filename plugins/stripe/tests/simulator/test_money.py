@@ -109,7 +109,10 @@ def test_stripes_failing_test_account_fails_when_the_payout_arrives(client, simu
     assert client.v1.accounts.external_accounts.retrieve(manual, bank_id).status == "errored"
 
 
-@pytest.mark.parametrize(("country", "status", "works"), [("US", "paid", True), ("CA", "paid", True), ("DE", "paid", False), ("US", "pending", False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("country", "status", "works"),
+    [("US", "paid", True), ("CA", "paid", True), ("DE", "paid", False), ("US", "pending", False)],
+)
 def test_a_payout_is_reversed_within_stripes_limits(client, simulator, country, status, works):
     account = simulator.create_account(country=country, balance={"usd": 500})
     of = {"stripe_account": account}

@@ -139,17 +139,14 @@ class Courier:
             self.endpoints[endpoint.id] = endpoint
 
     def remove(self, id_: str) -> None:
-        """Deliver to an endpoint no more, also not what waits.
+        """Deliver to an endpoint no more; what it has not got stays undelivered.
 
         Raises:
             KeyError: there is none.
         """
         with self._lock:
             del self.endpoints[id_]
-            gone = [parcel for parcel in self._waiting if parcel.endpoint.id == id_]
             self._waiting = [parcel for parcel in self._waiting if parcel.endpoint.id != id_]
-        for parcel in gone:
-            parcel.happened.undelivered.discard(id_)
 
     def attempts(self) -> list[Attempt]:
         """Return what was tried, oldest first."""
