@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import requests
@@ -96,7 +100,10 @@ def test_a_version_that_is_none_is_refused(client, version):
         client.v1.accounts.list({}, {"stripe_version": version})
 
 
-@pytest.mark.parametrize(("body", "type_"), [("{", "application/json"), ("[]", "application/json"), ("a=1", "application/x-www-form-urlencoded")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("body", "type_"),
+    [("{", "application/json"), ("[]", "application/json"), ("a=1", "application/x-www-form-urlencoded")],
+)
 def test_v2_takes_json_only(simulator, account, body, type_):
     headers = {"Authorization": f"Bearer {simulator.api_key}", "Content-Type": type_}
     url = f"{simulator.base_url}/v2/core/accounts/{account}"
@@ -162,3 +169,14 @@ def test_a_step_that_cannot_be_is_an_error_and_not_a_crash(simulator, path, body
     answer = requests.post(f"{simulator.base_url}/_simulator/{path}", json=body, timeout=5)
 
     assert answer.status_code in (400, 404), answer.text
+
+
+def test_what_the_readme_shows_as_a_test_is_one_and_passes(tmp_path):
+    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = next(block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "@pytest.fixture" in block)
+    (tmp_path / "test_shown.py").write_text(shown, encoding="utf-8")
+
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "test_shown.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
