@@ -113,3 +113,11 @@ def test_undelivered_events_can_be_told_from_delivered_ones(client, simulator, a
     third = simulator.charge(account, 100)
     assert simulator.settle()
     assert charges(False) == [(third, 1), (missed, 1)]
+
+
+def test_what_people_and_banks_do_names_no_request_either(client, simulator, account, of):
+    client.v1.accounts.update(account, {"email": "new@shop.example"})
+    simulator.charge(account, 100)
+
+    newest = client.v1.events.list({"limit": 1}, of).data[0]
+    assert (newest.type, newest.request.id) == ("charge.succeeded", None)

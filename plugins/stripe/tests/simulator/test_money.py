@@ -362,3 +362,31 @@ def test_money_is_neither_made_nor_lost_whatever_is_done(steps):
         list(books.ripen(at))
         assert books.available("usd") + books.pending("usd") == total
         assert 0 <= books.available_since("usd", at) <= max(0, books.available("usd"))
+
+
+def test_an_account_made_over_the_api_is_paid_out_though_nothing_else_was_asked(client, simulator):
+    made = client.v1.accounts.create({"country": "US"}).id
+    simulator.onboard(made)
+    simulator.fund(made, 300)
+    simulator.advance(DAY)
+
+    assert automatic(simulator, made) == [300]
+
+
+def test_when_only_the_worlds_clock_goes_on_payouts_are_made_at_their_midnights_all_the_same(
+    client, simulator, account, of, clock
+):
+    clock.advance(3 * DAY)
+    (payout,) = client.v1.payouts.list({}, of).data
+
+    made = datetime.fromtimestamp(payout.created, UTC)
+    assert (made.hour, made.date(), payout.status) == (0, (clock() - 2 * DAY).date(), "paid")
+
+
+def test_nothing_is_heard_of_an_account_after_its_access_was_ended(simulator, account, of, client):
+    client.v1.payouts.create({"amount": 100, "currency": "usd"}, of)
+    simulator.deauthorize(account)
+    heard = simulator.events(account)
+    simulator.advance(5 * DAY)
+
+    assert simulator.events(account) == heard

@@ -278,3 +278,36 @@ def test_this_machine_has_several_names(simulator, url):
     assert simulator.add_webhook(url).startswith("we_")
     assert [each.url for each in simulator.webhooks()] == [url]
     assert simulator.webhooks()[0].secret == ""
+
+
+def test_stopping_waits_for_no_receiver_that_hangs_and_starting_again_delivers_again(clock, receiver):
+    gate = threading.Event()
+    receiver.answer = lambda: 200 if gate.wait(20) else 500
+    simulator = StripeSimulator(clock=clock).start()
+    account = simulator.create_account()
+    simulator.add_webhook(receiver.url)
+    simulator.charge(account, 1)
+    while not receiver.got:
+        time.sleep(0.005)
+    began = time.monotonic()
+    simulator.stop()
+    took = time.monotonic() - began
+    gate.set()
+
+    assert took < 5
+    with simulator:
+        simulator.charge(account, 2)
+        assert simulator.settle()
+    assert 2 in receiver.amounts()
+
+
+def test_many_at_once_are_each_delivered_once(client, simulator, account, receiver, of):
+    simulator.add_webhook(receiver.url, events=["charge.succeeded"])
+    several = [threading.Thread(target=simulator.charge, args=(account, amount)) for amount in range(1, 21)]
+    for each in several:
+        each.start()
+    for each in several:
+        each.join()
+    assert simulator.settle()
+
+    assert sorted(receiver.amounts()) == list(range(1, 21))

@@ -6,7 +6,6 @@ import copy
 from typing import Any
 
 from paycordon_stripe.simulator import external_accounts, schedules, shapes
-from paycordon_stripe.simulator.books import Books
 from paycordon_stripe.simulator.calls import Call, matching, merged_metadata, page
 from paycordon_stripe.simulator.ledger import Json, Ledger
 
@@ -38,7 +37,8 @@ def create(call: Call) -> Json:
     new = shapes.account(ledger.new_id("acct"), ledger.now(), params.get("country", "US"))
     new["controller"] = _controller(new["controller"], params)
     capabilities = _prepare(ledger, new, params)
-    put(ledger, new, Books())
+    put(ledger, new)
+    ledger.keep_books(new["id"])
     ledger.changed(new["id"], "account", None, "created")
     ledger.emit("account.updated", new["id"], new)
     for name, requested in capabilities.items():
@@ -49,11 +49,9 @@ def create(call: Call) -> Json:
     return ledger.account(new["id"])
 
 
-def put(ledger: Ledger, new: Json, books: Books | None) -> None:
-    """Put an account there; without books its money is not kept account of, and payouts never lack it."""
+def put(ledger: Ledger, new: Json) -> None:
+    """Put an account there; unless books are kept of its money, payouts by hand never lack it."""
     ledger.accounts[new["id"]], ledger.capabilities[new["id"]] = new, {}
-    if books is not None:
-        ledger.books[new["id"]] = books
 
 
 def update(call: Call) -> Json:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from paycordon_stripe.simulator import accounts, shapes
-from paycordon_stripe.simulator.books import Books
 from paycordon_stripe.simulator.calls import Call, merged_metadata
 from paycordon_stripe.simulator.event_log import iso
 from paycordon_stripe.simulator.ledger import Json, Ledger
@@ -31,7 +30,8 @@ def create(call: Call) -> Json:
     ledger, params = call.ledger, call.params
     identity = params.get("identity", {})
     new = shapes.account(ledger.new_id("acct"), ledger.now(), identity.get("country", "US").upper())
-    accounts.put(ledger, new, Books())
+    accounts.put(ledger, new)
+    ledger.keep_books(new["id"])
     _apply(ledger, new["id"], params)
     _tell(ledger, new["id"], "v2.core.account.created")
     return _shown(ledger, new["id"], params.get("include", []))
@@ -50,7 +50,8 @@ def close(call: Call) -> Json:
     account = ledger.account(call.id)
     if sorted(call.params.get("applied_configurations") or []) != sorted(_applied(ledger, call.id)):
         raise bad("applied_configurations", "applied_configurations must name all applied configurations")
-    if any(ledger.books[call.id].available(each) for each in ledger.books[call.id].currencies()):
+    books = ledger.books.get(call.id)
+    if books is not None and any(books.available(each) or books.pending(each) for each in books.currencies()):
         raise Problem(400, "This account cannot be closed while its balance is not zero.", code="balance_not_zero")
     after = copy.deepcopy(account) | {"payouts_enabled": False, "charges_enabled": False}
     ledger.replace_account(after)

@@ -65,7 +65,7 @@ class Ledger:
         self._ids: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(1))
         self._past: datetime | None = None
         self._each_midnight = each_midnight
-        self._midnight: datetime | None = None
+        self._has_midnights = False
 
     def clock(self) -> datetime:
         """Return the present; while the past is caught up with, that past."""
@@ -82,7 +82,6 @@ class Ledger:
     def catch_up(self) -> None:
         """Let everything happen that is due by now, in order, each at its own time."""
         now = self._clock()
-        self._start_midnights(now)
         request, self.request, cause, self.cause = self.request, 0, self.cause, NO_CAUSE
         try:
             while (due := self.timeline.due(now)) is not None:
@@ -91,15 +90,15 @@ class Ledger:
         finally:
             self._past, self.request, self.cause = None, request, cause
 
-    def _start_midnights(self, now: datetime) -> None:
-        # Without money nothing happens at midnight; so a clock that starts long ago costs nothing.
-        if self._midnight is None and self.books:
-            self._midnight = next_midnight(now)
-            self.timeline.at(self._midnight, self._at_midnight)
+    def keep_books(self, owner: str) -> Books:
+        """Keep account of an owner's money from now on, and let midnights come; without money none is needed."""
+        if not self._has_midnights:
+            self._has_midnights = True
+            self.timeline.at(next_midnight(self.clock()), self._at_midnight)
+        return self.books.setdefault(owner, Books())
 
     def _at_midnight(self) -> None:
-        self._midnight = next_midnight(self.clock())
-        self.timeline.at(self._midnight, self._at_midnight)
+        self.timeline.at(next_midnight(self.clock()), self._at_midnight)
         self._each_midnight(self)
 
     def shelf(self, kind: str, owner: str) -> Shelf:
@@ -149,7 +148,12 @@ class Ledger:
         return object_
 
     def emit(self, type_: str, owner: str, object_: Json, previous: Json | None = None) -> None:
-        """Make an event of what has happened; `previous` counts for `*.updated` only."""
+        """Make an event of what has happened; `previous` counts for `*.updated` only.
+
+        Of an account that the platform has no access to any more, it does not hear.
+        """
+        if owner != PLATFORM and owner not in self.accounts:
+            return
         before = previous if type_.endswith("updated") else None
         self.log.happened(type_, owner, object_, self.clock(), previous=before, cause=self.cause)
 

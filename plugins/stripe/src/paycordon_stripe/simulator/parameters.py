@@ -6,6 +6,7 @@ only, so texts are turned into the numbers and booleans that the types ask for.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from types import NoneType, UnionType
@@ -24,11 +25,20 @@ def typed(values: dict[str, Any], call: str) -> dict[str, Any]:
     Raises:
         Problem: Stripe would not take them.
     """
+    return _mapping(values, _declared(call), "")
+
+
+def prepare(calls: Iterable[str]) -> None:
+    """Read the types of these calls now: the SDK takes most of a second to import, which no request should wait for."""
+    for call in calls:
+        _fields(_declared(call))
+
+
+def _declared(call: str) -> Any:
     package, _, name = call.rpartition(".")
     if package == "OAuth":
-        return _mapping(values, getattr(import_module("stripe").OAuth, name), "")
-    module = import_module(f"stripe.params.{package}" if package else "stripe.params")
-    return _mapping(values, getattr(module, name), "")
+        return getattr(import_module("stripe").OAuth, name)
+    return getattr(import_module(f"stripe.params.{package}" if package else "stripe.params"), name)
 
 
 @cache

@@ -22,13 +22,15 @@ from paycordon_stripe.simulator.forms import BadForm, decode
 from paycordon_stripe.simulator.idempotency import Keys, Stored
 from paycordon_stripe.simulator.ledger import Ledger
 from paycordon_stripe.simulator.limits import REASON_HEADER, RateLimit
+from paycordon_stripe.simulator.parameters import prepare
 from paycordon_stripe.simulator.problems import Problem
-from paycordon_stripe.simulator.routes import carry_out
+from paycordon_stripe.simulator.routes import ROUTES, carry_out
 from paycordon_stripe.simulator.steering import Steering
 from paycordon_stripe.simulator.wire import Answer, Request, handler_for, new_request_id
 
 MAX_RECORDED = 10_000
 LOOKING_EVERY_SECONDS = 0.1
+STOPPED_WITHIN_SECONDS = 2.0
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.\w+)?")
 _FORM = "application/x-www-form-urlencoded"
 
@@ -86,6 +88,7 @@ class StripeSimulator(Steering):
         self._port = port
         self._stopping = threading.Event()
         self._work = threading.Event()
+        self._starting = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
         self._threads: list[threading.Thread] = []
 
@@ -106,13 +109,15 @@ class StripeSimulator(Steering):
 
     def wake(self) -> None:
         """Let the courier look for work, in a thread of its own that starts with the first endpoint."""
-        if self._server is not None and len(self._threads) == 1 and self.courier.endpoints:
-            self._begin(self._carry, ())
+        with self._starting:
+            if self._server is not None and len(self._threads) == 1 and self.courier.endpoints:
+                self._begin(self._carry, (self._stopping,))
         self._work.set()
 
     def start(self) -> Self:
         """Listen and answer in threads of its own."""
-        self._stopping.clear()
+        self._stopping = threading.Event()  # a new one: what still hangs from an earlier run must not wake up
+        prepare(route.takes for route in ROUTES)
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), handler_for(self.answer, self._stopping))
         self._begin(self._server.serve_forever, (0.02,))
         self.wake()
@@ -125,7 +130,7 @@ class StripeSimulator(Steering):
         if self._server is not None:
             self._server.shutdown()
             for thread in self._threads:
-                thread.join()
+                thread.join(STOPPED_WITHIN_SECONDS)  # a receiver that does not answer is not waited for
             self._server.server_close()
         self._server, self._threads = None, []
 
@@ -172,14 +177,14 @@ class StripeSimulator(Steering):
         self._threads.append(thread)
         thread.start()
 
-    def _carry(self) -> None:
+    def _carry(self, stopping: threading.Event) -> None:
         """Deliver what is due, and let happen what is due, until the simulator stops."""
-        while not self._stopping.is_set():
+        while not stopping.is_set():
             self._work.wait(LOOKING_EVERY_SECONDS)
             self._work.clear()
             with self.ledger.lock:
                 self.ledger.catch_up()
-            self.courier.deliver(self._stopping.is_set)
+            self.courier.deliver(stopping.is_set)
 
     def _answer_api(self, request: Request, fault: Fault | None) -> Answer:
         headers = {"Request-Id": new_request_id()}
@@ -243,8 +248,7 @@ class StripeSimulator(Steering):
         self.ledger.catch_up()
         self._requests_run += 1
         self.ledger.request = self._requests_run
-        if request.method != "GET":
-            self.ledger.cause = {"id": id_, "idempotency_key": request.idempotency_key}
+        self.ledger.cause = {"id": id_, "idempotency_key": request.idempotency_key}
         version = request.headers.get("stripe-version", API_VERSION)
         try:
             path = unquote(request.path)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from paycordon_stripe.simulator import accounts, charges, disputes, payouts, radar, rejections, shapes
-from paycordon_stripe.simulator.books import Books
 from paycordon_stripe.simulator.courier import Attempt, Courier, Endpoint, endpoint_from
-from paycordon_stripe.simulator.ledger import PLATFORM, Changed, Json, Ledger
+from paycordon_stripe.simulator.ledger import NO_CAUSE, PLATFORM, Changed, Json, Ledger
 from paycordon_stripe.simulator.timeline import next_midnight
 
 
@@ -35,6 +35,15 @@ class Steering:
         """Move the simulator's clock on."""
         raise NotImplementedError
 
+    @contextmanager
+    def _step(self) -> Iterator[Ledger]:
+        """Let everything overdue happen first; what is done then is no request's doing, and is told at once."""
+        with self.ledger.lock:
+            self.ledger.catch_up()
+            self.ledger.request, self.ledger.cause = 0, NO_CAUSE
+            yield self.ledger
+        self.wake()
+
     def advance(self, by: timedelta) -> datetime:
         """Let time pass: everything due happens, in order and at its own time. Returns the new present.
 
@@ -43,10 +52,9 @@ class Steering:
         """
         if by < timedelta(0):
             raise ValueError("time does not go back")
-        with self.ledger.lock:
+        with self._step():
             self.shift(by)
             self.ledger.catch_up()
-        self.wake()
         return self.clock()
 
     def create_account(self, *, enabled: bool = True, balance: Mapping[str, int] | None = None, **fields: Any) -> str:
@@ -58,22 +66,21 @@ class Steering:
                 kept account of: payouts by hand always find enough, and none are made by schedule.
             fields: replace fields of Stripe's account object; `id` as well.
         """
-        with self.ledger.lock:
+        with self._step():
             id_ = str(fields.pop("id", None) or self.ledger.new_id("acct"))
             new = shapes.account(id_, self.ledger.now(), fields.get("country", "US"))
             new |= {"details_submitted": enabled, "payouts_enabled": enabled, **fields}
-            accounts.put(self.ledger, new, None)
+            accounts.put(self.ledger, new)
             for name in ("card_payments", "transfers") if enabled else ():
                 self.ledger.request_capability(id_, name, True)
             self.ledger.changes = [change for change in self.ledger.changes if change.account != id_]
             for currency, amount in (balance or {}).items():
                 self.fund(id_, amount, currency)
-        self.wake()
         return id_
 
     def onboard(self, account: str) -> None:
         """Submit synthetic details for an account made over the API, so that Stripe enables it."""
-        with self.ledger.lock:
+        with self._step():
             after = copy.deepcopy(self.ledger.account(account))
             after["business_type"] = after["business_type"] or "company"
             after["business_profile"]["url"] = after["business_profile"]["url"] or "https://www.shop.example/"
@@ -84,84 +91,71 @@ class Steering:
                 after["external_accounts"] = shapes.listing([bank], after["external_accounts"]["url"])
             self.ledger.replace_account(after)
             accounts.complete(self.ledger, account)
-        self.wake()
 
     def fund(self, account: str | None, amount: int, currency: str = "usd", *, pending_days: int = 0) -> None:
         """Put money into a balance, the platform's without an account, available now or at a midnight to come."""
-        with self.ledger.lock:
-            books = self.ledger.books.setdefault(account or PLATFORM, Books())
-            now = self.ledger.clock()
+        with self._step() as ledger:
+            books, now = ledger.keep_books(account or PLATFORM), ledger.clock()
             if pending_days:
                 books.expect(currency, amount, next_midnight(now) + timedelta(days=pending_days - 1))
             else:
                 books.add(currency, amount, now)
-            self.ledger.catch_up()
 
     def charge(
         self, account: str | None, amount: int, currency: str = "usd", *, source: str = "tok_visa", **fields: Any
     ) -> str:
         """Let a payer pay, at an account or at the platform, and return the charge's id."""
-        with self.ledger.lock:
+        with self._step():
             made = charges.take(self.ledger, account or PLATFORM, amount, currency, source, **fields)
-        self.wake()
         return str(made["id"])
 
     def open_dispute(self, account: str | None, charge: str, **fields: Any) -> str:
         """Let a payer dispute a charge, and return the dispute's id; `fields` (`reason`, `status`) replace its own."""
         owner = account or PLATFORM
-        with self.ledger.lock:
+        with self._step():
             made = disputes.open_(self.ledger, owner, self.ledger.find("charges", owner, charge), **fields)
-        self.wake()
         return str(made["id"])
 
     def decide_dispute(self, account: str | None, dispute: str, status: str) -> None:
         """End a dispute, as the payer's bank does: `won`, `lost` or `prevented`."""
         owner = account or PLATFORM
-        with self.ledger.lock:
+        with self._step():
             disputes.decide(self.ledger, owner, self.ledger.find("disputes", owner, dispute), status)
-        self.wake()
 
     def warn_of_fraud(self, account: str | None, charge: str, fraud_type: str = "misc") -> str:
         """Send an early fraud warning of a charge, as card schemes do, and return its id."""
         owner = account or PLATFORM
-        with self.ledger.lock:
+        with self._step():
             made = radar.warn(self.ledger, owner, self.ledger.find("charges", owner, charge), fraud_type)
-        self.wake()
         return str(made["id"])
 
     def open_review(self, account: str | None, charge: str, reason: str = "rule") -> str:
         """Put a charge under review, as Radar does, and return the review's id."""
         owner = account or PLATFORM
-        with self.ledger.lock:
+        with self._step():
             made = radar.open_review(self.ledger, owner, self.ledger.find("charges", owner, charge), reason)
-        self.wake()
         return str(made["id"])
 
     def fail_payout(self, account: str | None, payout: str, code: str = "account_closed") -> None:
         """Let the bank send a payout back, also one that has been paid."""
         owner = account or PLATFORM
-        with self.ledger.lock:
+        with self._step():
             payouts.fail(self.ledger, owner, self.ledger.find("payouts", owner, payout), code)
-        self.wake()
 
     def reject_as_stripe(self, account: str, reason: str = "fraud") -> None:
         """Reject an account as Stripe itself does; the platform cannot take that back."""
-        with self.ledger.lock:
+        with self._step():
             rejections.reject_as_stripe(self.ledger, account, reason)
-        self.wake()
 
     def deauthorize(self, account: str) -> None:
         """End the platform's access to an account, as its owner may."""
-        with self.ledger.lock:
+        with self._step():
             accounts.deauthorize(self.ledger, account)
-        self.wake()
 
     def set_by_hand(self, id_: str, path: str, value: Any) -> None:
         """Change a setting as a person in the dashboard would: `settings.payouts.schedule.interval`."""
-        with self.ledger.lock:
-            self.ledger.request = 0
+        with self._step():
             self.ledger.set_by_hand(id_, path, value)
-        self.wake()
 
     def put(self, kind: str, account: str, object_: Json) -> None:
         """Put an object there (`payouts`, `disputes`, `charges` …), in Stripe's own shape; nobody is told."""
@@ -213,10 +207,9 @@ class Steering:
             ValueError: the address is not on this machine.
             TypeError: there is no such option.
         """
-        with self.ledger.lock:
+        with self._step():
             id_ = self.ledger.new_id("we")
         self.courier.add(endpoint_from(id_, {"url": url, "secret": secret or self.webhook_secret, **options}))
-        self.wake()
         return id_
 
     def remove_webhook(self, id_: str) -> None:
@@ -229,7 +222,7 @@ class Steering:
 
     def webhooks(self) -> list[Endpoint]:
         """Return the endpoints, their secrets left out."""
-        return [replace(each, secret="") for each in self.courier.endpoints.values()]
+        return [replace(each, secret="") for each in list(self.courier.endpoints.values())]
 
     def deliveries(self) -> list[Attempt]:
         """Return what deliveries were tried, oldest first."""
