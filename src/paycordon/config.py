@@ -26,6 +26,7 @@ from paycordon.sections import MIN_KEY_BYTES as MIN_KEY_BYTES
 from paycordon.sections import (
     Approvals,
     Clocks,
+    DirectivesSection,
     EnforcementSection,
     IdentifierKeys,
     Name,
@@ -84,6 +85,7 @@ class Config(Section):
         notifications: who is told what happens, by name.
         people: who may do what by hand; without any, whoever can read the configuration may do everything but what the
             role `restricted` is for.
+        directives: how long authorities' instructions may last.
         enforcement: how gateways are made to agree with the holds.
         retention: how long records are kept.
         review: how long proposals, snoozes and upheld holds last.
@@ -107,6 +109,7 @@ class Config(Section):
     approvals: Approvals = Approvals()
     clocks: Clocks = Clocks()
     people: dict[Name, PersonSection] = {}
+    directives: DirectivesSection = DirectivesSection()
     enforcement: EnforcementSection = EnforcementSection()
     retention: RetentionSection = RetentionSection()
     notifications: Annotated[dict[Name, NotificationSection], Field(repr=False)] = {}

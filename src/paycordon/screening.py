@@ -37,6 +37,7 @@ from paycordon.policy import PolicySet
 from paycordon.policy.limiter import Usage, stopped_by
 from paycordon.reload import Reloader
 from paycordon.store import Store
+from paycordon.store.covert import unremarkable
 from paycordon.store.engine import Session
 from paycordon.store.ledger import Entry, Superseded, record
 from paycordon.store.snapshot import context, origin, standing_alone, standing_of
@@ -198,13 +199,15 @@ class Cordon:
         judge, now, concealed = self._judge, self._clock(), self.digester.conceal(event)
         with self.store.session() as session:
             with session.read() as connection:
-                found = origin(connection, concealed)
+                found = origin(connection, concealed, now)
                 if found.decision and found.recorded and _is_repeated(concealed, found.recorded):
                     return Decision.model_validate_json(found.decision)
                 known = context(connection, concealed, found.merchant, now)
                 numbers = aggregate(connection, concealed, found.merchant, judge.plan(concealed).aggregates)
             until = started + self._limits.budget.total_seconds()
             decision = self._judged(judge, session, concealed, known, numbers, started, until)
+        if found.directive is not None:
+            decision = unremarkable(decision)
         return decision.model_copy(update={"id": new_id("unrecorded", now, self._randomness)})
 
     async def screen_async(self, event: Event) -> Decision:
@@ -264,7 +267,7 @@ class Cordon:
         """
         judge, now = self._judge, self._clock()
         with session.read() as connection:
-            found = origin(connection, event)
+            found = origin(connection, event, now)
             if found.recorded is not None and not _is_repeated(event, found.recorded):
                 _logger.error("an event id was used again for something else; nothing was recorded of that")
                 return self._undecided(event, "event_id_reused", least=Outcome.HOLD)
@@ -272,12 +275,14 @@ class Cordon:
                 return Decision.model_validate_json(found.decision)
             known = context(connection, event, found.merchant, now)
             numbers = aggregate(connection, event, found.merchant, judge.plan(event).aggregates)
-        decision = self._judged(judge, session, event, known, numbers, started, until)
+        real = self._judged(judge, session, event, known, numbers, started, until)
+        decision = real if found.directive is None else unremarkable(real)
         if found.recorded is not None:
             return decision
         recorded = decision if event.stage in SCREENED_STAGES else None
         with session.write() as connection:
-            record(connection, Entry(event, found, recorded, known.standing), now, self._randomness)
+            covert = real if recorded is not None and real != decision else None
+            record(connection, Entry(event, found, recorded, known.standing, covert), now, self._randomness)
             if recorded is not None and (capped := judge.capped(decision.bindings, known.standing)):
                 count(connection, [Counted(each, stopped_by(decision.matches, each)) for each in capped], now)
         self._alarm(decision)

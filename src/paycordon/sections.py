@@ -233,6 +233,16 @@ class ReviewSection(Section):
     upheld: SpanField = Span(timedelta(days=30))
 
 
+class DirectivesSection(Section):
+    """How long authorities' instructions may last.
+
+    Attributes:
+        longest: from the start, or a renewal, to the end; six months by FinCEN's guidance FIN-2007-G002.
+    """
+
+    longest: SpanField = Span(timedelta(days=183))
+
+
 class Unsupported(StrEnum):
     """What is done with a hold that no rule asks for any more: a person looks at it, or it is released at once.
 

@@ -28,6 +28,7 @@ from paycordon.gateways import Gateway
 from paycordon.intake import DeliveryWorker
 from paycordon.outward.noticing import noticing
 from paycordon.outward.notifying import Channel, Following, Telling, channel_of, channel_of_plugin
+from paycordon.review.directives import Ending
 from paycordon.review.retention import Retention
 from paycordon.review.withdrawal import Rejudging
 from paycordon.screening import Cordon, utc_now
@@ -139,6 +140,8 @@ class Worker:
         self._duties.append(Duty("clocks", clockwork.run_once))
         rejudging = Rejudging(store, lambda: cordon.policies, unsupported=unsupported, clock=clock)
         self._duties.append(Duty("withdrawals", rejudging.step, self._pace.upkeep))
+        ending = Ending(store, lambda: cordon.policies, clock=clock)
+        self._duties.append(Duty("upkeep", ending.step, self._pace.upkeep))
         self._duties += _telling(store, list(channels), owner, clock)
         kept = Retention(store, retention or RetentionSection(), clock)
         self._duties.append(Duty("retention", kept.step, self._pace.retention))

@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from paycordon.errors import ConfigError
 from paycordon.keys import key_id_of, private_key_from, public_key_from
+from paycordon.record import restricted
 from paycordon.store import Store
 from paycordon.store.schema import micros
 
@@ -90,7 +91,13 @@ def checkpoint(store: Store, private_key: Ed25519PrivateKey, now: datetime) -> C
         head = connection.execute(_head).one_or_none()
         if head is None or head.seq <= connection.execute(_last).scalar_one():
             return None
-        content = {"paycordon_log": _FORMAT, "seq": head.seq, "hash": bytes(head.hash).hex(), "at": now.isoformat()}
+        content = {
+            "paycordon_log": _FORMAT,
+            "seq": head.seq,
+            "hash": bytes(head.hash).hex(),
+            "at": now.isoformat(),
+            "restricted": restricted.commitment(connection, private_key, bytes(head.hash)),
+        }
         statement = json.dumps(content, separators=(",", ":"))
         signature = private_key.sign(statement.encode())
         signed = Checkpoint.read(statement, key_id_of(private_key.public_key()), signature)

@@ -67,6 +67,8 @@ class ReviewCheck:
     def doubt_of_people(self, row: Mapping[str, Any], decision: str | None) -> str:
         """Say whether one person alone released, or could release, what takes two; empty if not."""
         placed = self._said("hold.placed", row["id"]) or {}
+        if placed.get("source") == "order":
+            return ""  # released by the role `restricted` alone; its own log says by whom
         takes_two = _rests_on_coalition(decision) or placed.get("two_people") == 1
         if row["released_at"] is None:
             return "does not say that its release takes two people" if takes_two and row["two_people"] != 1 else ""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select, text
 from paycordon.decisions import Decision, Outcome, RuleMatch
 from paycordon.errors import ApprovalRequired, Conflict, NotFound
 from paycordon.ids import Randomness, new_id
-from paycordon.people import same_name
+from paycordon.people import Forbidden, same_name
 from paycordon.policy.guarded import COALITION_CODES
 from paycordon.record.log import Payload, append, digest_of
 from paycordon.store import cases, clocks, schema
@@ -227,7 +227,14 @@ def listed(
 
 
 def release(
-    connection: Connection, hold_id: str, *, by: str, reason: str, now: datetime, agreed_by: str | None = None
+    connection: Connection,
+    hold_id: str,
+    *,
+    by: str,
+    reason: str,
+    now: datetime,
+    agreed_by: str | None = None,
+    by_order: bool = False,
 ) -> Hold:
     """Release a hold: the workers then make the gateways agree with what still holds.
 
@@ -240,14 +247,18 @@ def release(
         reason: why.
         now: the time, UTC.
         agreed_by: the second person, where a release takes two.
+        by_order: whether the role `restricted` releases it, which alone releases what an order holds.
 
     Raises:
         NotFound: there is no such hold.
         Conflict: it was released before.
+        Forbidden: it is an order's.
         ApprovalRequired: it takes a second, different person, who has not agreed.
     """
     hold = get(connection, hold_id)
-    if hold.active and hold.two_people and (agreed_by is None or same_name(by, agreed_by)):
+    if hold.active and hold.source is Source.ORDER and not by_order:
+        raise Forbidden(f"`{hold_id}` is held by an order; its release takes the role `restricted`")
+    if hold.active and not by_order and hold.two_people and (agreed_by is None or same_name(by, agreed_by)):
         raise ApprovalRequired(f"the release of `{hold_id}` takes two people; a second, different one must agree")
     table = schema.holds
     changed = connection.execute(

@@ -12,7 +12,7 @@ from paycordon.decisions import Decision, Outcome
 from paycordon.events import Event
 from paycordon.ids import Randomness
 from paycordon.record.log import append, new_salt, salted_digest
-from paycordon.store import cases, holds, uses
+from paycordon.store import cases, covert, holds, uses
 from paycordon.store.facts import add_facts, add_to_hours
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import micros
@@ -64,12 +64,16 @@ class Superseded(Exception):  # never leaves the core; not an error of the calle
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one screening wants recorded: the event (identifiers as digests), and its decision if it has one."""
+    """What one screening wants recorded: the event (identifiers as digests), and its decision if it has one.
+
+    `covert` is what was really decided, where a keep-open request is in force and there is something to hide.
+    """
 
     event: Event
     origin: Origin
     decision: Decision | None
     standing: Outcome
+    covert: Decision | None = None
 
 
 def record(connection: Connection, entry: Entry, now: datetime, randomness: Randomness) -> None:
@@ -104,6 +108,8 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
     }
     if entry.decision is not None:
         payload |= _decide(connection, entry.decision, now, randomness)
+    if entry.covert is not None and entry.origin.directive is not None:
+        covert.record(connection, entry.origin.directive, entry.covert, now, randomness)
     position = append(connection, now, "event" if entry.decision is None else "decision", payload)
     # What carries the position comes last: on PostgreSQL everybody else waits from here on.
     row = {

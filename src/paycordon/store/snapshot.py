@@ -40,7 +40,14 @@ _origin = Prepared(
         "COALESCE((SELECT MAX(seq) FROM log), 0)"
     )
 )
-_seq = Prepared(text("SELECT seq FROM merchants WHERE merchant = :merchant"))
+# With it the keep-open request that covers the account, if one does: asked about everybody, so that nobody stands out.
+_seq = Prepared(
+    text(
+        "SELECT (SELECT seq FROM merchants WHERE merchant = :merchant), "
+        "(SELECT MIN(id) FROM directives WHERE merchant = :merchant AND kind = 'keep_open' AND ended_at IS NULL "
+        "AND starts_at <= :now AND ends_at > :now AND scope IN ('', :scope))"
+    )
+)
 _known = Prepared(text("SELECT kind, digest, first_seen, last_seen FROM sightings WHERE merchant = :merchant"))
 _standing = Prepared(
     text(
@@ -71,6 +78,7 @@ class Origin:
         decision: the stored decision about it, if there is one.
         seq: the number of the merchant's newest event.
         seen: where the log ends; everything up to there is known, and nothing else.
+        directive: the keep-open request under which it is judged, if one is in force.
     """
 
     merchant: str
@@ -79,6 +87,7 @@ class Origin:
     decision: str | None
     seq: int
     seen: int
+    directive: str | None = None
 
 
 def standing_alone(instance: str, account: str) -> str:
@@ -89,17 +98,18 @@ def standing_alone(instance: str, account: str) -> str:
     return f"{name[: MAX_MERCHANT - 65]}#{hashlib.sha256(name.encode()).hexdigest()}"
 
 
-def origin(connection: Connection, event: Event) -> Origin:
+def origin(connection: Connection, event: Event, now: datetime | None = None) -> Origin:
     """Find the merchant of an event, and whether it was seen before.
 
     The facilitator's own id wins; without one the account keeps the merchant it was linked to, and an account that
-    was never linked stands for itself.
+    was never linked stands for itself. Keep-open requests are those in force `now`; without a time none is looked for.
     """
     where = {"instance": event.instance, "account": event.account.id, "event": event.id}
     linked, decision, recorded, seen = _origin(connection, where).one()
     merchant = event.merchant.id or linked or standing_alone(event.instance, event.account.id)
-    seq = _seq(connection, {"merchant": merchant}).scalar()
-    return Origin(merchant, linked, recorded, decision or None, seq or 0, seen)
+    asked = {"merchant": merchant, "scope": f"{event.instance}/{event.account.id}", "now": micros(now) if now else 0}
+    seq, directive = _seq(connection, asked).one()
+    return Origin(merchant, linked, recorded, decision or None, seq or 0, seen, directive)
 
 
 def standing_of(connection: Connection, merchant: str, instance: str, account: str) -> Outcome:
