@@ -24,7 +24,8 @@ from typing import Self
 from paycordon.coalition.identifiers import Digester
 from paycordon.config import Config, load_config
 from paycordon.context import Context
-from paycordon.decisions import CheckError, Decision, Finding, Outcome, RuleMatch
+from paycordon.covering import unremarkable
+from paycordon.decisions import CheckError, Decision, Evaluation, Finding, Outcome, RuleMatch
 from paycordon.errors import StoreUnavailable
 from paycordon.events import Event
 from paycordon.ids import Randomness, new_id
@@ -37,7 +38,6 @@ from paycordon.policy import PolicySet
 from paycordon.policy.limiter import Usage, stopped_by
 from paycordon.reload import Reloader
 from paycordon.store import Store
-from paycordon.store.covert import unremarkable
 from paycordon.store.engine import Session
 from paycordon.store.ledger import Entry, Superseded, record
 from paycordon.store.snapshot import context, origin, standing_alone, standing_of
@@ -205,9 +205,8 @@ class Cordon:
                 known = context(connection, concealed, found.merchant, now)
                 numbers = aggregate(connection, concealed, found.merchant, judge.plan(concealed).aggregates)
             until = started + self._limits.budget.total_seconds()
-            decision = self._judged(judge, session, concealed, known, numbers, started, until)
-        if found.directive is not None:
-            decision = unremarkable(decision)
+            covered = found.directive is not None
+            decision, _ = self._judged(judge, session, concealed, known, numbers, started, until, covered=covered)
         return decision.model_copy(update={"id": new_id("unrecorded", now, self._randomness)})
 
     async def screen_async(self, event: Event) -> Decision:
@@ -275,13 +274,13 @@ class Cordon:
                 return Decision.model_validate_json(found.decision)
             known = context(connection, event, found.merchant, now)
             numbers = aggregate(connection, event, found.merchant, judge.plan(event).aggregates)
-        real = self._judged(judge, session, event, known, numbers, started, until)
-        decision = real if found.directive is None else unremarkable(real)
+            covered = found.directive is not None
+        decision, real = self._judged(judge, session, event, known, numbers, started, until, covered=covered)
         if found.recorded is not None:
             return decision
         recorded = decision if event.stage in SCREENED_STAGES else None
         with session.write() as connection:
-            covert = real if recorded is not None and real != decision else None
+            covert = real if recorded is not None and real is not decision else None
             record(connection, Entry(event, found, recorded, known.standing, covert), now, self._randomness)
             if recorded is not None and (capped := judge.capped(decision.bindings, known.standing)):
                 count(connection, [Counted(each, stopped_by(decision.matches, each)) for each in capped], now)
@@ -297,7 +296,11 @@ class Cordon:
         numbers: Mapping[str, int | float | None],
         started: float,
         until: float,
-    ) -> Decision:
+        *,
+        covered: bool,
+    ) -> tuple[Decision, Decision]:
+        """Return the decision for everybody, and what was really decided: the same unless it is `covered`."""
+
         def usage_of(bindings: Sequence[str]) -> Mapping[str, Usage]:
             with session.read() as connection:
                 return usage(connection, bindings, known.now)
@@ -306,8 +309,12 @@ class Cordon:
         findings, errors = list[Finding](), list[CheckError]()
         if plan.calls:
             findings, errors = self._runner.run(event, plan.calls, plan.contexts(known, numbers), until)
-        judged = judge.evaluate(event, known, findings, errors, numbers, usage_of)
-        return Decision(
+
+        def judged_by(findings: Sequence[Finding], errors: Sequence[CheckError]) -> Evaluation:
+            return judge.evaluate(event, known, findings, errors, numbers, usage_of)
+
+        judged = judged_by(findings, errors)
+        real = Decision(
             id=new_id("dec", known.now, self._randomness),
             event_id=event.id,
             event_type=event.type,
@@ -330,6 +337,7 @@ class Cordon:
             decided_at=known.now,
             elapsed_us=int((self._monotonic() - started) * 1_000_000),
         )
+        return (unremarkable(real, judged_by) if covered else real), real
 
     def _alarm(self, decision: Decision) -> None:
         """Say that a cap was reached; the decision, and so the log, says it too."""

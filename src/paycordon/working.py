@@ -141,7 +141,7 @@ class Worker:
         rejudging = Rejudging(store, lambda: cordon.policies, unsupported=unsupported, clock=clock)
         self._duties.append(Duty("withdrawals", rejudging.step, self._pace.upkeep))
         ending = Ending(store, lambda: cordon.policies, clock=clock)
-        self._duties.append(Duty("upkeep", ending.step, self._pace.upkeep))
+        self._duties.append(Duty("upkeep", ending.step))
         self._duties += _telling(store, list(channels), owner, clock)
         kept = Retention(store, retention or RetentionSection(), clock)
         self._duties.append(Duty("retention", kept.step, self._pace.retention))

@@ -41,16 +41,35 @@ def place(office, kind: Kind = Kind.KEEP_OPEN, by: Person = RHEA, **changed):
 
 
 def shown(office, id_: str):
+    note_all(office)
     with office.store.write() as connection:
         return directives.show(connection, id_, by=RHEA, now=office.clock())
 
 
+def note_all(office) -> None:
+    with office.store.write() as connection:
+        while covert.note_one(connection, office.clock(), lambda size: b"n" * size):
+            pass
+
+
 def settle_all(office) -> int:
+    note_all(office)
     ending = Ending(office.store, lambda: office.cordon.policies, clock=office.clock)
     pieces = 0
     while ending.step():
         pieces += 1
     return pieces
+
+
+def test_a_worker_notes_a_real_decision_once(office) -> None:
+    directive = place(office)
+    office.payout(100, known=True)
+    ending = Ending(office.store, lambda: office.cordon.policies, clock=office.clock)
+    assert ending.step()
+    assert not ending.step()
+    assert len(shown(office, directive.id).covert) == 1
+    with office.store.read() as connection:
+        assert [line["kind"] for line in covert.timeline(connection, "m_1")] == ["directive", "decision"]
 
 
 def active(office) -> list[holds.Hold]:
@@ -78,11 +97,21 @@ def test_what_would_be_held_goes_on_and_is_put_before_the_role(office) -> None:
     assert sound(office)
 
 
-def test_a_review_is_covered_as_well_for_what_was_found_would_show(office) -> None:
+def test_what_the_coalition_does_not_know_of_is_reviewed_as_always(office) -> None:
     place(office)
-    assert office.payout(60_000).outcome is Outcome.ALLOW
+    assert office.payout(60_000).rule == "payouts/medium"
+    decision = office.payout(60_000, known=True)
+    assert (decision.outcome, decision.rule, decision.findings) == (Outcome.REVIEW, "payouts/medium", ())
     with office.store.read() as connection:
-        assert cases.queue(connection) == []
+        assert len(cases.queue(connection)) == 1
+
+
+def test_what_an_event_says_by_itself_is_left_out_where_it_would_stop(office) -> None:
+    directive = place(office)
+    decision = office.payout(200_000)
+    assert (decision.outcome, decision.rule) == (Outcome.REVIEW, "payouts/medium")
+    (real,) = shown(office, directive.id).covert
+    assert real.decision.rule == "payouts/large"
 
 
 def test_the_same_event_again_gets_the_same_unremarkable_decision(office) -> None:
@@ -236,13 +265,12 @@ def test_an_order_to_freeze_holds_at_once_until_the_role_releases_it(office) -> 
     assert sound(office)
 
 
-def test_a_proposal_to_release_what_an_order_holds_comes_to_nothing(office) -> None:
+def test_the_release_of_what_an_order_holds_cannot_even_be_proposed(office) -> None:
     office.payout(100)
     place(office, Kind.FREEZE)
     (hold,) = active(office)
     with pytest.raises(Conflict, match="ordered by an authority"), office.store.write() as connection:
-        came = proposals.release(connection, hold.id, office.wish(office.ana))
-        proposals.agree(connection, came.id, office.wish(office.ben))
+        proposals.release(connection, hold.id, office.wish(office.ana))
     assert active(office) == [hold]
 
 
@@ -275,6 +303,7 @@ def test_every_use_is_in_the_restricted_log_and_in_no_other(office) -> None:
 def test_what_is_changed_behind_its_back_is_found(office, statement: str, said: str) -> None:
     place(office)
     office.payout(100, known=True)
+    note_all(office)
     with office.store.write() as connection:
         connection.execute(text(statement))
         problems = verify_restricted(connection, None)[1]
@@ -287,6 +316,7 @@ def test_checkpoints_commit_to_the_restricted_log_whether_or_not_there_is_anythi
     empty = checkpoint(office.store, key, office.clock())
     place(office)
     office.payout(100, known=True)
+    note_all(office)
     grown = checkpoint(office.store, key, office.clock())
     assert len(empty.statement) == len(grown.statement)
     with office.store.write() as connection:

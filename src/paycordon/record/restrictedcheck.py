@@ -12,7 +12,7 @@ from paycordon.record import restricted
 from paycordon.record.log import digest_of
 
 _said = text("SELECT payload FROM restricted_log WHERE kind = 'covert.decision' ORDER BY seq")
-_covert = text("SELECT decision_id, body, directive_id FROM covert ORDER BY decision_id")
+_covert = text("SELECT decision_id, body, directive_id FROM covert WHERE noted = 1 ORDER BY decision_id")
 _placed = text("SELECT payload FROM restricted_log WHERE kind = 'directive.placed'")
 _directives = text("SELECT id FROM directives")
 

@@ -190,7 +190,7 @@ def _used(
 
 
 class Ending:
-    """Ends directives at their dates, and has what they covered judged again: a worker's duty.
+    """Notes what was covered, ends directives at their dates, and judges again what they covered: a worker's duty.
 
     A decision is settled in one transaction with the hold that follows from it, once, however many workers run and
     whoever is killed in between. The hold of an order to freeze stays until a person of the role releases it.
@@ -216,16 +216,21 @@ class Ending:
         self._randomness = randomness
 
     def step(self) -> bool:
-        """End one directive or settle one page of real decisions; false when there is nothing to do.
+        """Note one real decision, end one directive or settle one page; false when there is nothing to do.
 
         Raises:
             StoreUnavailable: the database cannot be used; what was settled is settled.
         """
         now = self._clock()
         with self._store.read() as connection:
+            unnoted = covert.any_to_note(connection)
             over = directives.over(connection, now)
             page = covert.waiting(connection, _PAGE)
             known = stored.known(connection, [_as_recorded(each) for each in page])
+        if unnoted:
+            with self._store.write() as connection:
+                covert.note_one(connection, now, self._randomness)
+            return True
         if over is not None:
             self._end(over, now)
             return True

@@ -1,7 +1,7 @@
 """What really was decided while a keep-open request was in force, beside the decision that everybody else sees.
 
-While it counts, every decision about its subject is recorded as that of a merchant about whom nothing was found; what
-was found goes here, in the same transaction, and into a case that only the role `restricted` sees.
+While it counts, a decision that would stop its subject is recorded as if what stops it had not been found (see
+`paycordon.covering`); the real one goes here, in the same transaction, and into a case that only the role sees.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from paycordon.decisions import Decision, Outcome
+from paycordon.decisions import Decision
 from paycordon.events import Event
 from paycordon.ids import Randomness, new_id
-from paycordon.policy.model import STANDING_POLICY
 from paycordon.record import restricted
 from paycordon.record.log import digest_of
 from paycordon.store.prepared import Prepared
@@ -25,8 +24,8 @@ from paycordon.store.schema import from_micros, micros
 
 _insert = Prepared(
     text(
-        "INSERT INTO covert (decision_id, directive_id, merchant, outcome, body, at) "
-        "VALUES (:decision, :directive, :merchant, :outcome, :body, :at)"
+        "INSERT INTO covert (decision_id, directive_id, merchant, outcome, body, at, noted) "
+        "VALUES (:decision, :directive, :merchant, :outcome, :body, :at, 0)"
     )
 )
 _case = Prepared(
@@ -44,6 +43,13 @@ _event = Prepared(
         "VALUES (:case, :at, :kind, :decision, :actor, :note)"
     )
 )
+_unnoted = Prepared(
+    text(
+        "SELECT decision_id, directive_id, merchant, outcome, body FROM covert WHERE noted = 0 "
+        "ORDER BY at, decision_id LIMIT 1"
+    )
+)
+_noted = Prepared(text("UPDATE covert SET noted = 1 WHERE decision_id = :decision AND noted = 0"))
 _of_directive = text(
     "SELECT c.decision_id, c.outcome, c.body, c.at, c.settled_at, c.settled FROM covert c "
     "WHERE c.directive_id = :directive ORDER BY c.at, c.decision_id"
@@ -52,7 +58,7 @@ _pending = text(
     "SELECT c.decision_id, c.directive_id, c.merchant, c.body AS real, e.body AS event FROM covert c "
     "JOIN directives o ON o.id = c.directive_id AND o.ended_at IS NOT NULL "
     "JOIN decisions d ON d.id = c.decision_id JOIN events e ON e.instance = d.instance AND e.id = d.event_id "
-    "WHERE c.settled_at IS NULL ORDER BY c.at, c.decision_id LIMIT :page"
+    "WHERE c.settled_at IS NULL AND c.noted = 1 ORDER BY c.at, c.decision_id LIMIT :page"
 )
 _settle = Prepared(
     text("UPDATE covert SET settled_at = :now, settled = :settled WHERE decision_id = :decision AND settled_at IS NULL")
@@ -83,35 +89,33 @@ class Waiting:
     event: Event | None
 
 
-def unremarkable(decision: Decision) -> Decision:
-    """Return the decision about an event as if nothing had been found, but what stands against the merchant anyway."""
-    standing = tuple(match for match in decision.matches if match.policy == STANDING_POLICY and match.rule == _STANDING)
-    return decision.model_copy(
-        update={
-            "outcome": Outcome.most_severe(*(match.outcome for match in standing)),
-            "merchant_reason": next((match.merchant_reason for match in standing if match.merchant_reason), ""),
-            "matches": standing,
-            "findings": (),
-            "errors": (),
-            "rule_errors": (),
-            "scores": (),
-            "shadow": None,
-            "caps": (),
-        }
-    )
+def record(connection: Connection, directive: str, decision: Decision, now: datetime) -> None:
+    """Keep a real decision for the role `restricted`.
 
-
-_STANDING = "standing_hold"
-
-
-def record(connection: Connection, directive: str, decision: Decision, now: datetime, randomness: Randomness) -> None:
-    """Keep a real decision for the role `restricted`, and put it before them."""
-    body = decision.model_dump_json()
+    One row and no more, so that a screening which hides something takes no longer than one that opens a case; a worker
+    does the rest, see `note_one`.
+    """
     row = {"decision": decision.id, "directive": directive, "merchant": decision.merchant, "at": micros(now)}
-    _insert(connection, {**row, "outcome": decision.outcome.value, "body": body})
-    note(connection, decision.merchant, now, randomness, "decision", decision=decision.id)
-    said = {"decision": decision.id, "directive": directive, "digest": digest_of(body)}
-    restricted.append(connection, now, "covert.decision", {**said, "outcome": decision.outcome.value})
+    _insert(connection, {**row, "outcome": decision.outcome.value, "body": decision.model_dump_json()})
+
+
+def any_to_note(connection: Connection) -> bool:
+    """Tell, without locking anything, whether real decisions wait to be noted."""
+    return _unnoted(connection, {}).first() is not None
+
+
+def note_one(connection: Connection, now: datetime, randomness: Randomness) -> bool:
+    """Put the oldest real decision that was not noted yet into the restricted log and case, once; false if none is."""
+    row = _unnoted(connection, {}).first()
+    if row is None:
+        return False
+    id_, directive, merchant, outcome, body = row
+    if _noted(connection, {"decision": id_}).rowcount != 1:
+        return False
+    note(connection, merchant, now, randomness, "decision", decision=id_)
+    said = {"decision": id_, "directive": directive, "outcome": outcome, "digest": digest_of(body)}
+    restricted.append(connection, now, "covert.decision", said)
+    return True
 
 
 def note(

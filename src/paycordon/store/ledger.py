@@ -109,7 +109,7 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
     if entry.decision is not None:
         payload |= _decide(connection, entry.decision, now, randomness)
     if entry.covert is not None and entry.origin.directive is not None:
-        covert.record(connection, entry.origin.directive, entry.covert, now, randomness)
+        covert.record(connection, entry.origin.directive, entry.covert, now)
     position = append(connection, now, "event" if entry.decision is None else "decision", payload)
     # What carries the position comes last: on PostgreSQL everybody else waits from here on.
     row = {

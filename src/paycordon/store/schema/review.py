@@ -113,6 +113,7 @@ covert = Table(
     Column("outcome", String, nullable=False),
     Column("body", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
+    Column("noted", Integer, nullable=False, index=True),  # 1 once it stands in the restricted log and case
     Column("settled_at", BigInteger),
     Column("settled", Text),
 )

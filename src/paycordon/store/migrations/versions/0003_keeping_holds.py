@@ -86,11 +86,13 @@ def _create_tables() -> None:
         sa.Column("outcome", sa.String(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("noted", sa.Integer(), nullable=False),
         sa.Column("settled_at", sa.BigInteger(), nullable=True),
         sa.Column("settled", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("decision_id", name=op.f("pk_covert")),
     )
     op.create_index(op.f("ix_covert_directive_id"), "covert", ["directive_id"])
+    op.create_index(op.f("ix_covert_noted"), "covert", ["noted"])
 
     op.create_table(
         "directives",
