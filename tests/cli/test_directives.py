@@ -53,7 +53,7 @@ def test_a_letter_counts_until_its_end(cli, rhea: None) -> None:
 
 
 def test_an_order_holds_and_only_the_role_lets_go(cli, hold: str, rhea: None, monkeypatch) -> None:
-    merchant = cli("hold", "show", hold, "--json").json["merchant"]
+    merchant = cli("hold", "list", "--json").json[0]["merchant"]
     order = cli("directive", "freeze", *LETTER[2:], "--merchant", merchant, "--until", UNTIL, *BY, "--json").json
     assert {each["source"] for each in cli("hold", "list", "--json").json} == {"decision", "order"}
     assert cli("directive", "release", order["id"], *BY).code == 2  # it is in force
