@@ -59,7 +59,7 @@ def test_an_order_holds_and_only_the_role_lets_go(cli, hold: str, rhea: None, mo
     assert cli("directive", "release", order["id"], *BY).code == 2  # it is in force
 
     monkeypatch.setenv("PAYCORDON_TOKEN", "pct_adam")
-    done = cli("hold", "release", order["hold"], "--by", "adam", "--reason", "why not")
+    done = cli("hold", "release", order["hold"], "--by", "adam", "--reason", "why not", "--yes")
     assert (done.code, "ordered by an authority" in done.err) == (2, True)
 
     monkeypatch.setenv("PAYCORDON_TOKEN", "pct_rhea")
