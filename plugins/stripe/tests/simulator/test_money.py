@@ -390,3 +390,34 @@ def test_nothing_is_heard_of_an_account_after_its_access_was_ended(simulator, ac
     simulator.advance(5 * DAY)
 
     assert simulator.events(account) == heard
+
+
+def test_what_was_pulled_back_is_not_sent_back_as_well(client, simulator, account, of):
+    simulator.set_by_hand(account, "settings.payouts.schedule.interval", "manual")
+    payout = client.v1.payouts.create({"amount": 100, "currency": "usd"}, of).id
+    simulator.advance(2 * DAY)
+    back = client.v1.payouts.reverse(payout, {}, of).id
+    for each in (payout, back):
+        simulator.fail_payout(account, each)
+
+    assert balance(client, of) == (100_000, 0)
+
+
+def test_what_is_owed_is_taken_from_what_comes_first_and_the_rest_keeps_its_age():
+    books = Books()
+    books.take("usd", 100, START)
+    books.add("usd", 150, START + DAY)
+    books.add("usd", 100, START + 2 * DAY)
+    books.take("usd", 60, START + 3 * DAY)
+
+    ages = [books.available_since("usd", START + number * DAY) for number in range(4)]
+    assert (ages, books.available("usd")) == ([0, 0, 90, 90], 90)
+
+
+def test_a_charge_that_is_disputed_cannot_be_refunded_as_well(client, simulator, account, of):
+    charge = simulator.charge(account, 4_200)
+    simulator.open_dispute(account, charge)
+
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.refunds.create({"charge": charge}, of)
+    assert refused.value.code == "charge_disputed"

@@ -142,8 +142,8 @@ def reverse(call: Call) -> Json:
 
 def fail(ledger: Ledger, owner: str, payout: Json, code: str) -> None:
     """Let the bank send a payout back, also one that has been paid; the money is available again."""
-    if payout["status"] not in (*_UNDER_WAY, "paid"):
-        return
+    if payout["status"] not in (*_UNDER_WAY, "paid") or payout["reversed_by"] or payout["original_payout"]:
+        return  # what has come back already does not come back twice
     changes = {
         "failure_balance_transaction": ledger.new_id("txn"),
         "failure_code": code,
