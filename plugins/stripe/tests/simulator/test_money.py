@@ -206,8 +206,9 @@ def test_balance_settings_and_the_account_show_one_schedule(client, simulator, a
 @pytest.mark.parametrize("days", [32, 0])
 def test_the_delay_has_its_limits(client, account, of, days):
     timing = {"settlement_timing": {"delay_days_override": days}}
-    with pytest.raises(stripe.InvalidRequestError):
+    with pytest.raises(stripe.InvalidRequestError) as refused:
         client.raw_request("post", "/v1/balance_settings", payments=timing, **of)
+    assert refused.value.param == "payments[settlement_timing][delay_days_override]"
 
 
 def test_the_null_that_trips_the_sdk_is_there_and_comes_after_the_change(client, simulator, account, of):

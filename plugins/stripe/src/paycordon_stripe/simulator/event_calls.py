@@ -69,7 +69,10 @@ def _of_type(type_: str, asked: list[str]) -> bool:
 
 
 def _time(text: str) -> int:
-    return int(datetime.fromisoformat(text).timestamp())
+    try:
+        return int(datetime.fromisoformat(text).timestamp())
+    except ValueError:
+        raise bad("created", f"Invalid timestamp: {text}") from None
 
 
 def _times(asked: Json) -> Json:
