@@ -1,4 +1,4 @@
-"""No request, however odd, is anything but answered or refused: a simulator that falls over hides what it should show."""
+"""Every request, however odd, is answered or refused: a simulator that falls over hides what it should show."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paycordon_stripe.simulator.problems import Problem
 from paycordon_stripe.simulator.routes import ROUTES, carry_out
 
 ODD = ["", "1", "-1", "true", "usd", "x" * 300, "acct_none", {}, [], ["x"], {"a": "b"}, {"": {"": ""}}, [[]], None, 1.5]
-MOST = 1_500
+MOST = 600
 SENSIBLE = {"amount": "100", "currency": "usd", "destination": "acct_1", "reason": "other", "charge": "ch_1"}
 
 
@@ -40,6 +40,7 @@ def test_an_odd_request_is_answered_or_refused(simulator, account, ids, route):
             parts[index] = ids.get(parts[index - 1], "x_none")
     kind = _declared(route.takes)
     least = {name: SENSIBLE.get(name, "x") for name in _fields(kind)[1]}
+    refusals = set()
     for params in islice(odd(kind), MOST):
         for owner in (None, account):
             try:
@@ -48,7 +49,8 @@ def test_an_odd_request_is_answered_or_refused(simulator, account, ids, route):
                 assert isinstance(answer, dict)
                 json.dumps(answer)
             except Problem as problem:
-                assert 400 <= problem.status < 500
+                refusals.add(problem.status)
+    assert refusals <= {400, 402, 403, 404}
 
 
 def odd(kind, depth=3):
