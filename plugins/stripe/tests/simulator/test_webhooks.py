@@ -25,16 +25,21 @@ class Receiver:
 
     def __init__(self) -> None:
         self.got: list[tuple[dict[str, str], bytes]] = []
+        self.paths: list[str] = []
         self.answer: Callable[[], int] = lambda: 200
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                receiver.paths.append(self.path)
                 receiver.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
                 self.send_response(receiver.answer())
+                self.send_header("location", f"{receiver.url}/elsewhere")
                 self.send_header("content-length", "0")
                 self.end_headers()
+
+            do_GET = do_POST
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
                 pass
@@ -311,3 +316,12 @@ def test_many_at_once_are_each_delivered_once(client, simulator, account, receiv
     assert simulator.settle()
 
     assert sorted(receiver.amounts()) == list(range(1, 21))
+
+
+@pytest.mark.parametrize("status", [302, 307, 308])
+def test_no_redirect_leads_it_anywhere_else(simulator, account, receiver, status):
+    receiver.answer = lambda: status
+    simulator.add_webhook(receiver.url)
+    pay(simulator, account, [1])
+
+    assert receiver.paths == ["/hook"]
