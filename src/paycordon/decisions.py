@@ -41,6 +41,34 @@ class Outcome(StrEnum):
 
 _RANK = {Outcome.ALLOW: 0, Outcome.REVIEW: 1, Outcome.HOLD: 2, Outcome.BLOCK: 3}
 
+
+class Scope(StrEnum):
+    """What a hold stops.
+
+    ============  ====================================================  ===========================
+    scope         calls and events that it stops                        at the gateway
+    ============  ====================================================  ===========================
+    `payout`      the one payout, while its call has not left yet       nothing
+    `payouts`     whatever is asked for the merchant or account         payouts are held
+    `charges`     whatever is asked for the merchant or account         payouts and new charges
+    `onboarding`  whatever is asked for the merchant or account         payouts and new charges
+    ============  ====================================================  ===========================
+
+    A payout that the gateway knows already cannot be held alone everywhere, so it is held with all the others. What the
+    outcome adds is how the caller is answered, and who undoes it.
+    """
+
+    PAYOUT = "payout"
+    PAYOUTS = "payouts"
+    CHARGES = "charges"
+    ONBOARDING = "onboarding"
+
+    @classmethod
+    def usual(cls, outcome: Outcome) -> Scope:
+        """The scope of a hold of which nothing else is said."""
+        return cls.CHARGES if outcome is Outcome.BLOCK else cls.PAYOUTS
+
+
 Scalar = str | int | float | bool | None
 
 
@@ -86,7 +114,7 @@ class RuleMatch(Record):
 
     `binding` is the one under which the policy judged; none where policies are not bound. `limited` is the outcome the
     rule states, where a cap of the binding has lowered it to `outcome`, or a snooze, whose id `snoozed` then is.
-    `review_after_s` is how many seconds a hold may wait for a person, as the policy says.
+    `review_after_s` is how many seconds a hold may wait for a person, and `scope` what it stops, if the policy says so.
     """
 
     policy: OpaqueId
@@ -98,6 +126,7 @@ class RuleMatch(Record):
     limited: Outcome | None = None
     snoozed: OpaqueId | None = None
     review_after_s: Annotated[int, Field(ge=0)] | None = None
+    scope: Scope | None = None
 
 
 class Score(Record):

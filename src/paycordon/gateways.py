@@ -18,7 +18,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from paycordon.decisions import Outcome
+from paycordon.decisions import Scope
 from paycordon.errors import RetryLater
 from paycordon.events import Event, Mode, Subject
 
@@ -79,9 +79,10 @@ class Restriction(StrEnum):
         return list(Restriction).index(self)
 
     @classmethod
-    def for_outcome(cls, outcome: Outcome) -> Restriction:
-        """What an outcome asks for at the gateway: `hold` holds payouts, `block` stops payments as well."""
-        return {Outcome.HOLD: cls.PAYOUTS_HELD, Outcome.BLOCK: cls.BLOCKED}.get(outcome, cls.NONE)
+    def for_scopes(cls, scopes: Iterable[Scope]) -> Restriction:
+        """What holds of these scopes ask for at the gateway, all together: the most severe of each."""
+        asked = {Scope.PAYOUT: cls.NONE, Scope.PAYOUTS: cls.PAYOUTS_HELD}
+        return max((asked.get(scope, cls.BLOCKED) for scope in scopes), key=lambda each: each.rank, default=cls.NONE)
 
 
 class Grade(StrEnum):

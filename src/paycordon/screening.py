@@ -224,7 +224,7 @@ class Cordon:
         try:
             with self.store.read() as connection:
                 subject = decision.subject
-                return standing_of(connection, decision.merchant, subject.instance, subject.account)
+                return standing_of(connection, decision.merchant, subject.instance, subject.account, subject.id)
         except StoreUnavailable:
             return decision.outcome
 

@@ -38,16 +38,17 @@ import processes
 
 from paycordon.coalition.identifiers import Digester
 from paycordon.config import load_config
-from paycordon.decisions import Outcome
+from paycordon.decisions import Outcome, Scope
 from paycordon.errors import StoreUnavailable
 from paycordon.events import Identifier, Subject, SubjectKind
+from paycordon.gateways import Restriction
 from paycordon.plugins import load as load_plugins
 from paycordon.plugins import open_gateways
 from paycordon.policy import load_policies
 from paycordon.record.verify import verify
 from paycordon.screening import utc_now
 from paycordon.store import Store, holds, indicators, restrictions, schema
-from paycordon.store.snapshot import standing_of
+from paycordon.store.snapshot import restriction_of
 from paycordon.testing import make_event
 from paycordon_stripe.simulator import events as stripe
 from paycordon_stripe.simulator import signed_delivery
@@ -308,7 +309,7 @@ class Crash:
             subject_kind="account",
             subject_id=account,
             outcome=Outcome.HOLD,
-            scope=holds.Scope.PAYOUTS,
+            scope=Scope.PAYOUTS,
             rule="by hand",
             merchant_reason="additional_information_required",
             source=holds.Source.PERSON,
@@ -450,7 +451,7 @@ class Crash:
             for merchant, accounts in self.merchants.items():
                 own = [hold for hold in kept if hold.merchant == merchant]
                 for account in accounts:
-                    held = standing_of(connection, merchant, INSTANCE, account).stops
+                    held = restriction_of(connection, merchant, INSTANCE, account) is not Restriction.NONE
                     self._judge_effects(account, own, found, held=held)
         self.counts["decisions"], self.counts["holds"] = total, len(kept)
         self.counts["log entries"] = report.entries

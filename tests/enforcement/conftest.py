@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from paycordon.decisions import Outcome
+from paycordon.decisions import Outcome, Scope
 from paycordon.events import Event, Mode, Subject
 from paycordon.gateways import (
     Applied,
@@ -28,7 +28,7 @@ from paycordon.gateways import (
     check_fence,
 )
 from paycordon.store import Store, holds, schema
-from paycordon.store.holds import NewHold, Scope, Source
+from paycordon.store.holds import NewHold, Source
 from paycordon.testing import NOON
 
 SCHEDULES = {Restriction.PAYOUTS_HELD: ("manual", True), Restriction.BLOCKED: ("manual", False)}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from paycordon.decisions import Decision, Outcome, RuleMatch
+from paycordon.decisions import Decision, Outcome, RuleMatch, Scope
 from paycordon.enforcement.clocks import Clockwork
 from paycordon.events import Subject
 from paycordon.people import Person, Role
@@ -22,7 +22,7 @@ from paycordon.sections import Clocks, LegalSection
 from paycordon.spans import Span
 from paycordon.store import Store, cases, clocks, holds, schema
 from paycordon.store.clocks import ClockState
-from paycordon.store.holds import NewHold, Scope, Source
+from paycordon.store.holds import NewHold, Source
 from paycordon.store.schema import from_micros, micros
 from paycordon.testing import NOON, FrozenClock
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from paycordon.decisions import Outcome
+from paycordon.decisions import Outcome, Scope
 from paycordon.enforcement import Reconciler, Timing
 from paycordon.enforcement.clocks import Clockwork
 from paycordon.events import Event, Mode, Subject
@@ -26,7 +26,7 @@ from paycordon.gateways import (
 )
 from paycordon.sections import Clocks, Drift
 from paycordon.store import Store, clocks, holds, restrictions, schema
-from paycordon.store.holds import NewHold, Scope, Source
+from paycordon.store.holds import NewHold, Source
 from paycordon.testing import NOON, FrozenClock
 
 DAY = timedelta(days=1)

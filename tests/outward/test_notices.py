@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paycordon.decisions import Outcome
+from paycordon.decisions import Outcome, Scope
 from paycordon.errors import ConfigError, Conflict
 from paycordon.outward.noticing import noticing
 from paycordon.outward.notifying import Following, Telling
@@ -19,7 +19,7 @@ from paycordon.screening import UNAVAILABLE_REASON
 from paycordon.sections import NoticesSection
 from paycordon.store import Store, holds, notices
 from paycordon.store.clocks import listed as clocks_listed
-from paycordon.store.holds import Hold, NewHold, Scope, Source
+from paycordon.store.holds import Hold, NewHold, Source
 from paycordon.testing import NOON, FrozenClock
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "policies"

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, text
 
 from paycordon.coalition.identifiers import Digester
-from paycordon.decisions import Decision, Outcome
+from paycordon.decisions import Decision, Outcome, Scope
 from paycordon.errors import Conflict, NotFound
 from paycordon.events import Event
 from paycordon.plugins import Plugins
@@ -24,7 +24,7 @@ from paycordon.screening import Cordon, Limits
 from paycordon.sections import RetentionSection
 from paycordon.store import Store, decisions, erasure, holds, schema
 from paycordon.store.erasure import Erased, Erasing
-from paycordon.store.holds import NewHold, Scope, Source
+from paycordon.store.holds import NewHold, Source
 from paycordon.store.proposals import Kind, NewProposal, propose
 from paycordon.testing import NOON, FrozenClock, make_event
 

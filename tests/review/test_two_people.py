@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from paycordon.decisions import Outcome
+from paycordon.decisions import Outcome, Scope
 from paycordon.errors import ApprovalRequired, Conflict, NotFound
 from paycordon.people import Forbidden, Role, same_name
 from paycordon.record.verify import verify
@@ -15,7 +15,7 @@ from paycordon.review import proposals
 from paycordon.review.bulk import Selection, release_each, selected
 from paycordon.store import cases, holds, schema
 from paycordon.store import proposals as stored
-from paycordon.store.holds import NewHold, Scope, Source
+from paycordon.store.holds import NewHold, Source
 from paycordon.store.proposals import Kind, Proposal
 
 

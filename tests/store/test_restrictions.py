@@ -15,7 +15,7 @@ from paycordon.gateways import Restriction
 from paycordon.screening import Cordon
 from paycordon.store import Store, holds, restrictions, schema
 from paycordon.store.ledger import Entry, record
-from paycordon.store.snapshot import origin, standing_of
+from paycordon.store.snapshot import origin, restriction_of
 from paycordon.testing import NOON, make_event
 
 
@@ -46,10 +46,7 @@ def wanted(store: Store) -> dict[str, Restriction]:
     """What a worker would now make of each account."""
     with store.read() as connection:
         rows = restrictions.listed(connection)
-        return {
-            row.account: Restriction.for_outcome(standing_of(connection, row.merchant, row.instance, row.account))
-            for row in rows
-        }
+        return {row.account: restriction_of(connection, row.merchant, row.instance, row.account) for row in rows}
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from paycordon.cli.output import print_fields, print_json, print_line, print_tab
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from paycordon.decisions import Decision, Outcome
+    from paycordon.decisions import Decision
+    from paycordon.gateways import Restriction
     from paycordon.store.holds import Hold
     from paycordon.store.restrictions import RestrictionRow
 
@@ -42,7 +43,7 @@ def list_holds(
         print_line("`--all` shows released holds too; `paycordon screen` judges an event")
     else:
         rows = [_row(hold) for hold in holds]
-        print_table(("hold", "outcome", "merchant", "falls on", "rule", "since", "released"), rows)
+        print_table(("hold", "outcome", "stops", "merchant", "falls on", "rule", "since", "released"), rows)
 
 
 def show(hold_id: HoldId, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
@@ -51,7 +52,7 @@ def show(hold_id: HoldId, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOp
     from paycordon.store.decisions import get as get_decision
     from paycordon.store.holds import get
     from paycordon.store.restrictions import of_hold
-    from paycordon.store.snapshot import standing_of
+    from paycordon.store.snapshot import restriction_of
 
     store = open_store(config)
     try:
@@ -60,7 +61,7 @@ def show(hold_id: HoldId, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOp
             decision = get_decision(connection, hold.decision_id) if hold.decision_id else None
             restrictions = of_hold(connection, hold)
             # What the holds ask for now; the stored wish is only brought up to date when a worker takes it up.
-            wanted = [standing_of(connection, r.merchant, r.instance, r.account) for r in restrictions]
+            wanted = [restriction_of(connection, r.merchant, r.instance, r.account) for r in restrictions]
     finally:
         store.close()
     if as_json:
@@ -80,7 +81,7 @@ def show(hold_id: HoldId, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOp
 def _row(hold: Hold) -> tuple[object, ...]:
     falls_on = f"{hold.subject_kind} {hold.subject_id} at {hold.instance}"
     released = f"{hold.released_at:%Y-%m-%d} by {hold.released_by}" if hold.released_at else None
-    return hold.id, hold.outcome, hold.merchant, falls_on, hold.rule, hold.created_at, released
+    return hold.id, hold.outcome, hold.scope, hold.merchant, falls_on, hold.rule, hold.created_at, released
 
 
 def _fields(hold: Hold) -> dict[str, object]:
@@ -101,14 +102,13 @@ def _fields(hold: Hold) -> dict[str, object]:
     }
 
 
-def _show_restrictions(restrictions: Sequence[RestrictionRow], wanted: Sequence[Outcome]) -> None:
-    from paycordon.gateways import Restriction
+def _show_restrictions(restrictions: Sequence[RestrictionRow], wanted: Sequence[Restriction]) -> None:
 
     if not restrictions:
         print_line("no account of this merchant is known at a gateway")
         return
     rows = [
-        (r.instance, r.account, Restriction.for_outcome(w), r.applied, r.state, r.expires_at, r.last_error)
+        (r.instance, r.account, w, r.applied, r.state, r.expires_at, r.last_error)
         for r, w in zip(restrictions, wanted, strict=True)
     ]
     columns = ("instance", "account", "wanted", "at the gateway", "state", "gateway ends it", "last error")

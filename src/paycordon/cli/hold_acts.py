@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from paycordon.config import Config
+    from paycordon.decisions import Scope
     from paycordon.people import Person
     from paycordon.review.bulk import Selection, Summary
     from paycordon.store import Store
-    from paycordon.store.holds import Hold, NewHold, Scope
+    from paycordon.store.holds import Hold, NewHold
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say how many it would be, and do nothing.")]
@@ -112,8 +113,8 @@ def _wanted(
     merchant_reason: str,
     amount: str | None,
 ) -> NewHold:
-    from paycordon.decisions import Outcome
-    from paycordon.store.holds import NewHold, Scope, Source, subject_of
+    from paycordon.decisions import Outcome, Scope
+    from paycordon.store.holds import NewHold, Source, subject_of
 
     checked("`--outcome` is `hold` or `block`", outcome in ("hold", "block"))
     usual = Scope.CHARGES if outcome == "block" else Scope.PAYOUTS
@@ -138,7 +139,7 @@ def _wanted(
 
 
 def _scope(name: str | None) -> Scope | None:
-    from paycordon.store.holds import Scope
+    from paycordon.decisions import Scope
 
     return None if name is None else Scope(name)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from paycordon.decisions import Outcome
+from paycordon.decisions import Outcome, Scope
 from paycordon.policy.coverage import Place, enforced, limits_more, places
 from paycordon.policy.model import Policy, PolicySet, Rule, Typology
 from paycordon.policy.syntax import SyntaxInvalid, parse, paths
@@ -225,6 +225,9 @@ def _differences(old: Rule, new: Rule) -> Iterator[tuple[str, bool]]:
     if was is not now:
         tighter = now.rank > was.rank
         yield f"the outcome is {'raised' if tighter else 'lowered'} from {was} to {now}", tighter
+    before, after = _scope(old), _scope(new)
+    if before is not after and was.stops and now.stops:
+        yield f"a hold of it stops `{after}` instead of `{before}`", _WIDTH[after] >= _WIDTH[before]
     for type_ in sorted(new.on - old.on):
         yield f"also runs on `{type_}`", adds_only
     for type_ in sorted(old.on - new.on):
@@ -236,6 +239,13 @@ def _differences(old: Rule, new: Rule) -> Iterator[tuple[str, bool]]:
     if old.unless != new.unless:
         yield f"the exception `unless` {_done(old.unless, new.unless)}", adds_only and new.unless is None
     yield from ((text, True) for text in _wording(old, new))
+
+
+_WIDTH = {Scope.PAYOUT: 0, Scope.PAYOUTS: 1, Scope.CHARGES: 2, Scope.ONBOARDING: 2}
+
+
+def _scope(rule: Rule) -> Scope:
+    return rule.scope or Scope.usual(rule.then or Outcome.ALLOW)
 
 
 def _wording(old: Rule, new: Rule) -> Iterator[str]:

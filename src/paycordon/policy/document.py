@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from paycordon.aggregates.document import AggregateDocument, parse_money
-from paycordon.decisions import Outcome
+from paycordon.decisions import Outcome, Scope
 from paycordon.documents import did_you_mean
 from paycordon.events import EventType, Stage
 from paycordon.policy.cel import RESERVED, Param
@@ -193,6 +193,8 @@ class RuleDocument(Part):
     """Where the rule comes from."""
     review_after: Duration | None = None
     """How long a hold may wait for a person."""
+    scope: Scope | None = None
+    """What a hold stops: `payout` (this one, before it leaves), `payouts`, `charges` (and payouts) or `onboarding`."""
     child_protection: StrictBool | None = None
     """Weakening it takes a second person."""
 
@@ -206,7 +208,17 @@ class RuleDocument(Part):
             raise ValueError(
                 f"a rule that says `{self.then}` needs a `merchant_reason`, a neutral code for the merchant"
             )
+        self._check_scope()
         return self
+
+    def _check_scope(self) -> None:
+        if self.scope is None:
+            return
+        if self.then is None or not self.then.stops:
+            raise ValueError("`scope` says what a hold stops, so the rule needs `then: hold` or `then: block`")
+        stage = {Scope.PAYOUT: Stage.PAYOUT, Scope.ONBOARDING: Stage.MERCHANT}.get(self.scope)
+        if stage is not None and any(not type_.startswith(f"{stage}.") for type_ in self.on):
+            raise ValueError(f"`scope: {self.scope}` is for rules `on` events of the kind `{stage}.*` alone")
 
 
 class ThresholdsDocument(Part):
@@ -235,6 +247,8 @@ class TypologyDocument(Part):
     internal_reason: Prose = ""
     references: Annotated[tuple[Prose, ...], Field(max_length=64)] = ()
     review_after: Duration | None = None
+    scope: Literal[Scope.PAYOUTS, Scope.CHARGES] | None = None
+    """What a hold stops; a typology is of no single event."""
 
     @model_validator(mode="after")
     def _says_why(self) -> Self:

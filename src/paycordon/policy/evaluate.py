@@ -207,6 +207,7 @@ def _match(policy: str, name: str, outcome: Outcome, says: Rule | Typology, bind
         merchant_reason=says.merchant_reason if outcome.stops else "",
         binding=binding,
         review_after_s=int(says.review_after.total_seconds()) if says.review_after and outcome.stops else None,
+        scope=says.scope if outcome.stops else None,
     )
 
 

@@ -228,6 +228,7 @@ def _typology(name: str, written: TypologyDocument, document: Document) -> Typol
         internal_reason=written.internal_reason,
         references=written.references,
         review_after=written.review_after,
+        scope=written.scope,
         position=document.position(("typologies", name), key=True),
     )
 
@@ -247,6 +248,7 @@ def _rule(policy: PolicyDocument, rule: RuleDocument, where: str | None, positio
         internal_reason=rule.internal_reason,
         references=rule.references,
         review_after=rule.review_after or policy.review_after,
+        scope=rule.scope,
         child_protection=policy.child_protection if own is None else own,
         position=position,
     )

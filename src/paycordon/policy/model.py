@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from paycordon.aggregates import Aggregate
-from paycordon.decisions import Outcome, PolicyRef
+from paycordon.decisions import Outcome, PolicyRef, Scope
 from paycordon.errors import PolicyError, Position
 from paycordon.policy.bindings import Binding, BindingMode, Bindings
 from paycordon.policy.cel import Conditions, Language, Param
@@ -34,6 +34,7 @@ class Rule:
         then: the outcome it states; none if it only adds points.
         adds: points by typology.
         review_after: how long a hold of this rule may wait for a person.
+        scope: what a hold of this rule stops; none for what is usual for its outcome.
         child_protection: whether weakening it takes a second person.
     """
 
@@ -49,6 +50,7 @@ class Rule:
     internal_reason: str
     references: tuple[str, ...]
     review_after: timedelta | None
+    scope: Scope | None
     child_protection: bool
     position: Position
 
@@ -70,6 +72,7 @@ class Typology:
     internal_reason: str
     references: tuple[str, ...]
     review_after: timedelta | None
+    scope: Scope | None
     position: Position
 
     def outcome(self, points: int) -> Outcome:

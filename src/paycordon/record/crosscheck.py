@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, select, tuple_
 
 from paycordon.aggregates.facts import Facts, facts_of
-from paycordon.decisions import Decision
+from paycordon.decisions import Decision, Scope
 from paycordon.events import Event
 from paycordon.record.erasecheck import EraseCheck
 from paycordon.record.factcheck import FactCheck
@@ -287,6 +287,9 @@ def _as_decided(row: Any) -> bool:
         decision = Decision.model_validate_json(row.body or "")
     except ValidationError:
         return False
-    rules = {(f"{match.policy}/{match.rule}", match.outcome.value) for match in decision.matches}
+    own = [m for m in decision.matches if (f"{m.policy}/{m.rule}", m.outcome.value) == (row.rule, row.outcome)]
+    scopes = {match.scope or Scope.usual(match.outcome) for match in own}
+    if Scope.PAYOUT in scopes:
+        scopes.add(Scope.PAYOUTS)  # of a payout that was under way already
     place = (decision.merchant, decision.instance, decision.subject.account)
-    return (row.rule, row.outcome) in rules and place == (row.merchant, row.instance, row.account)
+    return row.scope in scopes and place == (row.merchant, row.instance, row.account)

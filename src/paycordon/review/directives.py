@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from paycordon.decisions import Outcome, RuleMatch
+from paycordon.decisions import Outcome, RuleMatch, Scope
 from paycordon.errors import Conflict, PaycordonError
+from paycordon.events import Event
 from paycordon.ids import Randomness
 from paycordon.people import Person, Role
 from paycordon.policy import PolicySet
@@ -24,7 +25,7 @@ from paycordon.store import Store, cases, covert, directives, holds
 from paycordon.store import rejudging as stored
 from paycordon.store.covert import Covert, Waiting
 from paycordon.store.directives import Directive, Kind, Terms
-from paycordon.store.holds import Hold, NewHold, Scope, Source
+from paycordon.store.holds import Hold, NewHold, Source
 from paycordon.store.rejudging import Known, Recorded
 
 ITSELF = "paycordon"
@@ -266,12 +267,12 @@ class Ending:
         said: Payload = {"decision": each.decision_id, "verdict": verdict, "rule": _name(worst)}
         restricted.append(connection, now, "covert.settled", said)
         if worst is not None:
-            self._hold(connection, each, worst, now)
+            self._hold(connection, each, each.event, worst, now)
 
-    def _hold(self, connection: Connection, each: Waiting, match: RuleMatch, now: datetime) -> None:
+    def _hold(self, connection: Connection, each: Waiting, event: Event, match: RuleMatch, now: datetime) -> None:
         """Hold in public what still asks for it, once for each rule and account."""
         wanted = replace(
-            holds.of_match(each.decision, match),
+            holds.of_match(each.decision, match, event),
             source=Source.PERSON,
             decision_id=None,
             placed_by=ITSELF,

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from paycordon.decisions import Outcome
+from paycordon.decisions import Outcome, Scope
 from paycordon.errors import ApprovalRequired, Conflict, NotFound
 from paycordon.ids import Randomness
 from paycordon.people import Person, Role
 from paycordon.record.log import append, digest_of
 from paycordon.store import cases, clocks, holds, proposals, snoozes
 from paycordon.store.cases import State
-from paycordon.store.holds import Hold, NewHold, Scope, Source
+from paycordon.store.holds import Hold, NewHold, Source
 from paycordon.store.proposals import Kind, NewProposal, Proposal
 from paycordon.store.schema import from_micros, micros
 from paycordon.store.snoozes import NewSnooze, StoredSnooze

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, and_, or_, select, text
 
-from paycordon.decisions import Decision, Outcome, RuleMatch
+from paycordon.decisions import Decision, Outcome, RuleMatch, Scope
 from paycordon.errors import ApprovalRequired, Conflict, NotFound
+from paycordon.events import Event, Stage
 from paycordon.ids import Randomness, new_id
 from paycordon.people import Forbidden, same_name
 from paycordon.policy.guarded import COALITION_CODES
@@ -18,7 +19,6 @@ from paycordon.record.log import Payload, append, digest_of
 from paycordon.store import cases, clocks, schema
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_micros, micros
-from paycordon.store.snapshot import standing_of
 from paycordon.store.wanted import want_reconciled
 
 
@@ -28,15 +28,6 @@ class Source(StrEnum):
     DECISION = "decision"
     PERSON = "person"
     ORDER = "order"
-
-
-class Scope(StrEnum):
-    """What a hold stops: one payout, all payouts, new charges and payouts, or an onboarding."""
-
-    PAYOUT = "payout"
-    PAYOUTS = "payouts"
-    CHARGES = "charges"
-    ONBOARDING = "onboarding"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +105,9 @@ def rests_on_coalition(decision: Decision) -> bool:
     return any(finding.code in COALITION_CODES for finding in decision.findings)
 
 
-def of_match(decision: Decision, match: RuleMatch) -> NewHold:
-    """Say which hold a decision's rule asks for."""
+def of_match(decision: Decision, match: RuleMatch, event: Event) -> NewHold:
+    """Say which hold a decision's rule asks for about its event."""
+    amount = event.amount if event.stage in (Stage.PAYOUT, Stage.DISPUTE) else None
     return NewHold(
         merchant=decision.merchant,
         instance=decision.instance,
@@ -123,13 +115,22 @@ def of_match(decision: Decision, match: RuleMatch) -> NewHold:
         subject_kind=decision.subject.kind.value,
         subject_id=decision.subject.id,
         outcome=match.outcome,
-        scope=Scope.CHARGES if match.outcome is Outcome.BLOCK else Scope.PAYOUTS,
+        scope=_scope(match, event),
         rule=f"{match.policy}/{match.rule}",
         merchant_reason=match.merchant_reason,
         source=Source.DECISION,
         decision_id=decision.id,
+        amount=amount.minor if amount else None,
+        currency=amount.currency if amount else None,
         two_people=rests_on_coalition(decision),
     )
+
+
+def _scope(match: RuleMatch, event: Event) -> Scope:
+    scope = match.scope or Scope.usual(match.outcome)
+    # What is under way at the gateway already, nobody waits to be allowed to send: only all payouts can be held there.
+    waits = event.payout is not None and event.payout.id is None
+    return Scope.PAYOUTS if scope is Scope.PAYOUT and not waits else scope
 
 
 def place(connection: Connection, hold: NewHold, now: datetime, randomness: Randomness) -> str:
@@ -285,13 +286,20 @@ def _note_release(connection: Connection, hold: Hold, by: str, reason: str, now:
             table.c.merchant == hold.merchant, table.c.closed_at.is_(None), table.c.restricted == 0
         )
     ).scalars()
-    still_held = standing_of(connection, hold.merchant, hold.instance, hold.account).stops
+    still_held = _any_left(connection, hold)
     for case in list(open_ones):
         cases.add_event(connection, case, now, "release", decision_id=hold.decision_id, actor=by, note=reason)
         if not still_held:
             closed = {"closed_at": micros(now), "closed_by": by, "resolution": "release", "state": "closed"}
             connection.execute(table.update().where(table.c.id == case).values(closed))
             clocks.stop(connection, case, now)
+
+
+def _any_left(connection: Connection, hold: Hold) -> bool:
+    table = schema.holds
+    of_account = and_(table.c.instance == hold.instance, table.c.account == hold.account)
+    left = select(table.c.id).where(table.c.released_at.is_(None), or_(table.c.merchant == hold.merchant, of_account))
+    return connection.execute(left.limit(1)).first() is not None
 
 
 def _hold(row: dict[str, object]) -> Hold:

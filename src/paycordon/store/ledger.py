@@ -107,7 +107,7 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
         "seq": seq,
     }
     if entry.decision is not None:
-        payload |= _decide(connection, entry.decision, now, randomness)
+        payload |= _decide(connection, entry.decision, event, now, randomness)
     if entry.covert is not None and entry.origin.directive is not None:
         covert.record(connection, entry.origin.directive, entry.covert, now)
     position = append(connection, now, "event" if entry.decision is None else "decision", payload)
@@ -139,7 +139,7 @@ def _link_account(connection: Connection, entry: Entry) -> None:
 
 
 def _decide(
-    connection: Connection, decision: Decision, now: datetime, randomness: Randomness
+    connection: Connection, decision: Decision, event: Event, now: datetime, randomness: Randomness
 ) -> dict[str, str | int | list[str] | None]:
     if not uses.still_as_found(connection, decision):
         raise Superseded
@@ -159,7 +159,7 @@ def _decide(
     if _decision(connection, row).rowcount == 0:
         raise Superseded
     uses.write(connection, decision)
-    placed = _place_holds(connection, decision, now, randomness)
+    placed = _place_holds(connection, decision, event, now, randomness)
     _put_before_people(connection, decision, now, randomness)
     return {
         "decision": decision.id,
@@ -184,7 +184,9 @@ def _put_before_people(connection: Connection, decision: Decision, now: datetime
         cases.add_event(connection, case, now, "cap", decision_id=decision.id, note=note)
 
 
-def _place_holds(connection: Connection, decision: Decision, now: datetime, randomness: Randomness) -> list[str]:
+def _place_holds(
+    connection: Connection, decision: Decision, event: Event, now: datetime, randomness: Randomness
+) -> list[str]:
     """Place one hold for each outcome of this decision's own rules that stops; a standing hold is not doubled."""
     own = [m for m in decision.matches if m.outcome.stops and m.rule != "standing_hold"]
-    return [holds.place(connection, holds.of_match(decision, match), now, randomness) for match in own]
+    return [holds.place(connection, holds.of_match(decision, match, event), now, randomness) for match in own]

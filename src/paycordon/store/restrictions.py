@@ -14,7 +14,7 @@ from paycordon.gateways import Restriction, Settings
 from paycordon.store import Store, schema
 from paycordon.store.holds import Hold
 from paycordon.store.schema import from_micros, micros
-from paycordon.store.snapshot import standing_of
+from paycordon.store.snapshot import restriction_of
 
 _table = schema.restrictions
 _LOOKED_AFTER = ("settled", "drifted", "accepted")
@@ -182,7 +182,7 @@ def of_hold(connection: Connection, hold: Hold) -> Sequence[RestrictionRow]:
 
 def wanted(connection: Connection, row: RestrictionRow) -> Restriction:
     """Return what the holds ask for now; the stored wish is only brought up to date when a worker takes it up."""
-    return Restriction.for_outcome(standing_of(connection, row.merchant, row.instance, row.account))
+    return restriction_of(connection, row.merchant, row.instance, row.account)
 
 
 def as_text(settings: Settings) -> str:
@@ -195,7 +195,7 @@ def _key(instance: str, account: str) -> tuple[Any, Any]:
 
 
 def _desired(connection: Connection, row: RowMapping) -> Restriction:
-    return Restriction.for_outcome(standing_of(connection, row["merchant"], row["instance"], row["account"]))
+    return restriction_of(connection, row["merchant"], row["instance"], row["account"])
 
 
 def _row(row: dict[str, Any]) -> RestrictionRow:

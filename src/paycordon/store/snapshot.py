@@ -11,8 +11,9 @@ from functools import lru_cache
 from sqlalchemy import Connection, text
 
 from paycordon.context import Context, IndicatorHit, KnownIdentifier, SharedIdentifier, Snooze
-from paycordon.decisions import Outcome
+from paycordon.decisions import Outcome, Scope
 from paycordon.events import Event, IdentifierKind
+from paycordon.gateways import Restriction
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_micros, micros
 
@@ -52,15 +53,25 @@ _known = Prepared(text("SELECT kind, digest, first_seen, last_seen FROM sighting
 _standing = Prepared(
     text(
         "SELECT DISTINCT outcome FROM holds WHERE released_at IS NULL AND merchant = :merchant "
-        "UNION SELECT outcome FROM holds WHERE released_at IS NULL AND instance = :instance AND account = :account"
+        "AND (scope <> 'payout' OR subject_id = :subject) "
+        "UNION SELECT outcome FROM holds WHERE released_at IS NULL AND instance = :instance AND account = :account "
+        "AND (scope <> 'payout' OR subject_id = :subject)"
+    )
+)
+_scopes = Prepared(
+    text(
+        "SELECT DISTINCT scope FROM holds WHERE released_at IS NULL AND merchant = :merchant "
+        "UNION SELECT scope FROM holds WHERE released_at IS NULL AND instance = :instance AND account = :account"
     )
 )
 # Also rules that people have silenced: one statement, because every screening waits for each of them.
 _in_force = Prepared(
     text(
         "SELECT DISTINCT outcome, NULL, NULL, NULL FROM holds WHERE released_at IS NULL AND merchant = :merchant "
+        "AND (scope <> 'payout' OR subject_id = :subject) "
         "UNION ALL SELECT DISTINCT outcome, NULL, NULL, NULL FROM holds "
         "WHERE released_at IS NULL AND instance = :instance AND account = :account "
+        "AND (scope <> 'payout' OR subject_id = :subject) "
         "UNION ALL SELECT 'allow', id, rule, agreed_by FROM snoozes "
         "WHERE merchant = :merchant AND ended_at IS NULL AND until > :now"
     )
@@ -112,10 +123,20 @@ def origin(connection: Connection, event: Event, now: datetime | None = None) ->
     return Origin(merchant, linked, recorded, decision or None, seq or 0, seen, directive)
 
 
-def standing_of(connection: Connection, merchant: str, instance: str, account: str) -> Outcome:
-    """Return the most severe outcome of the active holds on a merchant or on one account."""
-    rows = _standing(connection, {"merchant": merchant, "instance": instance, "account": account})
-    return Outcome.most_severe(*(Outcome(row[0]) for row in rows))
+def standing_of(connection: Connection, merchant: str, instance: str, account: str, subject: str) -> Outcome:
+    """Return the most severe outcome of the active holds on a merchant, on one account, or on one payout alone.
+
+    Args:
+        subject: the id of what is asked for; a hold of scope `payout` counts for its own payout only.
+    """
+    where = {"merchant": merchant, "instance": instance, "account": account, "subject": subject}
+    return Outcome.most_severe(*(Outcome(row[0]) for row in _standing(connection, where)))
+
+
+def restriction_of(connection: Connection, merchant: str, instance: str, account: str) -> Restriction:
+    """Return what the active holds on a merchant or on one account ask for at the gateway."""
+    rows = _scopes(connection, {"merchant": merchant, "instance": instance, "account": account})
+    return Restriction.for_scopes(Scope(row[0]) for row in rows)
 
 
 def context(connection: Connection, event: Event, merchant: str, now: datetime) -> Context:
@@ -123,7 +144,13 @@ def context(connection: Connection, event: Event, merchant: str, now: datetime) 
     digests = [i.digest for i in event.identifiers if i.digest]
     shared = [i.digest for i in event.identifiers if i.digest and i.kind in SHARED_KINDS]
     known = _known(connection, {"merchant": merchant})
-    where = {"merchant": merchant, "instance": event.instance, "account": event.account.id, "now": micros(now)}
+    where = {
+        "merchant": merchant,
+        "instance": event.instance,
+        "account": event.account.id,
+        "subject": event.subject.id,
+        "now": micros(now),
+    }
     in_force = _in_force(connection, where).all()
     return Context(
         now=now,
