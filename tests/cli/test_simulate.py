@@ -146,3 +146,39 @@ def test_options_do_not_show_secrets_when_printed() -> None:
 
     assert SECRET not in repr(options)
     assert "sk_test_own" not in repr(options)
+
+
+def test_a_whole_loop_on_this_machine_from_what_a_backend_does_to_the_payouts_held(
+    cli: Any, deployment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOOP_KEY", "sk_test_simulated")
+    monkeypatch.setenv("LOOP_SECRET", SECRET)
+    add = ("--source", "IWF", "--reference", "case-7", "--confidence", "90", "--status", "confirmed")
+    assert cli("indicator", "add", "--kind", "email", "--value-file", "-", *add, stdin="owner@shop.example").code == 0
+    with socket.create_server(("127.0.0.1", 0)) as free:  # serve takes it right after
+        port = free.getsockname()[1]
+    hook = ("--webhook", f"http://127.0.0.1:{port}/webhooks/stripe_main", "--secret", "env:LOOP_SECRET")
+    with running("stripe", "--json", *hook) as simulator:
+        address = described(simulator)["address"]
+        config = deployment / "paycordon.yaml"
+        config.write_text(
+            config.read_text().replace("gateways: {}", "")
+            + "gateways:\n  stripe_main:\n    adapter: stripe\n    mode: test\n    api_key: env:LOOP_KEY\n"
+            f"    webhook_secrets: [env:LOOP_SECRET]\n    base_url: {address}\n"
+        )
+        command = [sys.executable, "-m", "paycordon", "serve", "--with-worker", "--json", "--port", str(port)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as serving:
+            try:
+                assert json.loads(serving.stdout.readline())["port"] == port if serving.stdout else False
+                accounts = client_of(address).v1.accounts
+                account = accounts.create({"country": "DE", "email": "owner@shop.example"}).id
+                deadline = time.monotonic() + PATIENCE
+                while accounts.retrieve(account).settings.payouts.schedule.interval != "manual":
+                    assert time.monotonic() < deadline, cli("delivery", "list").out
+                    time.sleep(0.05)
+            finally:
+                serving.terminate()
+
+    held = cli("hold", "list", "--json").json
+    assert held
+    assert account in json.dumps(held)
