@@ -25,12 +25,23 @@ from paycordon.events import Event, Subject
 from paycordon.gateways import Applied, Change, GatewayState, Restriction, check_fence
 from paycordon_stripe.accounts import account_of, identifiers_of, merchant_of
 from paycordon_stripe.errors import is_replay, meaning_of, reading, says_replayed
-from paycordon_stripe.restrictions import AccountSettings, gateway_clock, settings_of
+from paycordon_stripe.restrictions import (
+    AccountSettings,
+    Schedule,
+    balance_settings_params,
+    gateway_clock,
+    schedule_of_balance_settings,
+    settings_of,
+)
 from paycordon_stripe.shapes import Node
 from paycordon_stripe.translate import dispute_of, payout_of, problems
 
 ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9]{1,64}", re.ASCII)
 MAX_REPLAYS = 8
+MAX_PENDING = 100
+"""How many pending payouts one look at an account cancels; the next look sees the others."""
+
+_BALANCE_SETTINGS = "/v1/balance_settings"
 _Answer = stripe.StripeObject
 
 
@@ -40,7 +51,7 @@ class _Write:
 
     step: str
     params: dict[str, Any]
-    send: Callable[[dict[str, Any], str], _Answer]
+    send: Callable[[dict[str, Any], str], Any]
 
 
 class Acts:
@@ -50,12 +61,24 @@ class Acts:
         client: must not retry by itself.
         clock: says what time it is, UTC.
         takes: for how long an answer to one request is waited for.
+        by_balance_settings: whether schedules are read and written there instead of in the account.
+        cancels_payouts: whether a restriction also cancels pending payouts that were made by hand.
     """
 
-    def __init__(self, client: stripe.StripeClient, clock: Callable[[], datetime], takes: timedelta) -> None:
+    def __init__(
+        self,
+        client: stripe.StripeClient,
+        clock: Callable[[], datetime],
+        takes: timedelta,
+        *,
+        by_balance_settings: bool = False,
+        cancels_payouts: bool = False,
+    ) -> None:
         self._client = client
         self._clock = clock
         self._takes = takes
+        self._by_balance_settings = by_balance_settings
+        self._cancels_payouts = cancels_payouts
 
     def read(self, subject: Subject) -> GatewayState:
         """Read what is restricted now; see `paycordon.gateways.Gateway.read`."""
@@ -73,6 +96,8 @@ class Acts:
         wanted = baseline.restricted_to(change.to, now)
         if self._write_all(list(self._writes(account, now, wanted)), key):
             now = self._read_back(account)
+        if self._cancels_payouts and change.to is not Restriction.NONE:
+            self._cancel_payouts(account, key)
         expires = self._clock() + gateway_clock(country) if now.restriction is not Restriction.NONE else None
         return Applied(_state(now), expires)
 
@@ -121,7 +146,10 @@ class Acts:
             listed = reading(lambda: self._client.v1.accounts.capabilities.list(id_))
             capabilities = _node({"list": _plain(listed)}, "capabilities").items("list")
             requested = {c.needed_text("id"): c.flag("requested") is True for c in capabilities}
-            return settings_of(account, requested), account.text("country")
+            settings = settings_of(account, requested)
+            if self._by_balance_settings:
+                settings = settings.model_copy(update={"schedule": self._schedule_in_balance_settings(id_)})
+            return settings, account.text("country")
         except PayloadInvalid as error:
             raise Refused(f"the settings of the account cannot be read: {error}") from None
         except ValidationError as error:
@@ -135,7 +163,7 @@ class Acts:
 
     def _writes(self, account: str, now: AccountSettings, wanted: AccountSettings) -> Iterator[_Write]:
         """Say what to send: payouts are held before anything else and released after everything else."""
-        schedule = self._schedule_write(account, now.schedule.params_to(wanted.schedule))
+        schedule = self._schedule_write(account, now.schedule, wanted.schedule)
         capabilities = [
             self._capability_write(account, name, requested)
             for name, requested in wanted.capabilities.items()
@@ -144,12 +172,50 @@ class Acts:
         holds = wanted.schedule.interval == "manual"
         yield from (schedule, *capabilities) if holds else (*capabilities, schedule)
 
-    def _schedule_write(self, account: str, schedule: dict[str, object]) -> _Write:
+    def _schedule_write(self, account: str, now: Schedule, wanted: Schedule) -> _Write:
         def send(params: dict[str, Any], key: str) -> _Answer:
             return self._client.v1.accounts.update(account, params, {"idempotency_key": key})  # type: ignore[arg-type]  # a dict
 
-        params = {"settings": {"payouts": {"schedule": schedule}}} if schedule else {}
-        return _Write("schedule", params, send)
+        def send_raw(params: dict[str, Any], key: str) -> Any:
+            # The SDK's own call stumbles over what Stripe answers with, after Stripe has done it.
+            options = {"stripe_account": account, "idempotency_key": key}
+            return self._client.raw_request("post", _BALANCE_SETTINGS, **params, **options)
+
+        if self._by_balance_settings:
+            return _Write("balance_settings", balance_settings_params(now, wanted), send_raw)
+        schedule = now.params_to(wanted)
+        return _Write("schedule", {"settings": {"payouts": {"schedule": schedule}}} if schedule else {}, send)
+
+    def _schedule_in_balance_settings(self, account: str) -> Schedule:
+        answer = reading(lambda: self._client.raw_request("get", _BALANCE_SETTINGS, stripe_account=account))
+        return schedule_of_balance_settings(Node(answer.data, "balance_settings"))
+
+    def _cancel_payouts(self, account: str, key: str) -> None:
+        """Cancel what was paid out by hand and has not left; what leaves meanwhile is too late, and no failure."""
+        for payout in self._cancellable(account):
+            try:
+                _write(self._payout_cancel(account, payout), key, self._takes)
+            except Refused:
+                if payout in self._cancellable(account):
+                    raise
+            except RetryLater as error:
+                raise OutcomeUnknown(f"only a part of the change was sent: {error}") from None
+
+    def _cancellable(self, account: str) -> list[str]:
+        """List the pending payouts made by hand, the newest first, at most `MAX_PENDING`."""
+        asked: Any = {"status": "pending", "limit": MAX_PENDING}
+        options: stripe.RequestOptions = {"stripe_account": account}
+        try:
+            listed = _node({"list": _plain(reading(lambda: self._client.v1.payouts.list(asked, options)))}, "payouts")
+            return [_id(each.needed_text("id")) for each in listed.items("list") if each.flag("automatic") is False]
+        except (PayloadInvalid, RetryLater) as error:
+            raise OutcomeUnknown(f"payouts are held, but those that are pending cannot be read: {error}") from None
+
+    def _payout_cancel(self, account: str, payout: str) -> _Write:
+        def send(_: dict[str, Any], key: str) -> _Answer:
+            return self._client.v1.payouts.cancel(payout, {}, {"stripe_account": account, "idempotency_key": key})
+
+        return _Write(f"cancel:{payout}", {}, send)
 
     def _capability_write(self, account: str, name: str, requested: bool) -> _Write:
         def send(params: dict[str, Any], key: str) -> _Answer:
@@ -188,7 +254,7 @@ def _write(write: _Write, key: str, takes: timedelta) -> None:
             if not is_replay(error):
                 raise meaning_of(error, writing=True) from None
             continue
-        response = getattr(answer, "last_response", None)
+        response = getattr(answer, "last_response", answer)
         if not says_replayed(getattr(response, "headers", None)):
             return
     raise RetryLater("stripe repeats stored answers for every key of this change")

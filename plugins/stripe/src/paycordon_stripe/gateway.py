@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
@@ -47,12 +47,19 @@ class StripeSettings(GatewaySettings):
             while a secret is rotated both the old and the new one.
         base_url: another address than Stripe's own, for the simulator and tests; plain HTTP on this machine only.
         timeout_seconds: how long to wait for an answer before its outcome counts as unknown.
+        schedules: where payout schedules are read and written: `accounts`, or `balance_settings`, which also reaches
+            accounts that were made by v2 of the API. Not to be changed while something is held.
+        cancel_pending_payouts: whether a hold also cancels payouts that were made by hand and are still pending. Stripe
+            cannot take that back: the money returns to the balance, and the release makes no new payout. So it is off,
+            as everything irreversible is.
     """
 
     api_key: Secret
     webhook_secrets: Annotated[tuple[Secret, ...], Field(min_length=1)]
     base_url: str | None = None
     timeout_seconds: Annotated[float, Field(gt=0, le=80)] = 20.0
+    schedules: Literal["accounts", "balance_settings"] = "accounts"
+    cancel_pending_payouts: bool = False
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:
@@ -130,4 +137,6 @@ class StripeGateway(Gateway[StripeSettings]):
         from paycordon_stripe.client import connect
 
         takes = timedelta(seconds=self.settings.timeout_seconds)
-        return Acts(connect(self.settings), self._clock, takes)
+        by_balance = self.settings.schedules == "balance_settings"
+        cancels = self.settings.cancel_pending_payouts
+        return Acts(connect(self.settings), self._clock, takes, by_balance_settings=by_balance, cancels_payouts=cancels)

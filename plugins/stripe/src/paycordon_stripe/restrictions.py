@@ -96,6 +96,31 @@ def settings_of(account: Node, requested: dict[str, bool]) -> AccountSettings:
     )
 
 
+def schedule_of_balance_settings(settings: Node) -> Schedule:
+    """Return the schedule in an account's balance settings, whose `delay_days_override` counts as its `delay_days`.
+
+    Raises:
+        pydantic.ValidationError: the schedule is not one.
+    """
+    payments = settings.child("payments")
+    schedule = payments.child("payouts").child("schedule").fields()
+    delay = payments.child("settlement_timing").integer("delay_days_override")
+    return Schedule.model_validate({**schedule, "delay_days": delay})
+
+
+def balance_settings_params(now: Schedule, wanted: Schedule) -> dict[str, object]:
+    """Return what must be written into balance settings to turn one schedule into the other; empty if nothing."""
+    payments: dict[str, object] = {}
+    if (now.interval, now.days()) != (wanted.interval, wanted.days()):
+        payments["payouts"] = {"schedule": {"interval": wanted.interval, **wanted.days()}}
+    if wanted.delay_days != now.delay_days:
+        # Empty takes an override back; unlike in the schedule of v1, there being none is a value of its own.
+        payments["settlement_timing"] = {
+            "delay_days_override": "" if wanted.delay_days is None else wanted.delay_days,
+        }
+    return {"payments": payments} if payments else {}
+
+
 def gateway_clock(country: str | None) -> timedelta:
     """Say how long Stripe lets funds be held: https://docs.stripe.com/connect/manual-payouts."""
     return {"US": timedelta(days=730), "TH": timedelta(days=10)}.get(country or "", timedelta(days=90))
