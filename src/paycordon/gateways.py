@@ -19,7 +19,7 @@ from typing import ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from paycordon.decisions import Scope
-from paycordon.errors import RetryLater
+from paycordon.errors import Refused, RetryLater
 from paycordon.events import Event, Mode, Subject
 
 Settings = Mapping[str, JsonValue]
@@ -178,6 +178,44 @@ class Applied:
     expires_at: datetime | None = None
 
 
+class ActParameters(BaseModel):
+    """What a person says of an act; an adapter subclasses it for each of its acts, and describes the fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something a person may have done at a gateway, beyond restrictions. Nothing here is ever done automatically.
+
+    Attributes:
+        support: how well, by which means, and what it does not do.
+        parameters: what must be said besides the account.
+        undone_by: the act that undoes it; none if nothing does.
+        two_people: whether a second person must agree; always so for what cannot be undone.
+    """
+
+    support: Support
+    parameters: type[ActParameters]
+    undone_by: str | None = None
+    two_people: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """What the gateway says after an act.
+
+    Attributes:
+        reference: the id of what was made or changed there.
+        state: its state as read back, in the gateway's own words.
+        already: whether it was found to be so, and nothing was sent.
+    """
+
+    reference: str
+    state: str
+    already: bool
+
+
 class GatewaySettings(BaseModel):
     """What the configuration says of one instance; an adapter subclasses it with its keys and endpoints."""
 
@@ -201,6 +239,7 @@ class Gateway(ABC, Generic[_S]):
     name: ClassVar[str]
     settings_type: ClassVar[type[GatewaySettings]]
     capabilities: ClassVar[Mapping[Restriction, Support]]
+    acts: ClassVar[Mapping[str, Act]] = {}
 
     def __init__(self, instance: str, settings: _S) -> None:
         self.instance = instance
@@ -252,3 +291,22 @@ class Gateway(ABC, Generic[_S]):
             Refused: the gateway will not do it.
             OutcomeUnknown: it may have happened; the core reads before anything else.
         """
+
+    def perform(self, subject: Subject, act: str, parameters: ActParameters, key: str) -> Performed:
+        """Do one of `acts` for a person and read it back. An adapter without acts does not override it.
+
+        Idempotent, beyond the time that the gateway remembers `key`: it reads first, and what is already so is not
+        done again. `check_fence` is called right before each request that writes.
+
+        Args:
+            subject: whose account it is about.
+            act: its name in `acts`.
+            parameters: of the type that the act names.
+            key: the idempotency key of this one act, the same for every try of it.
+
+        Raises:
+            RetryLater: nothing happened.
+            Refused: the gateway will not do it, cannot, or what the person saw there has changed since.
+            OutcomeUnknown: it may have happened; ask again under the same key, which reads before anything else.
+        """
+        raise Refused(f"`{self.name}` has no act `{act}`")
