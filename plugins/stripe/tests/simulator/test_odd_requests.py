@@ -13,7 +13,7 @@ from paycordon_stripe.simulator.problems import Problem
 from paycordon_stripe.simulator.routes import ROUTES, carry_out
 
 ODD = ["", "1", "-1", "true", "usd", "x" * 300, "acct_none", {}, [], ["x"], {"a": "b"}, {"": {"": ""}}, [[]], None, 1.5]
-MOST = 600
+MOST = 300
 SENSIBLE = {"amount": "100", "currency": "usd", "destination": "acct_1", "reason": "other", "charge": "ch_1"}
 
 

@@ -30,7 +30,7 @@ from paycordon_stripe.simulator.wire import Answer, Request, handler_for, new_re
 
 MAX_RECORDED = 10_000
 LOOKING_EVERY_SECONDS = 0.1
-STOPPED_WITHIN_SECONDS = 2.0
+STOPPED_WITHIN_SECONDS = 1.0
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.\w+)?")
 _FORM = "application/x-www-form-urlencoded"
 
