@@ -110,6 +110,12 @@ def order(number: int) -> dict[str, Any]:
     return {"id": f"order-{number}", "amount": 80_00, "currency": "eur"}
 
 
+def ready(simulator: Any, account: str) -> None:
+    """Let a new seller have been through the gateway's own questions, and have earned something."""
+    simulator.onboard(account)
+    simulator.fund(account, 100_00, "eur")
+
+
 @pytest.mark.parametrize("framework", COMMANDS)
 def test_three_more_lines_guard_a_backend(framework: str) -> None:
     before, after = (BACKENDS / f"{framework}_{when}.py" for when in ("before", "after"))
@@ -127,6 +133,7 @@ def test_a_backend_as_it_was_signs_up_and_pays_anybody(framework: str, serve: Se
     with serve(f"{framework}_before") as ask:
         status, made = ask("/sellers", KNOWN)
         assert status == 201
+        ready(simulator, made["account"])
         assert ask(f"/sellers/{made['account']}/payouts", order(1))[0] == 201
     assert len(simulator.payouts(made["account"])) == 1
 
@@ -136,6 +143,7 @@ def test_a_guarded_backend_serves_the_honest_and_stops_the_known(framework: str,
     with serve(f"{framework}_after") as ask:
         status, honest = ask("/sellers", HONEST)
         assert status == 201
+        ready(simulator, honest["account"])
         status, paid = ask(f"/sellers/{honest['account']}/payouts", order(1))
         assert (status, paid["status"]) == (201, "pending")
 

@@ -226,7 +226,7 @@ def _differences(old: Rule, new: Rule) -> Iterator[tuple[str, bool]]:
         tighter = now.rank > was.rank
         yield f"the outcome is {'raised' if tighter else 'lowered'} from {was} to {now}", tighter
     before, after = _scope(old), _scope(new)
-    if before is not after and was.stops and now.stops:
+    if before is not after and was.stops and now.stops and (old.scope or new.scope):
         yield f"a hold of it stops `{after}` instead of `{before}`", _WIDTH[after] >= _WIDTH[before]
     for type_ in sorted(new.on - old.on):
         yield f"also runs on `{type_}`", adds_only
