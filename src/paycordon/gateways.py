@@ -292,7 +292,7 @@ class Gateway(ABC, Generic[_S]):
             OutcomeUnknown: it may have happened; the core reads before anything else.
         """
 
-    def perform(self, subject: Subject, act: str, parameters: ActParameters, key: str) -> Performed:
+    def perform(self, subject: Subject, act: str, parameters: ActParameters, key: str) -> Performed:  # noqa: ARG002
         """Do one of `acts` for a person and read it back. An adapter without acts does not override it.
 
         Idempotent, beyond the time that the gateway remembers `key`: it reads first, and what is already so is not

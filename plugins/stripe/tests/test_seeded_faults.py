@@ -202,7 +202,7 @@ def test_the_kit_catches_it(make_harness, variant):
 
 
 def test_the_kit_catches_hostile_ids_in_paths(make_harness, monkeypatch):
-    monkeypatch.setattr(acts, "_account_id", lambda subject: subject.account)
+    monkeypatch.setattr(acts, "account_id", lambda subject: subject.account)
 
     assert why_it_fails(make_harness(), "test_hostile_ids_are_refused_without_a_request")
 

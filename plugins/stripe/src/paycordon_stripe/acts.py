@@ -82,12 +82,12 @@ class Acts:
 
     def read(self, subject: Subject) -> GatewayState:
         """Read what is restricted now; see `paycordon.gateways.Gateway.read`."""
-        settings, _ = self._settings(_account_id(subject))
+        settings, _ = self._settings(account_id(subject))
         return _state(settings)
 
     def apply(self, subject: Subject, change: Change, key: str) -> Applied:
         """Bring the account to a restriction; see `paycordon.gateways.Gateway.apply`."""
-        account = _account_id(subject)
+        account = account_id(subject)
         try:
             baseline = AccountSettings.model_validate(dict(change.baseline))
         except ValidationError as error:
@@ -109,7 +109,7 @@ class Acts:
         """
         if event.payment is not None:
             return event
-        id_ = _account_id(event.subject)
+        id_ = account_id(event.subject)
         try:
             # The merchant writes these texts: a card number in one must not keep the others from being compared.
             account = Node(_without_card_numbers(self._account(id_).fields()), "account")
@@ -130,21 +130,21 @@ class Acts:
         if event.payout is not None and event.payout.id is not None:
             id_ = _id(event.payout.id)
             payout = reading(lambda: self._client.v1.payouts.retrieve(id_, {}, options))
-            return {"payout": payout_of(_node(payout, "payout"))}
+            return {"payout": payout_of(node_of(payout, "payout"))}
         if event.dispute is not None:
             id_ = _id(event.dispute.id)
             dispute = reading(lambda: self._client.v1.disputes.retrieve(id_, {}, options))
-            return {"dispute": dispute_of(_node(dispute, "dispute"))}
+            return {"dispute": dispute_of(node_of(dispute, "dispute"))}
         return {}
 
     def _account(self, id_: str) -> Node:
-        return _node(reading(lambda: self._client.v1.accounts.retrieve(id_)), "account")
+        return node_of(reading(lambda: self._client.v1.accounts.retrieve(id_)), "account")
 
     def _settings(self, id_: str) -> tuple[AccountSettings, str | None]:
         try:
             account = self._account(id_)
             listed = reading(lambda: self._client.v1.accounts.capabilities.list(id_))
-            capabilities = _node({"list": _plain(listed)}, "capabilities").items("list")
+            capabilities = node_of({"list": _plain(listed)}, "capabilities").items("list")
             requested = {c.needed_text("id"): c.flag("requested") is True for c in capabilities}
             settings = settings_of(account, requested)
             if self._by_balance_settings:
@@ -206,7 +206,7 @@ class Acts:
         asked: Any = {"status": "pending", "limit": MAX_PENDING}
         options: stripe.RequestOptions = {"stripe_account": account}
         try:
-            listed = _node({"list": _plain(reading(lambda: self._client.v1.payouts.list(asked, options)))}, "payouts")
+            listed = node_of({"list": _plain(reading(lambda: self._client.v1.payouts.list(asked, options)))}, "payouts")
             return [_id(each.needed_text("id")) for each in listed.items("list") if each.flag("automatic") is False]
         except (PayloadInvalid, RetryLater) as error:
             raise OutcomeUnknown(f"payouts are held, but those that are pending cannot be read: {error}") from None
@@ -270,7 +270,12 @@ def _state(settings: AccountSettings) -> GatewayState:
     return GatewayState(settings.restriction, settings.model_dump(mode="json", exclude_none=True))
 
 
-def _account_id(subject: Subject) -> str:
+def account_id(subject: Subject) -> str:
+    """Return the account's id.
+
+    Raises:
+        Refused: it is not one of Stripe's.
+    """
     # The SDK quotes ids in paths; refusing them here keeps anything but an account out of a request at all.
     if not ACCOUNT_ID.fullmatch(subject.account):
         raise Refused("the subject is not a stripe account (`acct_…`)")
@@ -295,7 +300,8 @@ def _without_card_numbers(value: Any) -> Any:
     return None if isinstance(value, str) and looks_like_card_number(value) else value
 
 
-def _node(answer: Any, path: str) -> Node:
+def node_of(answer: Any, path: str) -> Node:
+    """Return what Stripe answered, to be read field by field."""
     return Node(_plain(answer), path)
 
 

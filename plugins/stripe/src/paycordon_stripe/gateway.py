@@ -12,6 +12,8 @@ from pydantic import Field, SecretStr, model_validator
 
 from paycordon.events import Event, Mode, Subject
 from paycordon.gateways import (
+    Act,
+    ActParameters,
     Applied,
     Change,
     Delivery,
@@ -20,14 +22,17 @@ from paycordon.gateways import (
     GatewayState,
     Grade,
     Message,
+    Performed,
     Restriction,
     Support,
 )
 from paycordon_stripe.deliveries import verify
+from paycordon_stripe.peoples_acts import ACTS
 from paycordon_stripe.translate import GATEWAY, translate
 
 if TYPE_CHECKING:
     from paycordon_stripe.acts import Acts
+    from paycordon_stripe.performing import Performer
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
 _CLOCK = "after 90 days stripe pays out by itself; in the United States after 2 years, in Thailand after 10 days"
@@ -106,6 +111,8 @@ class StripeGateway(Gateway[StripeSettings]):
         ),
     }
 
+    acts: ClassVar[Mapping[str, Act]] = ACTS
+
     def __init__(self, instance: str, settings: StripeSettings, *, clock: Callable[[], datetime] = _utc_now) -> None:
         super().__init__(instance, settings)
         self._clock = clock
@@ -129,6 +136,17 @@ class StripeGateway(Gateway[StripeSettings]):
     def apply(self, subject: Subject, change: Change, key: str) -> Applied:
         """Set the payout schedule and the requested capabilities; see `Gateway.apply`."""
         return self._acts.apply(subject, change, key)
+
+    def perform(self, subject: Subject, act: str, parameters: ActParameters, key: str) -> Performed:
+        """Do what people decided, as reject an account; see `Gateway.perform`."""
+        return self._performer.perform(subject, act, parameters, key)
+
+    @cached_property
+    def _performer(self) -> Performer:
+        from paycordon_stripe.client import connect
+        from paycordon_stripe.performing import Performer
+
+        return Performer(connect(self.settings), timedelta(seconds=self.settings.timeout_seconds))
 
     @cached_property
     def _acts(self) -> Acts:
