@@ -459,14 +459,23 @@ class Crash:
 
     def _judge_effects(self, account: str, own: list[holds.Hold], found: Counter[str], *, held: bool) -> None:
         """Compare the gateway's own record of an account's changes with what its holds ask for."""
-        made = [c["new"] for c in self.control(f"changes/{account}") if c["what"].endswith("schedule.interval")]
+        changes = [c for c in self.control(f"changes/{account}") if c["what"].endswith("schedule.interval")]
+        made = [change["new"] for change in changes]
         state = self.control(f"accounts/{account}")["settings"]["payouts"]["schedule"]
         found["free with a hold"] += held and state["interval"] != "manual"
         # A gateway that was set to `manual` before is restored to that: then the baseline itself was lost.
         found["restricted without a hold"] += not held and state["interval"] == "manual"
         found["baseline lost"] += not held and (state["interval"], state.get("delay_days")) != ("daily", 2)
         found["effects doubled"] += max(0, made.count("manual") - _times_held(own))
+        found["effects too late"] += sum(_is_too_late(change, own) for change in changes)
         self.counts["effects"] += len(made)
+
+
+def _is_too_late(change: dict[str, Any], own: list[holds.Hold]) -> bool:
+    """Tell whether a payout schedule was held when no hold had been in force for longer than a lease lasts."""
+    at, late = datetime.fromisoformat(change["at"]), processes.LEASE + timedelta(seconds=1)
+    asked = (hold.created_at <= at and (hold.released_at is None or at <= hold.released_at + late) for hold in own)
+    return change["new"] == "manual" and not any(asked)
 
 
 def _times_held(own: list[holds.Hold]) -> int:
@@ -529,6 +538,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     logging.disable()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of what ends the processes that were started
 
     def show(number: int) -> None:
         if sys.stderr.isatty():

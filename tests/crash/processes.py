@@ -9,6 +9,7 @@ doubled, and is only ever named here: nothing in the package can be switched off
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import logging
 import os
@@ -74,8 +75,8 @@ def run_work(config: Path, _port: int, sabotage: str | None) -> None:
         time.sleep(PAUSE)
 
     def reconciler(*args: Any, **kwargs: Any) -> reconcile.Reconciler:
-        limits = replace(LIMITS, accounts_per_s=kwargs["limits"].accounts_per_s)
-        return reconcile.Reconciler(*args, **{**kwargs, "timing": TIMING, "limits": limits, "sleep": pause})
+        # Without a rate limit, for waiting for that would be a pause as well.
+        return reconcile.Reconciler(*args, **{**kwargs, "timing": TIMING, "limits": LIMITS, "sleep": pause})
 
     patched: Any = working
     patched.Reconciler = reconciler
@@ -126,7 +127,7 @@ def _no_fence(_config: Path) -> None:
 
 
 def _no_outbox(config: Path) -> None:
-    """The work that follows from a hold is written a moment after the hold, in a transaction of its own."""
+    """The work that follows from a hold is written three seconds after the hold, in a transaction of its own."""
     url = (config.parent / "url").read_text()
 
     def later(_connection: Any, *args: Any) -> None:
@@ -136,7 +137,7 @@ def _no_outbox(config: Path) -> None:
                 wanted.want_reconciled(connection, *args)
             store.close()
 
-        threading.Timer(1.0, write).start()
+        threading.Timer(3.0, write).start()
 
     patched: Any = holds
     patched.want_reconciled = later
@@ -217,6 +218,7 @@ class Postgres:
             user=self._user,
             cwd="/",
             start_new_session=True,
+            preexec_fn=_die_with_parent,
         )
         deadline = time.monotonic() + 30
         while True:
@@ -252,6 +254,12 @@ class Postgres:
         deadline = time.monotonic() + 10
         while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < deadline:
             time.sleep(0.005)
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end this process when whoever started it is gone, however that was."""
+    set_death_signal = 1  # PR_SET_PDEATHSIG
+    ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
 
 
 @functools.cache

@@ -66,6 +66,8 @@ def test_two_hundred_cycles_lose_and_double_nothing(store: str, capsys: pytest.C
 @pytest.mark.parametrize(
     ("sabotage", "seen"),
     [
+        ("fence", {"restricted without a hold", "baseline lost", "effects too late", "never finished"}),
+        ("outbox", {"free with a hold"}),
         ("baseline-late", {"baseline lost"}),
         ("baseline-again", {"baseline lost"}),
     ],
@@ -73,7 +75,7 @@ def test_two_hundred_cycles_lose_and_double_nothing(store: str, capsys: pytest.C
 def test_what_is_deliberately_broken_is_noticed(
     sabotage: str, seen: set[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ("--store", "sqlite", "--cycles", "8", "--seed", "3", "--sabotage", sabotage)
+    arguments = ("--store", "sqlite", "--cycles", "15", "--seed", "3", "--sabotage", sabotage)
     counts, wrong = run(*arguments, patience=180)
     show(capsys, sabotage, {"wrong": wrong, **counts})
     assert seen & set(wrong), wrong
