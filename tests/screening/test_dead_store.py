@@ -19,9 +19,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import psycopg
 import pytest
+import uvicorn
 from sqlalchemy import text
 
 from paycordon import screening
@@ -30,6 +33,7 @@ from paycordon.decisions import Decision, Outcome
 from paycordon.plugins import Plugins
 from paycordon.policy import PolicySet
 from paycordon.screening import Cordon, Limits
+from paycordon.server.app import create_app
 from paycordon.store import Store
 from paycordon.store.liveness import Liveness
 from paycordon.testing import FrozenClock, make_event
@@ -392,3 +396,41 @@ def test_nobody_is_let_go_after_it_has_finished() -> None:
         assert time.monotonic() < deadline
         time.sleep(0.005)
     liveness.close()
+
+
+# --- over HTTP
+
+
+def status_of(url: str) -> int:
+    try:
+        with urlopen(url, timeout=5) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        with error:
+            return error.code
+
+
+@pytest.fixture
+def served(on_postgresql: Asked) -> Iterator[str]:
+    """The sidecar on a port of its own, with the engine whose database dies."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        app = create_app(on_postgresql.cordon, {}, api_token="t" * 32)
+        http = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", ws="none"))
+        thread = threading.Thread(target=http.run, kwargs={"sockets": [listening]})
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        http.should_exit = True
+        thread.join(10)
+
+
+def test_readiness_over_http_follows_the_database(served: str, server: Server) -> None:
+    assert (status_of(f"{served}/healthz"), status_of(f"{served}/readyz")) == (200, 200)
+    server.signal(signal.SIGSTOP)
+    assert (status_of(f"{served}/readyz"), status_of(f"{served}/healthz")) == (503, 200)
+    server.signal(signal.SIGCONT)
+    deadline = time.monotonic() + 5
+    while status_of(f"{served}/readyz") != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
