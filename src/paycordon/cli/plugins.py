@@ -74,6 +74,18 @@ def described(plugins: Plugins) -> dict[str, Any]:
                     }
                     for restriction, support in kind.capabilities.items()
                 ],
+                "acts": [
+                    {
+                        "act": act_name,
+                        "grade": act.support.grade.value,
+                        "how": act.support.how,
+                        "undone_by": act.undone_by,
+                        "two_people": act.two_people,
+                        "limits": act.support.limits,
+                        "parameters": _settings(act.parameters),
+                    }
+                    for act_name, act in kind.acts.items()
+                ],
                 "settings": _settings(kind.settings_type),
             }
             for name, kind in plugins.gateways.items()
@@ -146,7 +158,19 @@ def _show_adapter(adapter: Mapping[str, Any]) -> None:
         ("restriction", "grade", "how", "limits", "ended by the gateway"),
         [(c["restriction"], c["grade"], c["how"], c["limits"], c["clock"] or "never") for c in adapter["capabilities"]],
     )
+    if adapter["acts"]:
+        print_table(
+            ("act of people", "grade", "how", "undone by", "people", "limits"),
+            [_act_row(act) for act in adapter["acts"]],
+        )
     _show_settings(adapter["settings"])
+
+
+def _act_row(act: Mapping[str, Any]) -> tuple[str, ...]:
+    if act["grade"] == "impossible":
+        return (act["act"], act["grade"], act["how"], "", "", act["limits"])
+    people = "two" if act["two_people"] else "one"
+    return (act["act"], act["grade"], act["how"], act["undone_by"] or "nothing", people, act["limits"])
 
 
 def _show_settings(settings: list[dict[str, Any]]) -> None:
