@@ -234,12 +234,16 @@ class Gateway(ABC, Generic[_S]):
     `verify` and `translate` are pure; `resolve`, `read` and `apply` speak to the gateway through its own SDK and are
     only ever called by workers. They raise nothing but the declared errors. SDK-internal retries are off: the core's
     driver retries, with the key it was given.
+
+    Attributes:
+        keeps_missed: for how long the gateway lists what it could not deliver; none if it keeps no such list.
     """
 
     name: ClassVar[str]
     settings_type: ClassVar[type[GatewaySettings]]
     capabilities: ClassVar[Mapping[Restriction, Support]]
     acts: ClassVar[Mapping[str, Act]] = {}
+    keeps_missed: ClassVar[timedelta | None] = None
 
     def __init__(self, instance: str, settings: _S) -> None:
         self.instance = instance
@@ -291,6 +295,16 @@ class Gateway(ABC, Generic[_S]):
             Refused: the gateway will not do it.
             OutcomeUnknown: it may have happened; the core reads before anything else.
         """
+
+    def missed(self, since: datetime) -> Iterable[Message]:  # noqa: ARG002
+        """Read what the gateway could not deliver since a moment, as `verify` would have returned it.
+
+        An adapter of a gateway that keeps no such list does not override it, and leaves `keeps_missed` empty.
+
+        Raises:
+            RetryLater, Refused: the gateway could not be read, further than what was yielded.
+        """
+        raise Refused(f"`{self.name}` keeps no list of what it could not deliver")
 
     def perform(self, subject: Subject, act: str, parameters: ActParameters, key: str) -> Performed:  # noqa: ARG002
         """Do one of `acts` for a person and read it back. An adapter without acts does not override it.

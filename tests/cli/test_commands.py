@@ -33,6 +33,7 @@ NEEDS_CONFIG = [
     ("indicator", "list"),
     ("delivery", "list"),
     ("delivery", "retry", "1"),
+    ("delivery", "catch-up"),
     ("log", "verify"),
     ("log", "checkpoint"),
     ("log", "public-key"),

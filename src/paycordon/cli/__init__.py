@@ -80,6 +80,7 @@ COMMANDS = (
     ("clock report", "paycordon.cli.clock", "report"),
     ("delivery list", "paycordon.cli.delivery", "list_deliveries"),
     ("delivery retry", "paycordon.cli.delivery", "retry"),
+    ("delivery catch-up", "paycordon.cli.delivery", "catch_up"),
     ("indicator add", "paycordon.cli.indicator", "add"),
     ("indicator list", "paycordon.cli.indicator", "list_indicators"),
     ("indicator withdraw", "paycordon.cli.indicator", "withdraw"),

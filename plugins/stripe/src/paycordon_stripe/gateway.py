@@ -112,6 +112,7 @@ class StripeGateway(Gateway[StripeSettings]):
     }
 
     acts: ClassVar[Mapping[str, Act]] = ACTS
+    keeps_missed: ClassVar[timedelta | None] = timedelta(days=30)
 
     def __init__(self, instance: str, settings: StripeSettings, *, clock: Callable[[], datetime] = _utc_now) -> None:
         super().__init__(instance, settings)
@@ -136,6 +137,13 @@ class StripeGateway(Gateway[StripeSettings]):
     def apply(self, subject: Subject, change: Change, key: str) -> Applied:
         """Set the payout schedule and the requested capabilities; see `Gateway.apply`."""
         return self._acts.apply(subject, change, key)
+
+    def missed(self, since: datetime) -> Iterable[Message]:
+        """Read the events that no endpoint took; see `Gateway.missed`."""
+        from paycordon_stripe.client import connect
+        from paycordon_stripe.missed import missed
+
+        return missed(connect(self.settings), since)
 
     def perform(self, subject: Subject, act: str, parameters: ActParameters, key: str) -> Performed:
         """Do what people decided, as reject an account; see `Gateway.perform`."""
