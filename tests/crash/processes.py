@@ -49,7 +49,12 @@ TIMING = Timing(
     give_up_after=1_000,
     try_pause=timedelta(milliseconds=5),
 )
-LIMITS = Limits(failures=50, first_rest=timedelta(milliseconds=50), longest_rest=timedelta(milliseconds=200))
+LIMITS = Limits(
+    failures=50,
+    first_rest=timedelta(milliseconds=50),
+    longest_rest=timedelta(milliseconds=200),
+    probe=LEASE,  # of a worker that was killed in the middle of its probe
+)
 PACE = working.Pace(
     idle=timedelta(milliseconds=10),
     first_trouble=timedelta(milliseconds=50),
