@@ -205,7 +205,7 @@ def test_a_rejection_says_what_becomes_of_the_balance(scene, gateway, action):
     assert scene.sent()[-1].params["payouts_action"] == action
 
 
-@pytest.mark.parametrize("name", [*(set(acts.ACTS) - set(POSSIBLE)), "close_dispute"])
+@pytest.mark.parametrize("name", [*sorted(set(acts.ACTS) - set(POSSIBLE)), "close_dispute"])
 def test_what_stripe_cannot_do_is_refused_without_a_request(scene, gateway, simulator, name):
     asked = len(simulator.requests)
 
