@@ -114,7 +114,8 @@ NOT_ASKED = dict.fromkeys(
      "notification retry", "list add", "list remove", "proposal agree", "proposal decline", "snooze add", "snooze end",
      "restriction reconcile", "restriction reapply", "restriction accept", "policy approve", "policy rollback",
      "case take", "case assign", "case attach", "case uphold", "case release", "case block",
-     "delivery catch-up", "case request-information", "case escalate", "case refer", "case resume", "case reopen", "work", "serve"],
+     "case request-information", "case escalate", "case refer", "case resume", "case reopen", "work", "serve",
+     "delivery catch-up"],
     WRITES,
 ) | dict.fromkeys(
     ["init", "demo", "policy test", "policy diff", "policy keygen", "policy sign", "policy schema", "person token",
