@@ -77,8 +77,8 @@ def test_the_visible_top_level_is_six_names() -> None:
     assert visible <= {"pyproject.toml", "README.md", "LICENSE", "src", "plugins", "tests", "examples"}
 
 
-def test_both_distributions_register_their_entry_points() -> None:
-    assert {"checks", "stripe"} <= {point.name for point in entry_points(group="paycordon")}
+def test_all_distributions_register_their_entry_points() -> None:
+    assert {"checks", "stripe", "adyen"} <= {point.name for point in entry_points(group="paycordon")}
 
 
 def test_pins_name_no_address() -> None:
