@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from urllib.parse import urlsplit
-
 from pydantic import JsonValue
 
-from paycordon.cardnumbers import looks_like_card_number
-from paycordon.errors import PayloadInvalid
+from paycordon.adapting.naming import MERCHANT_METADATA_KEY, Named, fitted, named_in_url, person_name, unique
 from paycordon.events import Account, Identifier, IdentifierKind, Merchant
 from paycordon_stripe.shapes import Node
-
-MERCHANT_METADATA_KEY = "paycordon_merchant"
-"""Where the facilitator may put its own merchant id in an account's metadata, to link accounts of several gateways."""
-
-MAX_IDENTIFIERS = 256
-MAX_TEXT = 2_048  # as `paycordon.events` takes
-_Found = Iterator[tuple[IdentifierKind, str | None]]
 
 
 def account_of(node: Node, id_: str) -> Account:
@@ -45,10 +34,10 @@ def merchant_of(node: Node) -> Merchant:
     name = profile.text("name") or node.child("company").text("name") or _person_name(node.child("individual"))
     return Merchant(
         id=node.child("metadata").text(MERCHANT_METADATA_KEY),
-        name=_fitted(name),
+        name=fitted(name),
         country=node.text("country"),
         mcc=profile.text("mcc"),
-        url=_fitted(profile.text("url")),
+        url=fitted(profile.text("url")),
     )
 
 
@@ -79,24 +68,6 @@ def identifiers_of_person(node: Node) -> tuple[Identifier, ...]:
     return unique(_named_in_person(node))
 
 
-def unique(found: Iterable[tuple[IdentifierKind, str | None]]) -> tuple[Identifier, ...]:
-    """Make identifiers of those values that are there, each once, in the order found.
-
-    Raises:
-        PayloadInvalid: a telephone number looks like a card number.
-    """
-    seen = dict.fromkeys((kind, text) for kind, value in found if (text := _fitted(value)))
-    # An event takes telephone numbers as they are, for some pass the check by chance; none of those is a card number.
-    if any(kind is IdentifierKind.PHONE and looks_like_card_number(value) for kind, value in seen if value):
-        raise PayloadInvalid("a telephone number looks like a card number, which is never taken")
-    return tuple(Identifier(kind=kind, value=value) for kind, value in seen)[:MAX_IDENTIFIERS]
-
-
-def _fitted(text: str | None) -> str | None:
-    """Make what a merchant wrote fit into an event: one too long would keep the account from being screened at all."""
-    return text.replace("\0", "")[:MAX_TEXT] if text else None
-
-
 def facts_of(node: Node) -> dict[str, JsonValue]:
     """Return the few further facts of an account that a policy may want.
 
@@ -114,14 +85,14 @@ def facts_of(node: Node) -> dict[str, JsonValue]:
     return {key: value for key, value in facts.items() if value not in (None, {})}
 
 
-def _named_in_account(node: Node) -> _Found:
+def _named_in_account(node: Node) -> Named:
     profile, company, individual = (node.child(key) for key in ("business_profile", "company", "individual"))
     yield IdentifierKind.EMAIL, node.text("email")
     yield IdentifierKind.EMAIL, profile.text("support_email")
     yield IdentifierKind.PHONE, profile.text("support_phone")
     yield IdentifierKind.PHONE, company.text("phone")
-    yield from _named_in_url(profile.text("url"))
-    yield from _named_in_url(profile.text("support_url"))
+    yield from named_in_url(profile.text("url"))
+    yield from named_in_url(profile.text("support_url"))
     yield IdentifierKind.LEGAL_ENTITY, company.text("name")
     yield from _named_in_person(individual)
     yield IdentifierKind.IP, node.child("tos_acceptance").text("ip")
@@ -132,13 +103,13 @@ def _named_in_account(node: Node) -> _Found:
         yield from _named_in_external_account(external)
 
 
-def _named_in_person(node: Node) -> _Found:
+def _named_in_person(node: Node) -> Named:
     yield IdentifierKind.PERSON, _person_name(node)
     yield IdentifierKind.EMAIL, node.text("email")
     yield IdentifierKind.PHONE, node.text("phone")
 
 
-def _named_in_external_account(node: Node) -> _Found:
+def _named_in_external_account(node: Node) -> Named:
     if node.text("object") == "card":
         yield IdentifierKind.CARD_FINGERPRINT, node.text("fingerprint")
         yield IdentifierKind.PERSON, node.text("name")
@@ -149,19 +120,5 @@ def _named_in_external_account(node: Node) -> _Found:
     yield IdentifierKind.LEGAL_ENTITY if of_company else IdentifierKind.PERSON, node.text("account_holder_name")
 
 
-def _named_in_url(url: str | None) -> _Found:
-    yield IdentifierKind.URL, url
-    yield IdentifierKind.DOMAIN, host_of(url) if url else None
-
-
-def host_of(url: str) -> str | None:
-    """Return the host of a web address, which merchants write with or without a scheme."""
-    try:
-        return urlsplit(url if "//" in url else f"//{url}").hostname
-    except ValueError:
-        return None
-
-
 def _person_name(node: Node) -> str | None:
-    names = [name for name in (node.text("first_name"), node.text("last_name")) if name]
-    return " ".join(names) or None
+    return person_name(node.text("first_name"), node.text("last_name"))

@@ -8,10 +8,8 @@ been read and is not what it should be.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +17,9 @@ from typing import Any
 import stripe
 from pydantic import ValidationError
 
-from paycordon.cardnumbers import looks_like_card_number
+from paycordon.adapting.fields import problems, without_card_numbers
+from paycordon.adapting.naming import merged
+from paycordon.adapting.writing import request_key
 from paycordon.errors import OutcomeUnknown, PayloadInvalid, Refused, RetryLater
 from paycordon.events import Event, Subject
 from paycordon.gateways import Applied, Change, GatewayState, Restriction, check_fence
@@ -34,7 +34,7 @@ from paycordon_stripe.restrictions import (
     settings_of,
 )
 from paycordon_stripe.shapes import Node
-from paycordon_stripe.translate import dispute_of, payout_of, problems
+from paycordon_stripe.translate import dispute_of, payout_of
 
 ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9]{1,64}", re.ASCII)
 MAX_REPLAYS = 8
@@ -112,11 +112,11 @@ class Acts:
         id_ = account_id(event.subject)
         try:
             # The merchant writes these texts: a card number in one must not keep the others from being compared.
-            account = Node(_without_card_numbers(self._account(id_).fields()), "account")
+            account = Node(without_card_numbers(self._account(id_).fields()), "account")
             found = {
                 "account": account_of(account, id_),
                 "merchant": event.merchant.model_copy(update=_known(merchant_of(account).model_dump())),
-                "identifiers": _merged(event, account),
+                "identifiers": merged(event.identifiers, identifiers_of(account)),
                 **self._moved_on(event, id_),
             }
             return Event.model_validate({**event.model_dump(), **found})
@@ -260,12 +260,6 @@ def _write(write: _Write, key: str, takes: timedelta) -> None:
     raise RetryLater("stripe repeats stored answers for every key of this change")
 
 
-def request_key(key: str, step: str, params: dict[str, Any], attempt: int) -> str:
-    """Derive the idempotency key of one request: opaque, and never the same for other parameters."""
-    text = json.dumps([key, step, params, attempt], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _state(settings: AccountSettings) -> GatewayState:
     return GatewayState(settings.restriction, settings.model_dump(mode="json", exclude_none=True))
 
@@ -292,14 +286,6 @@ def _plain(value: Any) -> Any:
     return value.to_dict() if isinstance(value, stripe.StripeObject) else value
 
 
-def _without_card_numbers(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_card_numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_card_numbers(item) for item in value]
-    return None if isinstance(value, str) and looks_like_card_number(value) else value
-
-
 def node_of(answer: Any, path: str) -> Node:
     """Return what Stripe answered, to be read field by field."""
     return Node(_plain(answer), path)
@@ -307,7 +293,3 @@ def node_of(answer: Any, path: str) -> Node:
 
 def _known(fields: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value is not None}
-
-
-def _merged(event: Event, account: Node) -> tuple[Any, ...]:
-    return tuple(dict.fromkeys((*event.identifiers, *identifiers_of(account))))[:256]

@@ -1,15 +1,4 @@
-"""The one place that says what an answer of Stripe, or its absence, means for us.
-
-=========================================  =====================  =====================
-what came back                             to a read              to a write
-=========================================  =====================  =====================
-no connection was made                     `RetryLater`           `RetryLater`
-429, 409                                   `RetryLater`           `RetryLater`
-401: our key, not the account, is refused  `RetryLater`           `Refused`
-5xx, time-out, connection lost             `RetryLater`           `OutcomeUnknown`
-2xx that cannot be read                    `RetryLater`           `OutcomeUnknown`
-any other status                           `Refused`              `Refused`
-=========================================  =====================  =====================
+"""The one place that says what an answer of Stripe, or its absence, means for us: see `paycordon.adapting.answers`.
 
 The texts name Stripe's code and request id, which a person can look up, and repeat neither Stripe's message nor the
 body: both may quote personal data.
@@ -17,15 +6,15 @@ body: both may quote personal data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable
 from typing import TypeVar
 
 import requests
 import stripe
 import urllib3.exceptions
 
-from paycordon.errors import ActionError, OutcomeUnknown, Refused, RetryLater
+from paycordon.adapting.answers import asked_to_wait, causes, meaning
+from paycordon.errors import ActionError
 
 _T = TypeVar("_T")
 _NEVER_SENT = (
@@ -49,17 +38,11 @@ def reading(call: Callable[[], _T]) -> _T:
 
 def meaning_of(error: Exception, *, writing: bool) -> ActionError:
     """Say what an exception of the SDK means; `writing` tells whether the call may have changed something."""
-    status = getattr(error, "http_status", None)
-    said = _said(error, status)
-    if status in (409, 429):
-        return RetryLater(f"stripe asks to wait: {said}", after=_retry_after(error))
-    if status == 401 and not writing:  # of a key being replaced: what was to be read is read once it is
-        return RetryLater(f"stripe does not accept the key: {said}")
-    if isinstance(status, int) and 400 <= status < 500:
-        return Refused(f"stripe refuses: {said}")
-    if writing and not _never_sent(error):
-        return OutcomeUnknown(f"it is not known whether stripe acted: {said}", answered=isinstance(status, int))
-    return RetryLater(f"stripe cannot be reached or read: {said}")
+    found = getattr(error, "http_status", None)
+    status = found if isinstance(found, int) else None
+    after = asked_to_wait((getattr(error, "headers", None) or {}).get("retry-after", ""))
+    sent = not (isinstance(error, stripe.APIConnectionError) and any(isinstance(e, _NEVER_SENT) for e in causes(error)))
+    return meaning("stripe", status, _said(error, status), writing=writing, sent=sent, after=after)
 
 
 def is_replay(error: Exception) -> bool:
@@ -79,25 +62,3 @@ def _said(error: Exception, status: object) -> str:
     parts += [f"code `{code}`"] if code else []
     parts += [f"request `{request}`"] if request else []
     return ", ".join(parts)
-
-
-def _retry_after(error: Exception) -> timedelta | None:
-    headers = getattr(error, "headers", None) or {}
-    value = str(headers.get("retry-after", ""))
-    return timedelta(seconds=int(value)) if value.isascii() and value.isdigit() and len(value) < 6 else None
-
-
-def _never_sent(error: Exception) -> bool:
-    return isinstance(error, stripe.APIConnectionError) and any(isinstance(e, _NEVER_SENT) for e in _causes(error))
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk to what lies under an error: the SDK wraps requests, which wraps urllib3 in its arguments."""
-    waiting: list[object] = [error]
-    seen: set[int] = set()
-    while waiting:
-        found = waiting.pop()
-        if isinstance(found, BaseException) and id(found) not in seen:
-            seen.add(id(found))
-            yield found
-            waiting += [found.__cause__, getattr(found, "reason", None), *found.args]

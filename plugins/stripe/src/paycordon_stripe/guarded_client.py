@@ -9,9 +9,9 @@ goes through untouched, and so do the answers and errors of those that are::
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from stripe import OAuthService, StripeClient
 
@@ -20,11 +20,10 @@ from stripe._api_requestor import _APIRequestor
 from stripe._v1_services import V1Services
 from stripe._v2_services import V2Services
 
-from paycordon.decisions import Decision, Outcome
-from paycordon.errors import Blocked, Held
-from paycordon.events import Event, Mode
+from paycordon.adapting.guarding import Call, Checkpoint, Cordon, kept
+from paycordon.events import Mode
 from paycordon_stripe.requested import event_of
-from paycordon_stripe.screened_calls import Call, call_of, headers_of
+from paycordon_stripe.screened_calls import call_of, headers_of
 
 if TYPE_CHECKING:
     from stripe import RequestOptions
@@ -32,26 +31,6 @@ if TYPE_CHECKING:
     from stripe._base_address import BaseAddress
 
 __all__ = ["Cordon", "guard"]
-
-
-NEUTRAL_REASON = "additional_information_required"
-"""What is told when the decision itself said nothing, for the hold came later."""
-
-
-class Cordon(Protocol):
-    """What a guard needs: to have an event screened, and to learn whether people have decided since."""
-
-    def screen(self, event: Event) -> Decision:
-        """Decide on an event; the same event again is the same decision."""
-
-    async def screen_async(self, event: Event) -> Decision:
-        """As `screen`, for asyncio."""
-
-    def in_force(self, decision: Decision) -> Outcome:
-        """Return what holds now: the decision's outcome, or `allow` once it has been released."""
-
-    async def in_force_async(self, decision: Decision) -> Outcome:
-        """As `in_force`, for asyncio."""
 
 
 def guard(
@@ -82,7 +61,8 @@ def guard(
     """
     own = client._requestor
     is_test = (own.api_key or "").startswith(("sk_test_", "rk_test_"))
-    checkpoint = _Checkpoint(cordon, instance, Mode.TEST if is_test else Mode.LIVE, clock)
+    mode = Mode.TEST if is_test else Mode.LIVE
+    checkpoint = Checkpoint(cordon, lambda call: event_of(call, instance, mode, clock()))
     requestor = _Requestor(own, checkpoint)
     guarded = copy.copy(client)
     guarded._requestor = requestor
@@ -91,36 +71,10 @@ def guard(
     return guarded
 
 
-class _Checkpoint:
-    def __init__(self, cordon: Cordon, instance: str, mode: Mode, clock: Callable[[], datetime]) -> None:
-        self._cordon = cordon
-        self._instance = instance
-        self._mode = mode
-        self._clock = clock
-
-    def passes(self, call: Call) -> None:
-        decision = self._cordon.screen(self._event(call))
-        _stop(decision, self._cordon.in_force(decision))
-
-    # A repeated call gets the decision it got before, so even an `allow` may be overtaken by a hold of today.
-    async def passes_async(self, call: Call) -> None:
-        decision = await self._cordon.screen_async(self._event(call))
-        _stop(decision, await self._cordon.in_force_async(decision))
-
-    def _event(self, call: Call) -> Event:
-        return event_of(call, self._instance, self._mode, self._clock())
-
-
-def _stop(decision: Decision, outcome: Outcome) -> None:
-    if outcome.stops:
-        error = Blocked if outcome is Outcome.BLOCK else Held
-        raise error(decision.id, decision.merchant_reason or NEUTRAL_REASON)
-
-
 class _Requestor(_APIRequestor):
     """What all requests of a client go through, with the connection and options of the client's own."""
 
-    def __init__(self, own: _APIRequestor, checkpoint: _Checkpoint) -> None:
+    def __init__(self, own: _APIRequestor, checkpoint: Checkpoint) -> None:
         super().__init__(own._options, own._client)
         self._checkpoint = checkpoint
 
@@ -172,12 +126,12 @@ class _Requestor(_APIRequestor):
         self, method: str, url: str, params: Mapping[str, Any] | None, options: RequestOptions | None
     ) -> tuple[Mapping[str, Any] | None, RequestOptions | None, Call | None]:
         """Return parameters, options and call; copies where it is screened, so that what is sent is what was seen."""
-        kept_options: Any = _kept(options)
+        kept_options: Any = kept(options)
         acting = lambda: self._acting_account(kept_options)  # noqa: E731  # asked for by some calls only
         if call_of(method.lower(), url, params, kept_options, acting) is None:
             return params, options, None
-        kept = _kept(params)
-        return kept, kept_options, call_of(method.lower(), url, kept, kept_options, acting)
+        given = kept(params)
+        return given, kept_options, call_of(method.lower(), url, given, kept_options, acting)
 
     def _acting_account(self, options: Mapping[str, Any] | None) -> str:
         """Return the connected account a request is made for, empty for the platform: by options, headers or client."""
@@ -186,10 +140,3 @@ class _Requestor(_APIRequestor):
         named = headers.get("stripe-account") or options.get("stripe_account") or self.stripe_account
         context = headers.get("stripe-context") or options.get("stripe_context") or self._options.stripe_context
         return str(named or str(context or "").rpartition("/")[2])
-
-
-def _kept(value: Any) -> Any:
-    """Copy parameters down to their values, so that what is sent is what was screened, whoever changes the original."""
-    if isinstance(value, Mapping):
-        return {key: _kept(item) for key, item in value.items()}
-    return value if isinstance(value, str | bytes) or not isinstance(value, Iterable) else [_kept(v) for v in value]

@@ -1,38 +1,25 @@
-"""Do what a person decided, at Stripe: read, send at most one request, read back.
-
-Reading first is what keeps an act from being done twice: Stripe forgets idempotency keys after a day, and an act that
-was half recorded may be taken up later than that. Where an act can be done several times for good reasons, as a partial
-refund, the person says what was there before, and the act is done only if that still is so.
-"""
+"""Do what a person decided, at Stripe: see `paycordon.adapting.acting`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import stripe
 
-from paycordon.errors import OutcomeUnknown, PayloadInvalid, Refused, RetryLater
+from paycordon.adapting.acting import Plan, carry_out, counted
+from paycordon.adapting.writing import request_key
+from paycordon.errors import Refused, RetryLater
 from paycordon.events import Subject
 from paycordon.gateways import ActParameters, Performed, check_fence
 from paycordon_stripe import peoples_acts as said
-from paycordon_stripe.acts import MAX_REPLAYS, account_id, node_of, request_key
+from paycordon_stripe.acts import MAX_REPLAYS, account_id, node_of
 from paycordon_stripe.errors import is_replay, meaning_of, reading
 from paycordon_stripe.shapes import Node
 
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """`state` reads; `done` tells whether a state is the one wanted; `ready` whether the request may be sent."""
-
-    reference: str
-    state: Callable[[], str]
-    done: Callable[[str], bool]
-    params: dict[str, Any]
-    send: Callable[[dict[str, Any], stripe.RequestOptions], object]
-    ready: Callable[[str], bool] = lambda _: True
+_Send = Callable[[dict[str, Any], stripe.RequestOptions], object]
+_Plan = Plan[_Send]
 
 
 class Performer:
@@ -67,26 +54,7 @@ class Performer:
         make = self._plans.get(act)
         if make is None or not isinstance(parameters, said.ACTS[act].parameters):
             raise Refused(f"stripe has no act `{act}` with such parameters")
-        plan = make(account, parameters)
-        try:
-            return self._carried_out(plan, act, key)
-        except PayloadInvalid as error:
-            raise Refused(f"what stripe holds cannot be read: {error}") from None
-
-    def _carried_out(self, plan: _Plan, act: str, key: str) -> Performed:
-        before = plan.state()
-        if plan.done(before):
-            return Performed(plan.reference, before, already=True)
-        if not plan.ready(before):
-            raise Refused(f"`{act}` was decided on another state than stripe shows now, `{before}`; look again")
-        self._send(plan, act, key)
-        try:
-            after = plan.state()
-        except (RetryLater, Refused, PayloadInvalid) as error:
-            raise OutcomeUnknown(f"`{act}` was sent but cannot be read back: {error}") from None
-        if not plan.done(after):
-            raise OutcomeUnknown(f"stripe shows `{after}` after `{act}`", answered=True)
-        return Performed(plan.reference, after, already=False)
+        return carry_out("stripe", act, make(account, parameters), lambda plan: self._send(plan, act, key))
 
     def _send(self, plan: _Plan, act: str, key: str) -> None:
         """Send the request; an error that Stripe only repeats answers an earlier try, and did not do it."""
@@ -113,13 +81,13 @@ class Performer:
             return self._v1.accounts.reject(account, params, options)  # type: ignore[arg-type]  # a dict
 
         params = {"reason": given.reason, "payouts_action": given.payouts_action}
-        return _Plan(account, lambda: self._rejection(account), _is_rejected, params, send)
+        return Plan(account, lambda: self._rejection(account), _is_rejected, params, send)
 
     def _unreject(self, account: str, _: said.Nothing) -> _Plan:
         def send(_: dict[str, Any], options: stripe.RequestOptions) -> object:
             return self._v1.accounts.unreject(account, {}, options)
 
-        return _Plan(account, lambda: self._rejection(account), lambda state: not _is_rejected(state), {}, send)
+        return Plan(account, lambda: self._rejection(account), lambda state: not _is_rejected(state), {}, send)
 
     def _cancel_payout(self, account: str, given: said.OnePayout) -> _Plan:
         def state() -> str:
@@ -129,7 +97,7 @@ class Performer:
         def send(_: dict[str, Any], options: stripe.RequestOptions) -> object:
             return self._v1.payouts.cancel(given.payout, {}, {**options, **_at(account)})
 
-        return _Plan(given.payout, state, lambda found: found == "canceled", {}, send)
+        return Plan(given.payout, state, lambda found: found == "canceled", {}, send)
 
     def _reverse_payout(self, account: str, given: said.OnePayout) -> _Plan:
         def state() -> str:
@@ -140,7 +108,7 @@ class Performer:
         def send(_: dict[str, Any], options: stripe.RequestOptions) -> object:
             return self._v1.payouts.reverse(given.payout, {}, {**options, **_at(account)})
 
-        return _Plan(given.payout, state, lambda found: found.startswith("reversed"), {}, send)
+        return Plan(given.payout, state, lambda found: found.startswith("reversed"), {}, send)
 
     def _reverse_transfer(self, account: str, given: said.ReverseTransfer) -> _Plan:
         def state() -> str:
@@ -153,7 +121,7 @@ class Performer:
             return self._v1.transfers.reversals.create(given.transfer, params, options)  # type: ignore[arg-type]  # a dict
 
         params = {"amount": given.amount, "refund_application_fee": given.refund_application_fee}
-        return _counted(given.transfer, state, given.reversed_before, params, send)
+        return counted(given.transfer, state, given.reversed_before, params, send)
 
     def _refund_charge(self, account: str, given: said.RefundCharge) -> _Plan:
         def state() -> str:
@@ -165,7 +133,7 @@ class Performer:
 
         reason = {"reason": "fraudulent"} if given.fraudulent else {}
         params = {"charge": given.charge, "amount": given.amount, **reason}
-        return _counted(given.charge, state, given.refunded_before, params, send)
+        return counted(given.charge, state, given.refunded_before, params, send)
 
     def _capability(self, account: str, given: said.Capability, *, wanted: bool) -> _Plan:
         capabilities = self._v1.accounts.capabilities
@@ -178,7 +146,7 @@ class Performer:
             return capabilities.update(account, given.capability, params, options)  # type: ignore[arg-type]  # a dict
 
         wish = "requested" if wanted else "not requested"
-        return _Plan(given.capability, state, lambda found: found == wish, {"requested": wanted}, send)
+        return Plan(given.capability, state, lambda found: found == wish, {"requested": wanted}, send)
 
     def _set_delay_days(self, account: str, given: said.Delay) -> _Plan:
         def state() -> str:
@@ -190,7 +158,7 @@ class Performer:
             return self._v1.accounts.update(account, params, options)  # type: ignore[arg-type]  # a dict
 
         params = {"settings": {"payouts": {"schedule": {"delay_days": given.days}}}}
-        return _Plan(account, state, lambda found: found == str(given.days), params, send)
+        return Plan(account, state, lambda found: found == str(given.days), params, send)
 
     def _choose_external_account(self, account: str, given: said.OneExternalAccount) -> _Plan:
         accounts, id_ = self._v1.accounts.external_accounts, given.external_account
@@ -202,7 +170,7 @@ class Performer:
         def send(params: dict[str, Any], options: stripe.RequestOptions) -> object:
             return accounts.update(account, id_, params, options)  # type: ignore[arg-type]  # a dict
 
-        return _Plan(id_, state, lambda found: found == "default", {"default_for_currency": True}, send)
+        return Plan(id_, state, lambda found: found == "default", {"default_for_currency": True}, send)
 
     def _remove_external_account(self, account: str, given: said.OneExternalAccount) -> _Plan:
         accounts, id_ = self._v1.accounts.external_accounts, given.external_account
@@ -216,7 +184,7 @@ class Performer:
         def send(_: dict[str, Any], options: stripe.RequestOptions) -> object:
             return accounts.delete(account, id_, {}, options)
 
-        return _Plan(id_, state, lambda found: found == "gone", {}, send)
+        return Plan(id_, state, lambda found: found == "gone", {}, send)
 
     def _draft_evidence(self, account: str, given: said.Evidence) -> _Plan:
         fields = {"uncategorized_text": given.text, "product_description": given.product_description}
@@ -233,7 +201,7 @@ class Performer:
 
         # Without `submit` Stripe hands the evidence in, which can be done once only.
         params = {"evidence": evidence, "submit": False}
-        return _Plan(given.dispute, state, lambda found: found == "written down", params, send)
+        return Plan(given.dispute, state, lambda found: found == "written down", params, send)
 
 
 def _at(account: str) -> stripe.RequestOptions:
@@ -242,15 +210,3 @@ def _at(account: str) -> stripe.RequestOptions:
 
 def _is_rejected(state: str) -> bool:
     return state.startswith("rejected.")
-
-
-def _counted(
-    reference: str,
-    state: Callable[[], str],
-    before: int,
-    params: dict[str, Any],
-    send: Callable[[dict[str, Any], stripe.RequestOptions], object],
-) -> _Plan:
-    """Plan what adds to a sum: done if the sum has grown by the amount, and sent only if it has not changed at all."""
-    wanted = str(before + params["amount"])
-    return _Plan(reference, state, lambda found: found == wanted, params, send, lambda found: found == str(before))

@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from paycordon.adapting.fields import problems
+from paycordon.adapting.guarding import PENDING_PREFIX, Call
+from paycordon.adapting.naming import unique
 from paycordon.errors import PayloadInvalid
 from paycordon.events import Account, Event, EventType, Identifier, IdentifierKind, Merchant, Mode, Payout
 from paycordon_stripe.accounts import (
@@ -16,16 +19,11 @@ from paycordon_stripe.accounts import (
     identifiers_of_external_account,
     identifiers_of_person,
     merchant_of,
-    unique,
 )
 from paycordon_stripe.money import money
 from paycordon_stripe.requested_v2 import account_as_v1, person_as_v1
-from paycordon_stripe.screened_calls import Call
 from paycordon_stripe.shapes import Node
-from paycordon_stripe.translate import GATEWAY, problems
-
-PENDING_PREFIX = "pending-"
-"""How the account of an `accounts.create` is called before Stripe has given it an id."""
+from paycordon_stripe.translate import GATEWAY
 
 _PAYOUTS: Mapping[str, str | None] = {
     "payouts.create": "destination",

@@ -7,36 +7,16 @@ holds it to this table, so that a new one cannot pass by being unknown.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from paycordon.adapting.guarding import Call
 from paycordon.errors import PayloadInvalid
 
 _NO_OPTIONS: Mapping[str, Any] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call about to be made: `verb` as in `payouts.create`; `account` is empty where Stripe has none yet."""
-
-    verb: str
-    account: str
-    params: Mapping[str, Any]
-    idempotency_key: str | None
-    path: str = ""
-
-    def event_id(self) -> str:
-        """Name the request: the same for a retry with the same key and parameters, new for a call without a key."""
-        if self.idempotency_key is None:
-            return f"guard-{uuid.uuid4().hex}"
-        text = json.dumps([self.path, self.account, self.idempotency_key, self.params], sort_keys=True, default=str)
-        return f"guard-{hashlib.sha256(text.encode()).hexdigest()[:40]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from paycordon.adapting.fields import problems
 from paycordon.errors import PayloadInvalid
 from paycordon.events import Account, Dispute, Event, EventType, Mode, Payment, Payout
 from paycordon.gateways import Message
@@ -56,12 +57,6 @@ def translate(message: Message, instance: str, mode: Mode) -> list[Event]:
         return [_event(message, envelope, instance, mode, fields)] if fields else []
     except ValidationError as error:
         raise PayloadInvalid(f"the event cannot be taken over: {problems(error)}") from None
-
-
-def problems(error: ValidationError) -> str:
-    """Name the fields a validation refused, without their values."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"`{'.'.join(map(str, e['loc'])) or 'event'}`: {e['msg']}" for e in found[:3])
 
 
 def _event(message: Message, envelope: Node, instance: str, mode: Mode, fields: _Fields) -> Event:

@@ -1,0 +1,103 @@
+"""Screen the calls of the facilitator's own backend before money moves: what the guards of all clients share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from paycordon.decisions import Decision, Outcome
+from paycordon.errors import Blocked, Held
+from paycordon.events import Event
+
+NEUTRAL_REASON = "additional_information_required"
+"""What is told when the decision itself said nothing, for the hold came later."""
+
+PENDING_PREFIX = "pending-"
+"""How an account is called that a call is about to create, before the gateway has given it an id."""
+
+
+class Cordon(Protocol):
+    """What a guard needs: to have an event screened, and to learn whether people have decided since."""
+
+    def screen(self, event: Event) -> Decision:
+        """Decide on an event; the same event again is the same decision."""
+
+    async def screen_async(self, event: Event) -> Decision:
+        """As `screen`, for asyncio."""
+
+    def in_force(self, decision: Decision) -> Outcome:
+        """Return what holds now: the decision's outcome, or `allow` once it has been released."""
+
+    async def in_force_async(self, decision: Decision) -> Outcome:
+        """As `in_force`, for asyncio."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call about to be made.
+
+    Attributes:
+        verb: as in `payouts.create`.
+        account: whom it is about; empty where the gateway has no account yet.
+        params: the parameters.
+        idempotency_key: as the backend gave it.
+        path: of the request.
+    """
+
+    verb: str
+    account: str
+    params: Mapping[str, Any]
+    idempotency_key: str | None
+    path: str = ""
+
+    def event_id(self) -> str:
+        """Name the request: the same for a retry with the same key and parameters, new for a call without a key."""
+        if self.idempotency_key is None:
+            return f"guard-{uuid.uuid4().hex}"
+        text = json.dumps([self.path, self.account, self.idempotency_key, self.params], sort_keys=True, default=str)
+        return f"guard-{hashlib.sha256(text.encode()).hexdigest()[:40]}"
+
+
+class Checkpoint:
+    """Where calls are stopped or let through.
+
+    Args:
+        cordon: what screens.
+        event_of: says what a call asks for, as an event of the instance.
+
+    Raises:
+        Held, Blocked: from every method; with the decision's id and what may be told to the merchant, nothing else.
+        PayloadInvalid: a call cannot be read.
+    """
+
+    def __init__(self, cordon: Cordon, event_of: Callable[[Call], Event]) -> None:
+        self._cordon = cordon
+        self._event_of = event_of
+
+    # A repeated call gets the decision it got before, so even an `allow` may be overtaken by a hold of today.
+    def passes(self, call: Call) -> None:
+        """Return if the call may be made."""
+        decision = self._cordon.screen(self._event_of(call))
+        _stop(decision, self._cordon.in_force(decision))
+
+    async def passes_async(self, call: Call) -> None:
+        """As `passes`, for asyncio."""
+        decision = await self._cordon.screen_async(self._event_of(call))
+        _stop(decision, await self._cordon.in_force_async(decision))
+
+
+def _stop(decision: Decision, outcome: Outcome) -> None:
+    if outcome.stops:
+        error = Blocked if outcome is Outcome.BLOCK else Held
+        raise error(decision.id, decision.merchant_reason or NEUTRAL_REASON)
+
+
+def kept(value: Any) -> Any:
+    """Copy parameters down to their values, so that what is sent is what was screened, whoever changes the original."""
+    if isinstance(value, Mapping):
+        return {key: kept(item) for key, item in value.items()}
+    return value if isinstance(value, str | bytes) or not isinstance(value, Iterable) else [kept(v) for v in value]
