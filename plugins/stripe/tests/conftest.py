@@ -17,12 +17,11 @@ from pydantic import SecretStr
 
 from paycordon.events import Mode, Money, Subject, SubjectKind
 from paycordon.gateways import Delivery, Restriction
-from paycordon.testing import Fault as KitFault
-from paycordon.testing import FaultPlan, GatewayHarness, Recorded, Statement
+from paycordon.testing import FaultPlan, GatewayHarness, PlannedFaults, Recorded, Statement
 from paycordon.testing.clock import NOON, FrozenClock
 from paycordon_stripe.gateway import StripeGateway, StripeSettings
-from paycordon_stripe.simulator import Fault, FaultKind, Faults, StripeSimulator, events, webhooks
 from paycordon_stripe.simulator import Recorded as Sent
+from paycordon_stripe.simulator import StripeSimulator, events, webhooks
 
 INSTANCE = "stripe_sim"
 ACCT = "acct_1Recorded"
@@ -154,27 +153,6 @@ def lawful(simulator: StripeSimulator, contract: Contract | None) -> Iterator[No
         contract.check(request)
 
 
-class Planned(Faults):
-    """Lets the simulator follow the plan of the conformance kit."""
-
-    MEANING = {
-        KitFault.RATE_LIMITED: Fault(FaultKind.ANSWER, status=429),
-        KitFault.ERROR_BEFORE: Fault(FaultKind.ERROR_BEFORE),
-        KitFault.ERROR_AFTER: Fault(FaultKind.ERROR_AFTER),
-        KitFault.TIMEOUT_BEFORE: Fault(FaultKind.LOST_BEFORE, seconds=5),
-        KitFault.TIMEOUT_AFTER: Fault(FaultKind.LOST_AFTER, seconds=5),
-        KitFault.UNREACHABLE: Fault(FaultKind.LOST_BEFORE),
-    }
-
-    def __init__(self, plan: FaultPlan) -> None:
-        super().__init__()
-        self._plan = plan
-
-    def take(self, method: str, path: str) -> Fault | None:
-        fault = self._plan.take()
-        return None if fault is None else self.MEANING[fault]
-
-
 class StripeHarness(GatewayHarness):
     """The adapter, or a faulty variant of it, with the simulator."""
 
@@ -191,7 +169,7 @@ class StripeHarness(GatewayHarness):
         self._simulator = simulator
         self._adapter = adapter
         self._plan = FaultPlan()
-        simulator.faults = Planned(self._plan)
+        simulator.faults = PlannedFaults(self._plan)
         simulator.create_account(id=ACCT)
         simulator.put("payouts", ACCT, events.payout("po_1Sim", NOON, status="paid"))
         simulator.put("disputes", ACCT, events.dispute("dp_1Sim", NOON, status="won"))

@@ -20,6 +20,7 @@ from paycordon.testing.clock import NOON, FrozenClock  # noqa: E402
 from paycordon.testing.conformance import GatewayConformance  # noqa: E402
 from paycordon.testing.faults import Fault, FaultPlan  # noqa: E402
 from paycordon.testing.harness import GatewayHarness, Recorded, Statement  # noqa: E402
+from paycordon.testing.planned import PlannedFaults  # noqa: E402
 from paycordon.testing.simulator import Answer, HttpSimulator, Request  # noqa: E402
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "GatewayConformance",
     "GatewayHarness",
     "HttpSimulator",
+    "PlannedFaults",
     "Recorded",
     "Request",
     "Statement",

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import stripe
 
+from paycordon.simulation.courier import MAX_WAITING
 from paycordon_stripe.simulator import StripeSimulator
-from paycordon_stripe.simulator.courier import MAX_WAITING, RETRIES_IN_TEST_MODE
+from paycordon_stripe.simulator.courier import RETRIES_IN_TEST_MODE
 
 SECRET = "whsec_own"
 AN_HOUR = timedelta(hours=1)

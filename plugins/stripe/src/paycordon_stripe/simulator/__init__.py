@@ -8,9 +8,8 @@ effective change. It also runs by itself: `paycordon simulate stripe`.
 
 from __future__ import annotations
 
-from paycordon_stripe.simulator.courier import Attempt, Disorder, Endpoint
-from paycordon_stripe.simulator.faults import Fault, FaultKind, Faults
-from paycordon_stripe.simulator.ledger import Changed
+from paycordon.simulation import Attempt, Changed, Disorder, Fault, FaultKind, Faults
+from paycordon_stripe.simulator.courier import Endpoint
 from paycordon_stripe.simulator.server import Recorded, StripeSimulator
 from paycordon_stripe.simulator.webhooks import send, signed_delivery
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from paycordon.simulation.timeline import next_midnight
 from paycordon_stripe.simulator import balances, shapes, transfers
 from paycordon_stripe.simulator.calls import Call, matching, merged_metadata, page, positive
 from paycordon_stripe.simulator.ledger import PLATFORM, Json, Ledger
 from paycordon_stripe.simulator.problems import Problem, bad, missing
-from paycordon_stripe.simulator.timeline import next_midnight
 
 _GIVEN = ("customer", "description", "metadata", "on_behalf_of", "transfer_data", "transfer_group")
 DECLINED = ("chargeDeclined", "visa_chargeDeclined")

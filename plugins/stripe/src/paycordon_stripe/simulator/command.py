@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from paycordon.errors import ConfigError
+from paycordon.simulation import PREFIX
 from paycordon.simulators import Described, Simulator, SimulatorOptions
-from paycordon_stripe.simulator.control import PREFIX
 from paycordon_stripe.simulator.server import StripeSimulator
 
 API_KEY = "sk_test_simulated"

@@ -33,96 +33,47 @@ DELETE   `/_simulator/webhooks/<id>`         deliver to an endpoint no more
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from dataclasses import asdict
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from paycordon.simulation import Control
 from paycordon_stripe.simulator.event_log import PLATFORM
-from paycordon_stripe.simulator.faults import Fault, FaultKind
-from paycordon_stripe.simulator.problems import Problem
-from paycordon_stripe.simulator.wire import Answer, Request
 
 if TYPE_CHECKING:
     from paycordon_stripe.simulator.server import StripeSimulator
 
-PREFIX = "/_simulator/"
 
-
-def answer(simulator: StripeSimulator, request: Request) -> Answer:
-    """Answer a request to the control endpoint."""
-    what, _, id_ = request.path.removeprefix(PREFIX).partition("/")
-    try:
-        if request.method == "GET":
-            return Answer(200, _look(simulator, what, id_), {})
-        if request.method == "DELETE":
-            return Answer(200, _forget(simulator, what, id_), {})
-        return Answer(200, _steer(simulator, what, json.loads(request.form or "{}")), {})
-    except Problem as problem:
-        return Answer(problem.status, problem.body, {})
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        return Answer(400, {"error": f"{type(error).__name__}: {error}"}, {})
-
-
-def _look(simulator: StripeSimulator, what: str, id_: str) -> Any:
-    looks: dict[str, Callable[[], Any]] = {
-        "accounts": lambda: {**simulator.account(id_), "payouts": simulator.payouts(id_)},
-        "changes": lambda: [asdict(change) for change in simulator.changes(id_)],
-        "clock": lambda: {"now": simulator.clock().isoformat()},
-        "deliveries": lambda: [asdict(attempt) for attempt in simulator.deliveries()],
-        "events": lambda: simulator.events(None if id_ == PLATFORM else id_),
-        "requests": lambda: [
+def control_of(simulator: StripeSimulator) -> Control:
+    """Return what is seen and done at `/_simulator/` of a simulated Stripe."""
+    looks = {
+        "accounts": lambda id_: {**simulator.account(id_), "payouts": simulator.payouts(id_)},
+        "changes": lambda id_: [asdict(change) for change in simulator.changes(id_)],
+        "events": lambda id_: simulator.events(None if id_ == PLATFORM else id_),
+        "requests": lambda _: [
             {"method": r.method, "path": r.path, "idempotency_key": r.idempotency_key} for r in simulator.requests
         ],
-        "webhooks": lambda: [
+        "webhooks": lambda _: [
             {"id": each.id, "url": each.url, "connect": each.connect, "thin": each.thin, "events": each.events}
             for each in simulator.webhooks()
         ],
     }
-    if what not in looks:
-        raise Problem(404, f"nothing to see at {what}")
-    return looks[what]()
-
-
-def _forget(simulator: StripeSimulator, what: str, id_: str) -> Any:
-    if what == "faults":
-        simulator.faults.clear()
-    elif what == "webhooks":
-        simulator.remove_webhook(id_)
-    else:
-        raise Problem(404, f"nothing to forget at {what}")
-    return {}
-
-
-def _steer(simulator: StripeSimulator, what: str, body: dict[str, Any]) -> Any:
-    steps: dict[str, Callable[[], Any]] = {
-        "accounts": lambda: simulator.create_account(**body),
-        "charges": lambda: simulator.charge(**_owned(body)),
-        "clock": lambda: _advance(simulator, **body),
-        "deauthorizations": lambda: simulator.deauthorize(**body),
-        "decisions": lambda: simulator.decide_dispute(**_owned(body)),
-        "disputes": lambda: simulator.open_dispute(**_owned(body)),
-        "failures": lambda: simulator.fail_payout(**_owned(body)),
-        "faults": lambda: simulator.inject(Fault(**{**body, "kind": FaultKind(body["kind"])})),
-        "funds": lambda: simulator.fund(**_owned(body)),
-        "onboard": lambda: simulator.onboard(**body),
-        "rate_limit": lambda: setattr(simulator.rate_limit, "per_second", body["per_second"]),
-        "rejections": lambda: simulator.reject_as_stripe(**body),
-        "reviews": lambda: simulator.open_review(**_owned(body)),
-        "set": lambda: simulator.set_by_hand(body["account"], body["path"], body["value"]),
-        "warnings": lambda: simulator.warn_of_fraud(**_owned(body)),
-        "webhooks": lambda: simulator.add_webhook(**body),
+    steps = {
+        "accounts": lambda body: simulator.create_account(**body),
+        "charges": lambda body: simulator.charge(**_owned(body)),
+        "deauthorizations": lambda body: simulator.deauthorize(**body),
+        "decisions": lambda body: simulator.decide_dispute(**_owned(body)),
+        "disputes": lambda body: simulator.open_dispute(**_owned(body)),
+        "failures": lambda body: simulator.fail_payout(**_owned(body)),
+        "funds": lambda body: simulator.fund(**_owned(body)),
+        "onboard": lambda body: simulator.onboard(**body),
+        "rejections": lambda body: simulator.reject_as_stripe(**body),
+        "reviews": lambda body: simulator.open_review(**_owned(body)),
+        "set": lambda body: simulator.set_by_hand(body["account"], body["path"], body["value"]),
+        "warnings": lambda body: simulator.warn_of_fraud(**_owned(body)),
+        "webhooks": lambda body: simulator.add_webhook(**body),
     }
-    if what not in steps:
-        raise Problem(404, f"nothing to do at {what}")
-    made = steps[what]()
-    return {"id": made} if isinstance(made, str) else made or {}
+    return Control(simulator, looks, steps)
 
 
 def _owned(body: dict[str, Any]) -> dict[str, Any]:
     return {"account": None, **body}
-
-
-def _advance(simulator: StripeSimulator, advance_seconds: float) -> dict[str, str]:
-    return {"now": simulator.advance(timedelta(seconds=advance_seconds)).isoformat()}

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import copy
-import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
-from itertools import count
 from typing import Any
 
+from paycordon.simulation import Changed, next_midnight
+from paycordon.simulation import Ledger as AnyLedger
 from paycordon_stripe.simulator import shapes
 from paycordon_stripe.simulator.books import Books
 from paycordon_stripe.simulator.event_log import PLATFORM, EventLog
 from paycordon_stripe.simulator.problems import no_access, unknown
-from paycordon_stripe.simulator.timeline import Timeline, next_midnight
 
 __all__ = ["PLATFORM", "Changed", "Json", "Ledger"]
 
@@ -24,19 +21,7 @@ Shelf = dict[str, Json]
 NO_CAUSE: Json = {"id": None, "idempotency_key": None}
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """One effective change: what was `old` is now `new`. `request` counts requests from 1; 0 is by hand."""
-
-    at: datetime
-    account: str
-    what: str
-    old: Any
-    new: Any
-    request: int
-
-
-class Ledger:
+class Ledger(AnyLedger):
     """All state of one simulator. Whoever uses it holds `lock`.
 
     Args:
@@ -48,28 +33,18 @@ class Ledger:
     def __init__(
         self, clock: Callable[[], datetime], *, livemode: bool, each_midnight: Callable[[Ledger], None] = lambda _: None
     ) -> None:
-        self.lock = threading.RLock()
+        super().__init__(clock)
         self.livemode = livemode
         self.accounts: dict[str, Json] = {}
         self.capabilities: dict[str, dict[str, Json]] = {}
         self.books: dict[str, Books] = {}
         self.rejected: dict[str, Json] = {}
         self.balance_settings: dict[str, Json] = {}
-        self.changes: list[Changed] = []
-        self.request = 0
         self.cause = NO_CAUSE
         self.log = EventLog(self.new_id, livemode=livemode)
-        self.timeline = Timeline()
-        self._clock = clock
         self._shelves: dict[str, dict[str, Shelf]] = {}
-        self._ids: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(1))
-        self._past: datetime | None = None
         self._each_midnight = each_midnight
         self._has_midnights = False
-
-    def clock(self) -> datetime:
-        """Return the present; while the past is caught up with, that past."""
-        return self._past or self._clock()
 
     def now(self) -> int:
         """Return the present in seconds since 1970."""
@@ -77,18 +52,12 @@ class Ledger:
 
     def new_id(self, prefix: str) -> str:
         """Return an id that is new here."""
-        return f"{prefix}_1Sim{next(self._ids[prefix]):016d}"
+        return f"{prefix}_1Sim{self.next_number(prefix):016d}"
 
-    def catch_up(self) -> None:
-        """Let everything happen that is due by now, in order, each at its own time."""
-        now = self._clock()
-        request, self.request, cause, self.cause = self.request, 0, self.cause, NO_CAUSE
-        try:
-            while (due := self.timeline.due(now)) is not None:
-                self._past, deed = due
-                deed()
-        finally:
-            self._past, self.request, self.cause = None, request, cause
+    def by_nobody(self) -> None:
+        """From now on what happens is no request's doing."""
+        super().by_nobody()
+        self.cause = NO_CAUSE
 
     def keep_books(self, owner: str) -> Books:
         """Keep account of an owner's money from now on, and let midnights come; without money none is needed."""
@@ -157,11 +126,6 @@ class Ledger:
         before = previous if type_.endswith("updated") else None
         self.log.happened(type_, owner, object_, self.clock(), previous=before, cause=self.cause)
 
-    def changed(self, account: str, what: str, old: Any, new: Any) -> None:
-        """Note a change, if it is one."""
-        if old != new:
-            self.changes.append(Changed(self.clock(), account, what, old, new, self.request))
-
     def replace_account(self, after: Json) -> None:
         """Put a new version of an account in place of the old one, note each difference, and tell of it."""
         id_ = after["id"]
@@ -171,12 +135,6 @@ class Ledger:
         previous = {name: before.get(name) for name in after if before.get(name) != after[name]}
         if previous:
             self.emit("account.updated", id_, after, previous)
-
-    def note(self, account: str, before: Json, after: Json, prefix: str = "") -> None:
-        """Note every leaf in which two versions of an object differ."""
-        old, new = dict(_leaves(before)), dict(_leaves(after))
-        for path in sorted(old.keys() | new.keys()):
-            self.changed(account, prefix + path, old.get(path), new.get(path))
 
     def set_by_hand(self, account: str, path: str, value: Any) -> None:
         """Change a setting as a person in the dashboard would; `path` has full stops between its names.
@@ -219,11 +177,3 @@ class Ledger:
             return "unrequested"
         active = self.accounts[account]["details_submitted"] and account not in self.rejected
         return "active" if active else "inactive"
-
-
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, value

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from paycordon.simulation.timeline import DAY, next_midnight
 from paycordon_stripe.simulator import external_accounts, shapes
 from paycordon_stripe.simulator.calls import Call, matching, merged_metadata, page, positive
 from paycordon_stripe.simulator.ledger import PLATFORM, Json, Ledger
 from paycordon_stripe.simulator.problems import Problem, bad
-from paycordon_stripe.simulator.timeline import DAY, next_midnight
 
 INSTANT = timedelta(minutes=30)
 _REVERSIBLE_IN = ("US", "CA")

@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from http.server import ThreadingHTTPServer
 from random import Random
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import unquote
 
-from paycordon_stripe.simulator import automatic, control, webhooks
-from paycordon_stripe.simulator.courier import RETRIES, RETRIES_IN_TEST_MODE, Courier
+from paycordon.simulation import Answer, Fault, KeyInUse, KeyReused, Keys, Request
+from paycordon_stripe.simulator import automatic, webhooks
+from paycordon_stripe.simulator.control import control_of
+from paycordon_stripe.simulator.courier import RETRIES, RETRIES_IN_TEST_MODE, StripeCourier
 from paycordon_stripe.simulator.events import API_VERSION
-from paycordon_stripe.simulator.faults import Fault, FaultKind, Faults
 from paycordon_stripe.simulator.forms import BadForm, decode
-from paycordon_stripe.simulator.idempotency import Keys, Stored
 from paycordon_stripe.simulator.ledger import Ledger
-from paycordon_stripe.simulator.limits import REASON_HEADER, RateLimit
 from paycordon_stripe.simulator.parameters import prepare
 from paycordon_stripe.simulator.problems import Problem
 from paycordon_stripe.simulator.routes import ROUTES, carry_out
 from paycordon_stripe.simulator.steering import Steering
-from paycordon_stripe.simulator.wire import Answer, Request, handler_for, new_request_id
 
 MAX_RECORDED = 10_000
-LOOKING_EVERY_SECONDS = 0.1
-STOPPED_WITHIN_SECONDS = 1.0
+KEPT_FOR = timedelta(hours=24)
+REASON_HEADER = "Stripe-Rate-Limited-Reason"
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.\w+)?")
+_numbers = itertools.count(1)
 _FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A stored answer, and the id of the request that it answered."""
+
+    status: int
+    body: dict[str, Any]
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,8 @@ class StripeSimulator(Steering):
         seed: of everything random, which is the disorder of deliveries.
     """
 
+    methods: ClassVar[tuple[str, ...]] = ("GET", "POST", "DELETE")
+
     def __init__(
         self,
         *,
@@ -72,79 +80,22 @@ class StripeSimulator(Steering):
         rate_limit: int | None = None,
         seed: int = 0,
     ) -> None:
+        super().__init__(port=port, clock=clock, rate_limit=rate_limit)
         self.api_key = api_key
         self.webhook_secret = webhook_secret
-        self.faults = Faults()
         self.requests: list[Recorded] = []
-        self._world = clock
-        self._ahead = timedelta(0)
         self.ledger = Ledger(self.clock, livemode=livemode, each_midnight=automatic.midnight)
         retries = RETRIES if livemode else RETRIES_IN_TEST_MODE
-        self.courier = Courier(self.clock, clock, retries=retries, random=Random(seed))  # noqa: S311 - no secrets
+        self.courier = StripeCourier(self.clock, clock, retries=retries, random=Random(seed))  # noqa: S311 - no secrets
         self.ledger.log.listener = self.courier.take
-        self.rate_limit = RateLimit(self.clock, rate_limit)
         self._requests_run = 0
-        self._keys = Keys()
-        self._port = port
-        self._stopping = threading.Event()
-        self._work = threading.Event()
-        self._starting = threading.Lock()
-        self._server: ThreadingHTTPServer | None = None
-        self._threads: list[threading.Thread] = []
-
-    @property
-    def base_url(self) -> str:
-        """Where it listens, without a final slash; only while it runs."""
-        if self._server is None:
-            raise RuntimeError("the simulator is not running; call `start` or use it in `with`")
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def clock(self) -> datetime:
-        """Return the simulator's present: the world's, and what it was advanced by."""
-        return self._world() + self._ahead
-
-    def shift(self, by: timedelta) -> None:
-        """Move the simulator's clock on; `advance` also lets happen what is due then."""
-        self._ahead += by
-
-    def wake(self) -> None:
-        """Let the courier look for work, in a thread of its own that starts with the first endpoint."""
-        with self._starting:
-            if self._server is not None and len(self._threads) == 1 and self.courier.endpoints:
-                self._begin(self._carry, (self._stopping,))
-        self._work.set()
+        self._keys: Keys[Stored] = Keys(KEPT_FOR)
+        self._control = control_of(self)
 
     def start(self) -> Self:
         """Listen and answer in threads of its own."""
-        self._stopping = threading.Event()  # a new one: what still hangs from an earlier run must not wake up
         prepare(route.takes for route in ROUTES)
-        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), handler_for(self.answer, self._stopping))
-        self._begin(self._server.serve_forever, (0.02,))
-        self.wake()
-        return self
-
-    def stop(self) -> None:
-        """Stop listening and delivering; requests that hang are let go."""
-        self._stopping.set()
-        self._work.set()
-        if self._server is not None:
-            self._server.shutdown()
-            for thread in self._threads:
-                thread.join(STOPPED_WITHIN_SECONDS)  # a receiver that does not answer is not waited for
-            self._server.server_close()
-        self._server, self._threads = None, []
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def inject(self, fault: Fault) -> None:
-        """Let a fault wait for its requests."""
-        self.faults.add(fault)
+        return super().start()
 
     def signed_delivery(self, event: Mapping[str, Any], at: datetime | None = None) -> tuple[dict[str, str], bytes]:
         """Return headers and body of a webhook delivery, signed now or at a time."""
@@ -155,38 +106,24 @@ class StripeSimulator(Steering):
         return webhooks.send(url, event, self.webhook_secret, self._world())
 
     def answer(self, request: Request) -> Answer | None:
-        """Answer one request; nothing means that the connection closes without an answer."""
-        if request.path.startswith(control.PREFIX):
-            return control.answer(self, request)
-        fault = self.faults.take(request.method, request.path)
-        if fault is not None and fault.kind is FaultKind.LOST_BEFORE:
-            self._stopping.wait(fault.seconds)
-            return None
-        if fault is not None and fault.kind is FaultKind.ANSWER:
-            problem = Problem(fault.status, "simulated", type_="api_error", code="simulated")
-            return Answer(problem.status, problem.body, {"Retry-After": "3"} if fault.status == 429 else {})
-        answer = self._answer_api(request, fault)
-        if fault is not None and fault.kind is FaultKind.LOST_AFTER:
-            self._stopping.wait(fault.seconds)
-            return None
-        garbled = fault is not None and fault.kind is FaultKind.GARBLED
-        return Answer(200, "<html>not json</html>", {}) if garbled else answer
+        """Answer one request, with an id; nothing means that the connection closes without an answer."""
+        found = super().answer(request)
+        return found and replace(found, headers={"Request-Id": new_request_id(), **found.headers})
 
-    def _begin(self, target: Callable[..., object], arguments: tuple[object, ...]) -> None:
-        thread = threading.Thread(target=target, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+    def answer_control(self, request: Request) -> Answer:
+        """Answer a request to watch or steer the simulator."""
+        try:
+            return self._control.answer(request)
+        except Problem as problem:
+            return Answer(problem.status, problem.body, {})
 
-    def _carry(self, stopping: threading.Event) -> None:
-        """Deliver what is due, and let happen what is due, until the simulator stops."""
-        while not stopping.is_set():
-            self._work.wait(LOOKING_EVERY_SECONDS)
-            self._work.clear()
-            with self.ledger.lock:
-                self.ledger.catch_up()
-            self.courier.deliver(stopping.is_set)
+    def refusal(self, status: int) -> Answer:
+        """Return Stripe's error object with a status; of 429 it says when to come back."""
+        problem = Problem(status, "simulated", type_="api_error", code="simulated")
+        return Answer(status, problem.body, {"Retry-After": "3"} if status == 429 else {})
 
-    def _answer_api(self, request: Request, fault: Fault | None) -> Answer:
+    def answer_api(self, request: Request, fault: Fault | None) -> Answer:
+        """Answer a request to Stripe's API."""
         headers = {"Request-Id": new_request_id()}
         headers |= {"Stripe-Version": request.headers.get("stripe-version", API_VERSION)}
         try:
@@ -208,10 +145,12 @@ class StripeSimulator(Steering):
         self._authenticate(request)
         params = _parameters(request)
         key = request.headers.get("idempotency-key") if request.method == "POST" else None
-        recorded = Recorded(request.method, request.path, request.account, key, params, request.form, request.headers)
+        account = request.headers.get("stripe-account") or request.headers.get("stripe-context")  # v2 calls it context
+        recorded = Recorded(request.method, request.path, account, key, params, _form(request), request.headers)
         with self.ledger.lock:
             self.requests = [*self.requests[-MAX_RECORDED:], recorded]
-        self.rate_limit.take()
+        if not self.rate_limit.take():
+            raise Problem(429, "Request rate limit exceeded.", code="rate_limit")
         if key is None:
             return self._run(recorded, fault, id_), {}
         return self._once(recorded, key, fault, id_)
@@ -225,7 +164,7 @@ class StripeSimulator(Steering):
     def _once(self, request: Recorded, key: str, fault: Fault | None, id_: str) -> tuple[Stored, dict[str, str]]:
         scope = f"{self.api_key}/{request.account}"
         same = (request.method, request.path, json.dumps(request.params, sort_keys=True))
-        stored = self._keys.begin(scope, key, same, self.clock())
+        stored = self._stored_under(scope, key, same)
         if stored is not None:
             return stored, {"Idempotent-Replayed": "true", "Original-Request": stored.request_id}
         fresh = self._run(request, fault, id_)
@@ -233,19 +172,21 @@ class StripeSimulator(Steering):
         self._keys.end(scope, key, fresh if begun else None)
         return fresh, {}
 
+    def _stored_under(self, scope: str, key: str, same: object) -> Stored | None:
+        try:
+            return self._keys.begin(scope, key, same, self.clock())
+        except KeyReused:
+            text = "Keys for idempotent requests can only be used with the parameters they were first used with."
+            raise Problem(400, text, type_="idempotency_error") from None
+        except KeyInUse:
+            text = "There is currently another in-progress request using this Idempotent Key."
+            raise Problem(409, text, type_="idempotency_error", code="idempotency_key_in_use") from None
+
     def _run(self, request: Recorded, fault: Fault | None, id_: str) -> Stored:
         failure = Stored(500, Problem(500, "An unknown error occurred", type_="api_error").body, id_)
-        if fault is not None and fault.kind is FaultKind.ERROR_BEFORE:
-            return failure
-        with self.ledger.lock:
-            done = self._carried_out(request, id_)
-        self.wake()
-        if fault is not None and fault.kind is FaultKind.SLOW:
-            self._stopping.wait(fault.seconds)
-        return failure if fault is not None and fault.kind is FaultKind.ERROR_AFTER else done
+        return self.performed(lambda: self._carried_out(request, id_), failure, fault)
 
     def _carried_out(self, request: Recorded, id_: str) -> Stored:
-        self.ledger.catch_up()
         self._requests_run += 1
         self.ledger.request = self._requests_run
         self.ledger.cause = {"id": id_, "idempotency_key": request.idempotency_key}
@@ -258,6 +199,11 @@ class StripeSimulator(Steering):
             return _stored(problem, id_)
 
 
+def new_request_id() -> str:
+    """Return an id that no other request has."""
+    return f"req_sim{next(_numbers)}"
+
+
 def _parameters(request: Request) -> dict[str, Any]:
     """Read a request's parameters: JSON in a POST of v2, a form or query otherwise.
 
@@ -265,20 +211,24 @@ def _parameters(request: Request) -> dict[str, Any]:
         BadForm, Problem: they cannot be read.
     """
     if request.method != "POST":
-        return decode(request.form)
+        return decode(_form(request))
     in_json = request.path.startswith("/v2/")
     type_ = request.headers.get("content-type", "application/json" if in_json else _FORM)
     if not type_.startswith("application/json" if in_json else _FORM):
         raise Problem(400, f"Unsupported content type: {type_}")
     if not in_json:
-        return decode(request.form)
+        return decode(_form(request))
     try:
-        found = json.loads(request.form or "{}")
+        found = json.loads(_form(request) or "{}")
     except ValueError:
         raise Problem(400, "The request body is not valid JSON.", code="invalid_json") from None
     if not isinstance(found, dict):
         raise Problem(400, "The request body is not an object.", code="invalid_json")
     return found
+
+
+def _form(request: Request) -> str:
+    return request.body if request.method == "POST" else request.query
 
 
 def _stored(problem: Problem, id_: str = "") -> Stored:

@@ -3,59 +3,22 @@
 from __future__ import annotations
 
 import copy
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
+from paycordon.simulation import Changed, SimulatedServer, next_midnight
 from paycordon_stripe.simulator import accounts, charges, disputes, payouts, radar, rejections, shapes
-from paycordon_stripe.simulator.courier import Attempt, Courier, Endpoint, endpoint_from
-from paycordon_stripe.simulator.ledger import NO_CAUSE, PLATFORM, Changed, Json, Ledger
-from paycordon_stripe.simulator.timeline import next_midnight
+from paycordon_stripe.simulator.courier import StripeCourier, endpoint_from
+from paycordon_stripe.simulator.ledger import PLATFORM, Json, Ledger
 
 
-class Steering:
+class Steering(SimulatedServer):
     """The part of the simulator that stands for everybody but the platform under test."""
 
     ledger: Ledger
-    courier: Courier
+    courier: StripeCourier
     webhook_secret: str
-
-    def wake(self) -> None:
-        """Let the courier look for work, in a thread of its own."""
-        raise NotImplementedError
-
-    def clock(self) -> datetime:
-        """Return the simulator's present."""
-        raise NotImplementedError
-
-    def shift(self, by: timedelta) -> None:
-        """Move the simulator's clock on."""
-        raise NotImplementedError
-
-    @contextmanager
-    def _step(self) -> Iterator[Ledger]:
-        """Let everything overdue happen first; what is done then is no request's doing, and is told at once."""
-        with self.ledger.lock:
-            self.ledger.catch_up()
-            self.ledger.request, self.ledger.cause = 0, NO_CAUSE
-            yield self.ledger
-        self.wake()
-
-    def advance(self, by: timedelta) -> datetime:
-        """Let time pass: everything due happens, in order and at its own time. Returns the new present.
-
-        Raises:
-            ValueError: time does not go back.
-        """
-        if by < timedelta(0):
-            raise ValueError("time does not go back")
-        with self._step():
-            self.shift(by)
-            self.ledger.catch_up()
-        return self.clock()
 
     def create_account(self, *, enabled: bool = True, balance: Mapping[str, int] | None = None, **fields: Any) -> str:
         """Put an account there, as if it had been onboarded, and return its id.
@@ -66,7 +29,7 @@ class Steering:
                 kept account of: payouts by hand always find enough, and none are made by schedule.
             fields: replace fields of Stripe's account object; `id` as well.
         """
-        with self._step():
+        with self.step():
             id_ = str(fields.pop("id", None) or self.ledger.new_id("acct"))
             new = shapes.account(id_, self.ledger.now(), fields.get("country", "US"))
             new |= {"details_submitted": enabled, "payouts_enabled": enabled, **fields}
@@ -80,7 +43,7 @@ class Steering:
 
     def onboard(self, account: str) -> None:
         """Submit synthetic details for an account made over the API, so that Stripe enables it."""
-        with self._step():
+        with self.step():
             after = copy.deepcopy(self.ledger.account(account))
             after["business_type"] = after["business_type"] or "company"
             after["business_profile"]["url"] = after["business_profile"]["url"] or "https://www.shop.example/"
@@ -94,8 +57,8 @@ class Steering:
 
     def fund(self, account: str | None, amount: int, currency: str = "usd", *, pending_days: int = 0) -> None:
         """Put money into a balance, the platform's without an account, available now or at a midnight to come."""
-        with self._step() as ledger:
-            books, now = ledger.keep_books(account or PLATFORM), ledger.clock()
+        with self.step():
+            books, now = self.ledger.keep_books(account or PLATFORM), self.ledger.clock()
             if pending_days:
                 books.expect(currency, amount, next_midnight(now) + timedelta(days=pending_days - 1))
             else:
@@ -105,56 +68,56 @@ class Steering:
         self, account: str | None, amount: int, currency: str = "usd", *, source: str = "tok_visa", **fields: Any
     ) -> str:
         """Let a payer pay, at an account or at the platform, and return the charge's id."""
-        with self._step():
+        with self.step():
             made = charges.take(self.ledger, account or PLATFORM, amount, currency, source, **fields)
         return str(made["id"])
 
     def open_dispute(self, account: str | None, charge: str, **fields: Any) -> str:
         """Let a payer dispute a charge, and return the dispute's id; `fields` (`reason`, `status`) replace its own."""
         owner = account or PLATFORM
-        with self._step():
+        with self.step():
             made = disputes.open_(self.ledger, owner, self.ledger.find("charges", owner, charge), **fields)
         return str(made["id"])
 
     def decide_dispute(self, account: str | None, dispute: str, status: str) -> None:
         """End a dispute, as the payer's bank does: `won`, `lost` or `prevented`."""
         owner = account or PLATFORM
-        with self._step():
+        with self.step():
             disputes.decide(self.ledger, owner, self.ledger.find("disputes", owner, dispute), status)
 
     def warn_of_fraud(self, account: str | None, charge: str, fraud_type: str = "misc") -> str:
         """Send an early fraud warning of a charge, as card schemes do, and return its id."""
         owner = account or PLATFORM
-        with self._step():
+        with self.step():
             made = radar.warn(self.ledger, owner, self.ledger.find("charges", owner, charge), fraud_type)
         return str(made["id"])
 
     def open_review(self, account: str | None, charge: str, reason: str = "rule") -> str:
         """Put a charge under review, as Radar does, and return the review's id."""
         owner = account or PLATFORM
-        with self._step():
+        with self.step():
             made = radar.open_review(self.ledger, owner, self.ledger.find("charges", owner, charge), reason)
         return str(made["id"])
 
     def fail_payout(self, account: str | None, payout: str, code: str = "account_closed") -> None:
         """Let the bank send a payout back, also one that has been paid."""
         owner = account or PLATFORM
-        with self._step():
+        with self.step():
             payouts.fail(self.ledger, owner, self.ledger.find("payouts", owner, payout), code)
 
     def reject_as_stripe(self, account: str, reason: str = "fraud") -> None:
         """Reject an account as Stripe itself does; the platform cannot take that back."""
-        with self._step():
+        with self.step():
             rejections.reject_as_stripe(self.ledger, account, reason)
 
     def deauthorize(self, account: str) -> None:
         """End the platform's access to an account, as its owner may."""
-        with self._step():
+        with self.step():
             accounts.deauthorize(self.ledger, account)
 
     def set_by_hand(self, id_: str, path: str, value: Any) -> None:
         """Change a setting as a person in the dashboard would: `settings.payouts.schedule.interval`."""
-        with self._step():
+        with self.step():
             self.ledger.set_by_hand(id_, path, value)
 
     def put(self, kind: str, account: str, object_: Json) -> None:
@@ -207,33 +170,7 @@ class Steering:
             ValueError: the address is not on this machine.
             TypeError: there is no such option.
         """
-        with self._step():
+        with self.step():
             id_ = self.ledger.new_id("we")
         self.courier.add(endpoint_from(id_, {"url": url, "secret": secret or self.webhook_secret, **options}))
         return id_
-
-    def remove_webhook(self, id_: str) -> None:
-        """Deliver to an endpoint no more.
-
-        Raises:
-            KeyError: there is none.
-        """
-        self.courier.remove(id_)
-
-    def webhooks(self) -> list[Endpoint]:
-        """Return the endpoints, their secrets left out."""
-        return [replace(each, secret="") for each in list(self.courier.endpoints.values())]
-
-    def deliveries(self) -> list[Attempt]:
-        """Return what deliveries were tried, oldest first."""
-        return self.courier.attempts()
-
-    def settle(self, patience: float = 10.0) -> bool:
-        """Wait, at most so many seconds, until nothing is due to be delivered; tell whether it came to that."""
-        deadline = time.monotonic() + patience
-        self.wake()
-        while not self.courier.idle():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.005)
-        return True

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import requests
+from paycordon.simulation import post
 
 USER_AGENT = "Stripe/1.0 (+https://stripe.com/docs/webhooks)"
 TIMEOUT_SECONDS = 20.0
@@ -37,9 +37,8 @@ def send(url: str, event: Mapping[str, Any], secret: str, at: datetime, *, timeo
     """Deliver an event to an endpoint and return the status it answers.
 
     Raises:
-        requests.RequestException: nobody answers there.
+        ValueError: the address is not on this machine.
+        OSError: nobody answers there.
     """
     headers, body = signed_delivery(event, secret, at)
-    with requests.Session() as session:
-        session.trust_env = False  # what is meant for this machine goes to no proxy
-        return session.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False).status_code
+    return post(url, body, headers, timeout=timeout)

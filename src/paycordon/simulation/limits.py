@@ -1,4 +1,4 @@
-"""Rate limits: so many requests a second, then 429 without `Stripe-Should-Retry`, so the SDK does not retry."""
+"""Rate limits: so many requests a second, and no more."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from paycordon_stripe.simulator.problems import Problem
-
 WINDOW = timedelta(seconds=1)
-REASON_HEADER = "Stripe-Rate-Limited-Reason"
 
 
 class RateLimit:
@@ -22,18 +19,15 @@ class RateLimit:
         self._taken: deque[datetime] = deque()
         self._lock = threading.Lock()
 
-    def take(self) -> None:
-        """Count a request.
-
-        Raises:
-            Problem: 429, there have been too many.
-        """
+    def take(self) -> bool:
+        """Count a request, and tell whether it is within the limit; one that is not does not count."""
         if self.per_second is None:
-            return
+            return True
         now = self._clock()
         with self._lock:
             while self._taken and now - self._taken[0] >= WINDOW:
                 self._taken.popleft()
             if len(self._taken) >= self.per_second:
-                raise Problem(429, "Request rate limit exceeded.", code="rate_limit")
+                return False
             self._taken.append(now)
+            return True

@@ -1,12 +1,11 @@
-"""Plain HTTP for the simulator: one request a connection, bodies of a bounded size."""
+"""Plain HTTP for simulators: one request a connection, bodies of a bounded size."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -14,50 +13,37 @@ from urllib.parse import urlsplit
 
 MAX_BODY = 1_000_000
 PATIENCE_SECONDS = 30
-_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it came in; header names in lower case, `form` is the body of a POST or the query of the rest."""
+    """A request as it came in: header names in lower case, the path still percent-encoded."""
 
     method: str
     path: str
+    query: str
     headers: Mapping[str, str]
-    form: str
-
-    @property
-    def account(self) -> str | None:
-        """The connected account it is made for; v2 of the API calls it the context."""
-        return self.headers.get("stripe-account") or self.headers.get("stripe-context")
+    body: str
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What to answer; a text is sent as it is, anything else as JSON."""
+    """What to answer; a text is sent as it is, anything else as JSON, nothing as an empty body."""
 
     status: int
     body: Any
     headers: Mapping[str, str]
 
 
-def new_request_id() -> str:
-    """Return an id that no other request has."""
-    return f"req_sim{next(_numbers)}"
-
-
-def handler_for(answer: Callable[[Request], Answer | None], stopping: threading.Event) -> type[BaseHTTPRequestHandler]:
-    """Return the handler class for a server that answers with this function, until `stopping` is set."""
+def handler_for(
+    answer: Callable[[Request], Answer | None], stopping: threading.Event, methods: Iterable[str]
+) -> type[BaseHTTPRequestHandler]:
+    """Return the handler class for a server that answers these methods with this function, until `stopping` is set."""
 
     class Handler(BaseHTTPRequestHandler):
         timeout = PATIENCE_SECONDS
 
-        def do_GET(self) -> None:
-            self._respond()
-
-        do_POST = do_DELETE = do_GET  # noqa: N815 - the base class's names
-
-        def _respond(self) -> None:
+        def respond(self) -> None:
             found = None if stopping.is_set() else answer(self._request())
             try:
                 if found is None:
@@ -72,21 +58,22 @@ def handler_for(answer: Callable[[Request], Answer | None], stopping: threading.
             body = self.rfile.read(length).decode("utf-8", "replace")
             target = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            return Request(self.command, target.path, headers, body if self.command == "POST" else target.query)
+            return Request(self.command, target.path, target.query, headers, body)
 
         def _send(self, found: Answer) -> None:
             text = found.body if isinstance(found.body, str) else json.dumps(found.body, default=str)
+            sent = b"" if found.body is None else text.encode()
             self.send_response(found.status)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text.encode())))
-            if "Request-Id" not in found.headers:
-                self.send_header("Request-Id", new_request_id())
+            self.send_header("Content-Length", str(len(sent)))
             for name, value in found.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(text.encode())
+            self.wfile.write(sent)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
             """Stay silent: requests carry keys."""
 
+    for method in methods:
+        setattr(Handler, f"do_{method}", Handler.respond)
     return Handler

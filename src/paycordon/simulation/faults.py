@@ -14,7 +14,7 @@ class FaultKind(StrEnum):
     ANSWER = "answer"
     """An error status is answered before anything runs, and not stored under the idempotency key: 429, 409, 403."""
     ERROR_BEFORE = "error_before"
-    """A 500 is answered, nothing has happened; stored under the key, as Stripe does once a request has begun."""
+    """A 500 is answered, nothing has happened; stored under the key where the gateway stores failures."""
     ERROR_AFTER = "error_after"
     """Everything has happened, yet a 500 is answered, and stored under the key."""
     LOST_BEFORE = "lost_before"

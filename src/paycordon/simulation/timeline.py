@@ -1,4 +1,4 @@
-"""What will happen by itself as the clock goes on: payouts under way, deadlines, midnights."""
+"""What will happen by itself as a simulator's clock goes on: payouts under way, deadlines, midnights."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ class Timeline:
         """Let something happen at a time; of two at one time the first that was put there comes first."""
         heapq.heappush(self._waiting, (when, next(self._numbers), deed))
 
+    def is_due(self, now: datetime) -> bool:
+        """Tell whether a deed is due."""
+        return bool(self._waiting) and self._waiting[0][0] <= now
+
     def due(self, now: datetime) -> tuple[datetime, Deed] | None:
         """Take the next deed that is due, if any."""
-        if not self._waiting or self._waiting[0][0] > now:
+        if not self.is_due(now):
             return None
         when, _, deed = heapq.heappop(self._waiting)
         return when, deed
