@@ -37,10 +37,14 @@ class EventType(StrEnum):
     MERCHANT_CHANGED = "merchant.changed"
     PAYOUT_REQUESTED = "payout.requested"
     PAYOUT_UPDATED = "payout.updated"
+    DISPUTE_WARNED = "dispute.warned"  # an issuer reports fraud, before there is a dispute or without one
     DISPUTE_OPENED = "dispute.opened"
     DISPUTE_UPDATED = "dispute.updated"
     PAYMENT_SUCCEEDED = "payment.succeeded"
+    PAYMENT_FAILED = "payment.failed"
+    PAYMENT_REVIEWED = "payment.reviewed"  # the gateway puts it before people, or they are done with it
     PAYMENT_REFUNDED = "payment.refunded"
+    PAYMENT_REFUND_FAILED = "payment.refund_failed"
 
 
 class IdentifierKind(StrEnum):

@@ -19,7 +19,7 @@ from typing import ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from paycordon.decisions import Scope
-from paycordon.errors import Refused, RetryLater
+from paycordon.errors import PayloadInvalid, Refused, RetryLater
 from paycordon.events import Event, Mode, Subject
 
 Settings = Mapping[str, JsonValue]
@@ -31,6 +31,10 @@ _fence: ContextVar[Fence | None] = ContextVar("paycordon_fence", default=None)
 
 class FenceClosed(RetryLater):
     """The worker's right to the account ends too soon: the request was not sent."""
+
+
+class NotCarried(PayloadInvalid):
+    """The message only names what it is about; `Gateway.fetch` reads the rest."""
 
 
 @contextmanager
@@ -231,9 +235,9 @@ _S = TypeVar("_S", bound=GatewaySettings)
 class Gateway(ABC, Generic[_S]):
     """One configured connection to a gateway.
 
-    `verify` and `translate` are pure; `resolve`, `read` and `apply` speak to the gateway through its own SDK and are
-    only ever called by workers. They raise nothing but the declared errors. SDK-internal retries are off: the core's
-    driver retries, with the key it was given.
+    `verify` and `translate` are pure; all others speak to the gateway through its own SDK and are only ever called by
+    workers and people. They raise nothing but the declared errors. SDK-internal retries are off: the core's driver
+    retries, with the key it was given.
 
     Attributes:
         keeps_missed: for how long the gateway lists what it could not deliver; none if it keeps no such list.
@@ -264,8 +268,22 @@ class Gateway(ABC, Generic[_S]):
         Pure. A message of the other mode (test at a live instance, live at a test one) yields nothing.
 
         Raises:
+            NotCarried: a known type whose content has to be read from the gateway first.
             PayloadInvalid: a known type whose content cannot be read, or that holds what is never taken.
         """
+
+    def fetch(self, message: Message) -> Message:  # noqa: ARG002
+        """Return a message with what it only named, read from the gateway, so that it can be translated.
+
+        Called by workers when `translate` raised `NotCarried`; an adapter that never does need not override it. The
+        events of what is returned have the ids that the gateway's other ways of telling the same would give them, so
+        that something told twice is judged once.
+
+        Raises:
+            RetryLater, Refused: the gateway could not be read.
+            PayloadInvalid: what the message names is not there, or is none of the gateway's.
+        """
+        raise Refused(f"`{self.name}` has nothing to fetch")
 
     @abstractmethod
     def resolve(self, event: Event) -> Event:

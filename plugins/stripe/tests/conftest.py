@@ -106,6 +106,7 @@ class Contract:
         """Fail unless the description knows the request, each of its fields, and their types."""
         pattern = re.sub(r"acct_\w+", "{account}", request.path)
         pattern = re.sub(r"po_\w+", "{payout}", re.sub(r"dp_\w+", "{dispute}", pattern))
+        pattern = re.sub(r"tr_\w+", "{transfer}", re.sub(r"ch_\w+", "{charge}", pattern))
         pattern = re.sub(r"capabilities/\w+", "capabilities/{capability}", pattern)
         assert request.method == "POST" or not request.form, f"{request.path} is asked with a query"
         body = None
@@ -173,6 +174,10 @@ class StripeHarness(GatewayHarness):
         simulator.create_account(id=ACCT)
         simulator.put("payouts", ACCT, events.payout("po_1Sim", NOON, status="paid"))
         simulator.put("disputes", ACCT, events.dispute("dp_1Sim", NOON, status="won"))
+        simulator.put("disputes", "platform", events.dispute("dp_2Sim", NOON, charge="ch_2Sim", status="lost"))
+        for id_, destination in (("ch_2Sim", ACCT), ("ch_3Sim", None)):
+            simulator.put("charges", "platform", events.charge(id_, NOON, destination=destination))
+        simulator.put("transfers", "platform", events.transfer("tr_1Sim", ACCT, NOON, reversals={"data": []}))
 
     @property
     def secrets(self) -> Sequence[str]:
@@ -260,7 +265,20 @@ def recorded_statements() -> dict[str, Recorded]:
             about=object_["id"] if money else "",
             amount=Money(minor=object_["amount"], currency=object_["currency"].upper()) if money else None,
         )
+    for_account = {
+        "destination charge disputed": (
+            "charge.dispute.created",
+            events.dispute("dp_2Sim", NOON, charge="ch_2Sim"),
+            "dispute.opened",
+        ),
+        "transfer": ("transfer.created", events.transfer("tr_1Sim", ACCT, NOON), "payout.updated"),
+    }
+    for name, (type_, object_, meaning) in for_account.items():
+        amount = Money(minor=object_["amount"], currency=object_["currency"].upper())
+        statement = events.event(type_, object_, NOON)
+        corpus[name] = Recorded(statement=statement, means=(meaning,), account=ACCT, about=object_["id"], amount=amount)
     near_misses = {
+        "own dispute": events.event("charge.dispute.created", events.dispute("dp_3", NOON, charge="ch_3Sim"), NOON),
         "own payout": events.event("payout.created", payout, NOON),
         "own payment": events.event("charge.succeeded", charge, NOON),
         "authorisation": events.event("charge.succeeded", {**charge, "captured": False}, NOON, account=ACCT),
@@ -268,7 +286,7 @@ def recorded_statements() -> dict[str, Recorded]:
         "thin event": {
             "id": "evt_thin",
             "object": "v2.core.event",
-            "type": "v1.account.updated",
+            "type": "v1.balance.available",
             "livemode": True,
             "related_object": {"id": ACCT, "type": "account", "url": f"/v1/accounts/{ACCT}"},
         },

@@ -89,3 +89,40 @@ def test_a_key_that_is_not_accepted_is_no_reason_to_judge_on_less(gateway, simul
 
     with pytest.raises(RetryLater):
         gateway.resolve(event_about(account))
+
+
+def test_the_people_behind_a_company_are_compared_too(gateway, simulator):
+    account = simulator.create_account(business_type="company")
+    simulator.put("persons", account, events.person("person_1", account, first_name="Ben", email="ben@shop.example"))
+
+    event = gateway.resolve(event_about(account))
+
+    assert {("person", "Ben Synthetic"), ("email", "ben@shop.example")} <= {
+        (i.kind, i.value) for i in event.identifiers
+    }
+
+
+def test_a_dispute_of_the_platforms_charge_and_a_transfer_are_read_at_the_platform(gateway, simulator, account):
+    simulator.put("disputes", "platform", events.dispute("dp_1", NOON, status="lost"))
+    simulator.put(
+        "transfers", "platform", events.transfer("tr_1", account, NOON, reversed=True, reversals={"data": []})
+    )
+    amount = Money(minor=1, currency="USD")
+    disputed = event_about(account, dispute=Dispute(id="dp_1", amount=amount))
+
+    dispute = gateway.resolve(disputed.model_copy(update={"extra": {"held_by": "platform"}}))
+    transfer = gateway.resolve(event_about(account, payout=Payout(id="tr_1", amount=amount)))
+
+    assert dispute.dispute.status == "lost"
+    assert transfer.payout.status == "reversed"
+
+
+def test_a_warning_that_was_acted_on_is_not_actionable_any_more(gateway, simulator, account):
+    simulator.put(
+        "early_fraud_warnings", account, events.early_fraud_warning("issfr_1", "ch_1", NOON, actionable=False)
+    )
+    warned = event_about(account, dispute=Dispute(id="issfr_1", amount=Money(minor=7, currency="USD"), reason="misc"))
+
+    event = gateway.resolve(warned)
+
+    assert (event.dispute.status, event.dispute.amount.minor) == ("not_actionable", 7)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from paycordon.errors import PayloadInvalid
 from paycordon.events import Event, EventType, Mode, Money
-from paycordon.gateways import Message
+from paycordon.gateways import Message, NotCarried
 from paycordon.testing.clock import NOON
 from paycordon_stripe.accounts import MERCHANT_METADATA_KEY
 from paycordon_stripe.money import money
@@ -40,7 +40,19 @@ def corpus() -> dict[str, dict[str, Any]]:
     """One payload of each translated type."""
     payout, dispute = events.payout("po_1", NOON), events.dispute("dp_1", NOON)
     charge = events.charge("ch_1", NOON)
+    warning, review = events.early_fraud_warning("issfr_1", charge, NOON), events.review("prv_1", charge, NOON)
     objects: dict[str, Any] = {
+        "account.application.deauthorized": {"id": "ca_1", "object": "application"},
+        "account.external_account.deleted": events.bank_account("ba_1", ACCT),
+        "balance_settings.updated": {"object": "balance_settings", "payments": {}},
+        "capability.updated": events.capability("card_payments", ACCT),
+        "charge.failed": {**charge, "status": "failed"},
+        "person.deleted": events.person("person_1", ACCT),
+        "radar.early_fraud_warning.created": warning,
+        "radar.early_fraud_warning.updated": warning,
+        "refund.failed": events.refund("re_1", NOON, status="failed"),
+        "review.closed": review,
+        "review.opened": review,
         "account.application.authorized": {"id": "ca_1", "object": "application", "name": "Synthetic Platform"},
         "account.external_account.created": events.bank_account("ba_1", ACCT),
         "account.external_account.updated": events.debit_card("card_1", ACCT),
@@ -53,10 +65,31 @@ def corpus() -> dict[str, dict[str, Any]]:
     }
     objects |= {type_: payout for type_ in TRANSLATED_TYPES if type_.startswith("payout.")}
     objects |= {type_: dispute for type_ in TRANSLATED_TYPES if type_.startswith("charge.dispute.")}
-    return {type_: events.event(type_, objects[type_], NOON, account=ACCT, previous={}) for type_ in TRANSLATED_TYPES}
+    objects |= {
+        type_: events.transfer("tr_1", ACCT, NOON) for type_ in TRANSLATED_TYPES if type_.startswith("transfer.")
+    }
+    whose = {type_: None if type_.startswith("transfer.") else ACCT for type_ in TRANSLATED_TYPES}
+    return {
+        type_: events.event(type_, objects[type_], NOON, account=whose[type_], previous={})
+        for type_ in TRANSLATED_TYPES
+    }
 
 
 MEANINGS = {
+    "account.application.deauthorized": "merchant.changed",
+    "account.external_account.deleted": "merchant.changed",
+    "balance_settings.updated": "merchant.changed",
+    "capability.updated": "merchant.changed",
+    "charge.failed": "payment.failed",
+    "person.deleted": "merchant.changed",
+    "radar.early_fraud_warning.created": "dispute.warned",
+    "radar.early_fraud_warning.updated": "dispute.updated",
+    "refund.failed": "payment.refund_failed",
+    "review.closed": "payment.reviewed",
+    "review.opened": "payment.reviewed",
+    "transfer.created": "payout.updated",
+    "transfer.reversed": "payout.updated",
+    "transfer.updated": "payout.updated",
     "account.application.authorized": "merchant.onboarding",
     "account.external_account.created": "merchant.changed",
     "account.external_account.updated": "merchant.changed",
@@ -102,7 +135,9 @@ def test_events_of_the_other_mode_yield_nothing(type_):
     assert len(translated({**payload, "livemode": False}, Mode.TEST)) == 1
 
 
-@pytest.mark.parametrize("type_", ["payout.reconciliation_completed", "v1.account.updated", "", "account.updated "])
+@pytest.mark.parametrize(
+    "type_", ["payout.reconciliation_completed", "v1.account.updated", "", "account.updated ", "charge.pending"]
+)
 def test_unknown_types_yield_nothing(type_):
     assert translated({"id": "evt_1", "type": type_, "livemode": "?"}) == []
 
@@ -178,10 +213,92 @@ def test_a_payout_says_what_goes_where():
 
 
 def test_the_platforms_own_payouts_disputes_and_payments_yield_nothing():
+    own = events.charge("ch_1", NOON)
     for type_, payload in corpus().items():
-        if type_.startswith(("payout.", "charge.")):
+        if type_.startswith(("payout.", "charge.", "radar.", "review.", "refund.")):
             payload.pop("account")
+            if type_.startswith("charge.dispute."):
+                payload["data"]["object"] = {**payload["data"]["object"], "charge": own}
             assert translated(payload) == [], type_
+
+
+@pytest.mark.parametrize("type_", ["charge.dispute.created", "radar.early_fraud_warning.created", "review.opened"])
+def test_what_names_a_charge_only_has_to_be_fetched(type_):
+    payload = corpus()[type_]
+    payload.pop("account")
+    payload["data"]["object"] = {**payload["data"]["object"], "charge": "ch_1"}
+
+    with pytest.raises(NotCarried):
+        translated(payload)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({}, "paid"),
+        ({"amount_reversed": 1}, "partially_reversed"),
+        ({"amount_reversed": 900, "reversed": True}, "reversed"),
+    ],
+)
+def test_a_transfer_is_a_payout_that_was_made(fields, status):
+    event = only(events.event("transfer.updated", events.transfer("tr_1", ACCT, NOON, **fields), NOON))
+
+    assert (event.account.id, event.payout.id, event.payout.method, event.payout.status) == (
+        ACCT, "tr_1", "transfer", status,
+    )  # fmt: skip
+
+
+def test_a_warning_of_fraud_is_about_the_charges_amount_and_payer():
+    charge = events.charge("ch_1", NOON, transfer_data={"destination": ACCT})
+    warning = events.early_fraud_warning("issfr_1", charge, NOON, fraud_type="made_with_stolen_card")
+
+    event = only(events.event("radar.early_fraud_warning.created", warning, NOON))
+
+    assert event.dispute.model_dump(exclude_none=True) == {
+        "id": "issfr_1",
+        "amount": {"minor": 4_200, "currency": "EUR"},
+        "payment": "ch_1",
+        "payer": "fpPayer00000001",
+        "reason": "made_with_stolen_card",
+        "status": "actionable",
+    }
+
+
+def test_an_account_says_facts_that_name_nobody():
+    company = {"name": "Synthetic Goods Ltd", "tax_id_provided": True, "address": {"country": "PH"}}
+
+    event = only(account_updated(company=company))
+
+    assert (event.extra["address_country"], event.extra["tax_id_provided"]) == ("PH", True)
+    assert event.extra["bank_countries"] == ["US"]
+
+
+def test_a_capability_says_what_became_of_it():
+    made = events.capability("transfers", ACCT, status="inactive", requirements={"disabled_reason": "platform_paused"})
+
+    event = only(events.event("capability.updated", made, NOON, account=ACCT))
+
+    assert {k: event.extra[k] for k in ("capability", "status", "disabled_reason")} == {
+        "capability": "transfers",
+        "status": "inactive",
+        "disabled_reason": "platform_paused",
+    }
+
+
+@pytest.mark.parametrize("status", ["prevented", "appeal_needs_response", "appeal_under_review", "warning_closed"])
+def test_newer_states_of_disputes_are_kept(status):
+    made = events.dispute("dp_1", NOON, status=status)
+
+    assert only(events.event("charge.dispute.updated", made, NOON, account=ACCT)).dispute.status == status
+
+
+@pytest.mark.parametrize("method", ["standard", "instant"])
+def test_a_payout_may_fail_after_it_was_paid(method):
+    made = events.payout("po_1", NOON, status="failed", method=method, failure_code="account_closed")
+
+    event = only(events.event("payout.failed", made, NOON, account=ACCT))
+
+    assert (event.payout.status, event.payout.method) == ("failed", method)
 
 
 @pytest.mark.parametrize("field", [{"transfer_data": {"destination": ACCT}}, {"on_behalf_of": ACCT}])

@@ -9,7 +9,7 @@ from typing import Any
 from paycordon.cardnumbers import looks_like_card_number, paths_of_card_numbers
 from paycordon.errors import PaycordonError, PayloadInvalid, type_and_place
 from paycordon.events import Event
-from paycordon.gateways import Gateway, Message
+from paycordon.gateways import Gateway, Message, NotCarried
 
 MAX_ID = 255
 _REMOVED = "removed: looked like a card number"
@@ -19,6 +19,7 @@ def events_of(gateway: Gateway[Any], message: Message) -> Sequence[Event]:
     """Translate a message and hold the adapter to its contract.
 
     Raises:
+        NotCarried: the message has to be fetched first.
         PayloadInvalid: the message cannot be read, or its events belong to another instance or mode.
     """
     events = list(gateway.translate(message))
@@ -26,6 +27,19 @@ def events_of(gateway: Gateway[Any], message: Message) -> Sequence[Event]:
         if event.instance != gateway.instance or event.mode != gateway.settings.mode:
             raise PayloadInvalid(f"an event of type `{event.type}` belongs to another instance or mode")
     return events
+
+
+def events_with_content(gateway: Gateway[Any], message: Message) -> Sequence[Event]:
+    """The same for a message that may have to be fetched first; speaks to the gateway if it has to.
+
+    Raises:
+        RetryLater, Refused: what the message names cannot be read.
+        PayloadInvalid: the message cannot be read, or its events belong to another instance or mode.
+    """
+    try:
+        return events_of(gateway, message)
+    except NotCarried:
+        return events_of(gateway, gateway.fetch(message))
 
 
 def storable(gateway: Gateway[Any], message: Message) -> Message | None:
@@ -40,8 +54,11 @@ def storable(gateway: Gateway[Any], message: Message) -> Message | None:
     """
     if next(paths_of_card_numbers(dict(message.body)), None) is not None:
         message = replace(message, body=_without_card_numbers(dict(message.body)))
-    if not events_of(gateway, message):
-        return None
+    try:
+        if not events_of(gateway, message):
+            return None
+    except NotCarried:
+        pass  # what it is about is read by a worker, for whom nobody waits
     if not all(0 < len(text) <= MAX_ID and text.isprintable() for text in (message.id, message.type)):
         raise PayloadInvalid("the message's id or type cannot be stored")
     return message

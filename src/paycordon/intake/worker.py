@@ -12,7 +12,7 @@ from paycordon.decisions import Decision
 from paycordon.errors import NotFound, PayloadInvalid, Refused, RetryLater, StoreUnavailable
 from paycordon.events import Event
 from paycordon.gateways import Gateway
-from paycordon.intake.meaning import described, events_of
+from paycordon.intake.meaning import described, events_with_content
 from paycordon.metrics import Metrics
 from paycordon.store import Store
 from paycordon.store.deliveries import DeliveryState, StoredDelivery, claim, done, failed, give_back, pause_after
@@ -103,7 +103,7 @@ class DeliveryWorker:
                 return
         except StoreUnavailable:
             raise
-        except (NotFound, PayloadInvalid) as error:
+        except (NotFound, PayloadInvalid, Refused) as error:
             self._failed(delivery, described(error), final=True)
         except Exception as error:  # nothing that one message does may stop the others
             self._failed(delivery, described(error), wait=error.after if isinstance(error, RetryLater) else None)
@@ -114,7 +114,7 @@ class DeliveryWorker:
         gateway = self._gateways.get(delivery.instance)
         if gateway is None:
             raise NotFound(f"the instance `{delivery.instance}` is not configured")
-        events = [_resolved(gateway, event, delivery) for event in events_of(gateway, delivery.message)]
+        events = [_resolved(gateway, event, delivery) for event in events_with_content(gateway, delivery.message)]
         for event in events:
             self._cordon.screen(event)
         return events

@@ -13,7 +13,7 @@ import pytest
 
 from paycordon.errors import ActionError, PayloadInvalid, SignatureInvalid
 from paycordon.events import Event, Mode
-from paycordon.gateways import Gateway, Message
+from paycordon.gateways import Gateway, Message, NotCarried
 from paycordon.testing.faults import Fault
 from paycordon.testing.harness import GatewayHarness, Recorded, Statement
 from paycordon.testing.payloads import CARD_NUMBER, UNKNOWN, damaged, replaced, walk
@@ -29,7 +29,23 @@ def _message(harness: GatewayHarness, statement: Statement, gateway: Gateway[Any
 
 
 def _events(harness: GatewayHarness, statement: Statement, gateway: Gateway[Any] | None = None) -> list[Event]:
-    return list((gateway or harness.gateway).translate(_message(harness, statement, gateway)))
+    return _translated(gateway or harness.gateway, _message(harness, statement, gateway))
+
+
+def _translated(gateway: Gateway[Any], message: Message) -> list[Event]:
+    """Translate, and fetch first what a message only names."""
+    try:
+        return list(gateway.translate(message))
+    except NotCarried:
+        return list(gateway.translate(gateway.fetch(message)))
+
+
+def _outright(gateway: Gateway[Any], message: Message) -> list[Event] | None:
+    """Translate; none for a message that only names what it is about."""
+    try:
+        return list(gateway.translate(message))
+    except NotCarried:
+        return None
 
 
 def _meaningful(harness: GatewayHarness) -> Iterator[tuple[str, Recorded]]:
@@ -98,9 +114,7 @@ class MeaningConformance:
             again = harness.deliver(recorded.statement, harness.now + timedelta(minutes=2), secret=1)
             first, second = _message(harness, recorded.statement), harness.gateway.verify(again, harness.now)[0]
             assert first.id == second.id, f"{name}: sent again, it has another message id"
-            assert list(harness.gateway.translate(first)) == list(harness.gateway.translate(second)), (
-                f"{name}: sent again"
-            )
+            assert _translated(harness.gateway, first) == _translated(harness.gateway, second), f"{name}: sent again"
 
     def test_translating_is_pure(self, harness: GatewayHarness) -> None:
         """The same message gives equal events twice, is left as it was, and nobody is asked."""
@@ -108,7 +122,7 @@ class MeaningConformance:
         for name, recorded in harness.corpus.items():
             message = _message(harness, recorded.statement)
             as_it_was = copy.deepcopy(message)
-            first, second = list(harness.gateway.translate(message)), list(harness.gateway.translate(message))
+            first, second = _outright(harness.gateway, message), _outright(harness.gateway, message)
             assert first == second, f"{name}: translated twice, it means something else"
             assert message == as_it_was, f"{name}: translating changed the message"
         assert harness.faults.requests == before, "`translate` spoke to the gateway"

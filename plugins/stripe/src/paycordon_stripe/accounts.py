@@ -74,15 +74,22 @@ def facts_of(node: Node) -> dict[str, JsonValue]:
     Raises:
         PayloadInvalid: a field has another type than documented.
     """
-    capabilities = node.child("capabilities")
+    capabilities, company, individual = (node.child(key) for key in ("capabilities", "company", "individual"))
+    address = company.child("address") or individual.child("address")
+    banks: list[JsonValue] = [
+        *sorted({text for each in node.items("external_accounts") if (text := each.text("country"))})
+    ]
     facts: dict[str, JsonValue] = {
+        "address_country": address.text("country"),
+        "tax_id_provided": company.flag("tax_id_provided"),
+        "bank_countries": banks,
         "account_type": node.text("type"),
         "business_type": node.text("business_type"),
         "details_submitted": node.flag("details_submitted"),
         "disabled_reason": node.child("requirements").text("disabled_reason"),
         "capabilities": {name: capabilities.text(name) for name in capabilities.keys()[:64]},
     }
-    return {key: value for key, value in facts.items() if value not in (None, {})}
+    return {key: value for key, value in facts.items() if value not in (None, {}, [])}
 
 
 def _named_in_account(node: Node) -> Named:

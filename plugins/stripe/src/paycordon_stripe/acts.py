@@ -17,13 +17,11 @@ from typing import Any
 import stripe
 from pydantic import ValidationError
 
-from paycordon.adapting.fields import problems, without_card_numbers
-from paycordon.adapting.naming import merged
+from paycordon.adapting.fields import problems
 from paycordon.adapting.writing import request_key
 from paycordon.errors import OutcomeUnknown, PayloadInvalid, Refused, RetryLater
-from paycordon.events import Event, Subject
+from paycordon.events import Subject
 from paycordon.gateways import Applied, Change, GatewayState, Restriction, check_fence
-from paycordon_stripe.accounts import account_of, identifiers_of, merchant_of
 from paycordon_stripe.errors import is_replay, meaning_of, reading, says_replayed
 from paycordon_stripe.restrictions import (
     AccountSettings,
@@ -34,7 +32,6 @@ from paycordon_stripe.restrictions import (
     settings_of,
 )
 from paycordon_stripe.shapes import Node
-from paycordon_stripe.translate import dispute_of, payout_of
 
 ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9]{1,64}", re.ASCII)
 MAX_REPLAYS = 8
@@ -100,42 +97,6 @@ class Acts:
             self._cancel_payouts(account, key)
         expires = self._clock() + gateway_clock(country) if now.restriction is not Restriction.NONE else None
         return Applied(_state(now), expires)
-
-    def resolve(self, event: Event) -> Event:
-        """Complete an event with what its delivery left out; see `paycordon.gateways.Gateway.resolve`.
-
-        Adds what the account says of the merchant, and the present state of a payout or dispute, which may have moved
-        on since the delivery. Payments are taken as they are: they are many, and only context.
-        """
-        if event.payment is not None:
-            return event
-        id_ = account_id(event.subject)
-        try:
-            # The merchant writes these texts: a card number in one must not keep the others from being compared.
-            account = Node(without_card_numbers(self._account(id_).fields()), "account")
-            found = {
-                "account": account_of(account, id_),
-                "merchant": event.merchant.model_copy(update=_known(merchant_of(account).model_dump())),
-                "identifiers": merged(event.identifiers, identifiers_of(account)),
-                **self._moved_on(event, id_),
-            }
-            return Event.model_validate({**event.model_dump(), **found})
-        except PayloadInvalid as error:
-            raise Refused(f"what stripe holds cannot be read: {error}") from None
-        except ValidationError as error:
-            raise Refused(f"what stripe holds cannot be taken over: {problems(error)}") from None
-
-    def _moved_on(self, event: Event, account: str) -> dict[str, Any]:
-        options: stripe.RequestOptions = {"stripe_account": account}
-        if event.payout is not None and event.payout.id is not None:
-            id_ = _id(event.payout.id)
-            payout = reading(lambda: self._client.v1.payouts.retrieve(id_, {}, options))
-            return {"payout": payout_of(node_of(payout, "payout"))}
-        if event.dispute is not None:
-            id_ = _id(event.dispute.id)
-            dispute = reading(lambda: self._client.v1.disputes.retrieve(id_, {}, options))
-            return {"dispute": dispute_of(node_of(dispute, "dispute"))}
-        return {}
 
     def _account(self, id_: str) -> Node:
         return node_of(reading(lambda: self._client.v1.accounts.retrieve(id_)), "account")
@@ -207,7 +168,9 @@ class Acts:
         options: stripe.RequestOptions = {"stripe_account": account}
         try:
             listed = node_of({"list": _plain(reading(lambda: self._client.v1.payouts.list(asked, options)))}, "payouts")
-            return [_id(each.needed_text("id")) for each in listed.items("list") if each.flag("automatic") is False]
+            return [
+                stripe_id(each.needed_text("id")) for each in listed.items("list") if each.flag("automatic") is False
+            ]
         except (PayloadInvalid, RetryLater) as error:
             raise OutcomeUnknown(f"payouts are held, but those that are pending cannot be read: {error}") from None
 
@@ -276,7 +239,12 @@ def account_id(subject: Subject) -> str:
     return subject.account
 
 
-def _id(value: str) -> str:
+def stripe_id(value: str) -> str:
+    """Return an id.
+
+    Raises:
+        Refused: it is not one of Stripe's.
+    """
     if not re.fullmatch(r"[A-Za-z0-9_]{1,255}", value, re.ASCII):
         raise Refused("the id is not one of stripe's")
     return value
@@ -289,7 +257,3 @@ def _plain(value: Any) -> Any:
 def node_of(answer: Any, path: str) -> Node:
     """Return what Stripe answered, to be read field by field."""
     return Node(_plain(answer), path)
-
-
-def _known(fields: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in fields.items() if value is not None}

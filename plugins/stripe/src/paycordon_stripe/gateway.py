@@ -31,8 +31,11 @@ from paycordon_stripe.peoples_acts import ACTS
 from paycordon_stripe.translate import GATEWAY, translate
 
 if TYPE_CHECKING:
+    import stripe
+
     from paycordon_stripe.acts import Acts
     from paycordon_stripe.performing import Performer
+    from paycordon_stripe.resolving import Resolver
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
 _CLOCK = "after 90 days stripe pays out by itself; in the United States after 2 years, in Thailand after 10 days"
@@ -126,9 +129,15 @@ class StripeGateway(Gateway[StripeSettings]):
         """Say what an event of Stripe means; see `Gateway.translate`."""
         return translate(message, self.instance, self.settings.mode)
 
+    def fetch(self, message: Message) -> Message:
+        """Read the snapshot of a thin event, or the charge that a dispute or warning names; see `Gateway.fetch`."""
+        from paycordon_stripe.fetching import fetch
+
+        return fetch(self._client, message)
+
     def resolve(self, event: Event) -> Event:
         """Complete an event from the account, and the payout or dispute, as they are now; see `Gateway.resolve`."""
-        return self._acts.resolve(event)
+        return self._resolver.resolve(event)
 
     def read(self, subject: Subject) -> GatewayState:
         """Read the payout schedule and the requested capabilities; see `Gateway.read`."""
@@ -140,29 +149,38 @@ class StripeGateway(Gateway[StripeSettings]):
 
     def missed(self, since: datetime) -> Iterable[Message]:
         """Read the events that no endpoint took; see `Gateway.missed`."""
-        from paycordon_stripe.client import connect
         from paycordon_stripe.missed import missed
 
-        return missed(connect(self.settings), since)
+        return missed(self._client, since)
 
     def perform(self, subject: Subject, act: str, parameters: ActParameters, key: str) -> Performed:
         """Do what people decided, as reject an account; see `Gateway.perform`."""
         return self._performer.perform(subject, act, parameters, key)
 
     @cached_property
-    def _performer(self) -> Performer:
+    def _client(self) -> stripe.StripeClient:
+        # Imported when first needed: the SDK is slow to import, and the intake only verifies and translates.
         from paycordon_stripe.client import connect
+
+        return connect(self.settings)
+
+    @cached_property
+    def _performer(self) -> Performer:
         from paycordon_stripe.performing import Performer
 
-        return Performer(connect(self.settings), timedelta(seconds=self.settings.timeout_seconds))
+        return Performer(self._client, timedelta(seconds=self.settings.timeout_seconds))
+
+    @cached_property
+    def _resolver(self) -> Resolver:
+        from paycordon_stripe.resolving import Resolver
+
+        return Resolver(self._client)
 
     @cached_property
     def _acts(self) -> Acts:
-        # Imported when first needed: the SDK is slow to import, and the intake only verifies and translates.
         from paycordon_stripe.acts import Acts
-        from paycordon_stripe.client import connect
 
         takes = timedelta(seconds=self.settings.timeout_seconds)
         by_balance = self.settings.schedules == "balance_settings"
         cancels = self.settings.cancel_pending_payouts
-        return Acts(connect(self.settings), self._clock, takes, by_balance_settings=by_balance, cancels_payouts=cancels)
+        return Acts(self._client, self._clock, takes, by_balance_settings=by_balance, cancels_payouts=cancels)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from paycordon.adapting import fields
+from paycordon.errors import PayloadInvalid
 
 
 class Node(fields.Node):
@@ -35,3 +36,15 @@ class Node(fields.Node):
     def items(self, key: str) -> list[Self]:
         """Return the objects of one of Stripe's lists (`{"data": [...]}`)."""
         return self.child(key).children("data")
+
+
+def object_of(envelope: Node) -> Node:
+    """Return the object that a snapshot event is about.
+
+    Raises:
+        PayloadInvalid: there is none.
+    """
+    found = envelope.child("data").child("object")
+    if not found:
+        raise PayloadInvalid("`event.data.object` is missing")
+    return found

@@ -1,10 +1,9 @@
-"""What Stripe's snapshot events mean, in canonical events. Pure.
+"""What Stripe's events mean, in canonical events. Pure.
 
 Stripe has no event for a new account: the first `account.updated` is it. So an `account.updated` is
 `merchant.onboarding` when the merchant has just submitted its details, or cannot yet take payments and payouts without
 ever having been able to; otherwise it is `merchant.changed`. An account that has just lost an ability is changed, not
-new. The status of a payout or dispute is taken from the object, never from the name of the event: a dispute whose
-funds are reinstated may still be lost.
+new. The status of a payout is taken from the object, never from the name of the event.
 
 Card numbers are looked for in what an event takes over, not in the rest of the payload: bank trace numbers and network
 ids there are digits that pass the Luhn check by chance.
@@ -19,8 +18,8 @@ from pydantic import ValidationError
 
 from paycordon.adapting.fields import problems
 from paycordon.errors import PayloadInvalid
-from paycordon.events import Account, Dispute, Event, EventType, Mode, Payment, Payout
-from paycordon.gateways import Message
+from paycordon.events import Account, Event, EventType, Mode, Payout
+from paycordon.gateways import Message, NotCarried
 from paycordon_stripe.accounts import (
     account_of,
     facts_of,
@@ -29,8 +28,10 @@ from paycordon_stripe.accounts import (
     identifiers_of_person,
     merchant_of,
 )
-from paycordon_stripe.money import money, money_of
-from paycordon_stripe.shapes import Node
+from paycordon_stripe.money import money_of
+from paycordon_stripe.shapes import Node, object_of
+from paycordon_stripe.translate_payments import READERS
+from paycordon_stripe.translate_thin import V1, is_thin, reader_of
 
 GATEWAY = "stripe"
 _Fields = dict[str, Any]
@@ -41,9 +42,11 @@ def translate(message: Message, instance: str, mode: Mode) -> list[Event]:
     """Say what a message means at an instance of a mode; unknown types and the other mode yield nothing.
 
     Raises:
+        NotCarried: what the message is about has to be fetched first.
         PayloadInvalid: a known type that cannot be read, or that carries a card number.
     """
-    reader = _READERS.get(message.type)
+    thin = is_thin(message)
+    reader = _reader_of_thin(message.type) if thin else _READERS.get(message.type)
     if reader is None:
         return []
     envelope = Node(message.body, "event")
@@ -59,8 +62,18 @@ def translate(message: Message, instance: str, mode: Mode) -> list[Event]:
         raise PayloadInvalid(f"the event cannot be taken over: {problems(error)}") from None
 
 
+def _reader_of_thin(type_: str) -> _Reader | None:
+    if type_.startswith(V1):
+        return _fetched_first if type_.removeprefix(V1) in _READERS else None
+    return reader_of(type_)
+
+
+def _fetched_first(_: Node) -> _Fields | None:
+    raise NotCarried("a thin event names its object only")
+
+
 def _event(message: Message, envelope: Node, instance: str, mode: Mode, fields: _Fields) -> Event:
-    occurred_at = envelope.time("created")
+    occurred_at = envelope.moment("created") if is_thin(message) else envelope.time("created")
     if occurred_at is None:
         raise PayloadInvalid("`event.created` is missing")
     extra = {"stripe_type": message.type, **fields.pop("extra", {})}
@@ -75,15 +88,8 @@ def _event(message: Message, envelope: Node, instance: str, mode: Mode, fields: 
     )
 
 
-def _object(envelope: Node) -> Node:
-    found = envelope.child("data").child("object")
-    if not found:
-        raise PayloadInvalid("`event.data.object` is missing")
-    return found
-
-
 def _account_updated(envelope: Node) -> _Fields:
-    account = _object(envelope)
+    account = object_of(envelope)
     id_ = account.needed_text("id")
     if envelope.text("account") not in (None, id_):
         raise PayloadInvalid("`event.account` is not the account that the event is about")
@@ -115,7 +121,7 @@ def _part_of_account(identifiers: Callable[[Node], Any], kind: str) -> _Reader:
     """Make a reader for a change of something that belongs to an account."""
 
     def read(envelope: Node) -> _Fields | None:
-        part = _object(envelope)
+        part = object_of(envelope)
         account = envelope.text("account") or part.reference("account")
         if account is None:
             return None
@@ -134,7 +140,7 @@ def _payout(type_: EventType) -> _Reader:
         account = envelope.text("account")
         if account is None:
             return None  # the platform's own money
-        payout = payout_of(_object(envelope))
+        payout = payout_of(object_of(envelope))
         return {"type": type_, "account": Account(id=account), "payout": payout}
 
     return read
@@ -157,99 +163,81 @@ def payout_of(node: Node) -> Payout:
     )
 
 
-def _dispute(type_: EventType) -> _Reader:
-    def read(envelope: Node) -> _Fields | None:
-        dispute = _object(envelope)
-        account = envelope.text("account") or _destination(dispute.expanded("charge"))
-        if account is None:
-            return None  # of the platform's own payment, or not to be told from the payload
-        return {"type": type_, "account": Account(id=account), "dispute": dispute_of(dispute)}
-
-    return read
+def _transfer(envelope: Node) -> _Fields | None:
+    transfer = object_of(envelope)
+    account = transfer.reference("destination")
+    if envelope.text("account") is not None or account is None:
+        return None
+    return {"type": EventType.PAYOUT_UPDATED, "account": Account(id=account), "payout": transfer_of(transfer)}
 
 
-def dispute_of(node: Node) -> Dispute:
-    """Return a Stripe dispute.
+def transfer_of(node: Node) -> Payout:
+    """Return a transfer from the platform to an account; it was made at once, and may be taken back.
 
     Raises:
         PayloadInvalid: it cannot be read.
     """
-    card = node.child("payment_method_details").child("card")
-    return Dispute(
+    back = node.integer("amount_reversed") or 0
+    whole = bool(node.flag("reversed"))
+    return Payout(
         id=node.needed_text("id"),
         amount=money_of(node),
-        payment=node.reference("charge"),
-        reason=node.text("reason"),
-        status=node.text("status"),
-        network_reason_code=node.text("network_reason_code") or card.text("network_reason_code"),
-        due_at=node.child("evidence_details").time("due_by"),
+        status="reversed" if whole else "partially_reversed" if back else "paid",
+        method="transfer",
+        destination=node.reference("destination"),
+        automatic=False,
     )
 
 
-def _charge_succeeded(envelope: Node) -> _Fields | None:
-    charge = _object(envelope)
-    if charge.flag("captured") is False:
-        return None  # only authorised; `charge.captured` follows when money moves
-    return _payment(envelope, charge, EventType.PAYMENT_SUCCEEDED, charge.needed_integer("amount"))
-
-
-def _charge_captured(envelope: Node) -> _Fields | None:
-    charge = _object(envelope)
-    return _payment(envelope, charge, EventType.PAYMENT_SUCCEEDED, charge.needed_integer("amount_captured"))
-
-
-def _charge_refunded(envelope: Node) -> _Fields | None:
-    # `amount_refunded` is the sum of all refunds so far; this event is about the latest.
-    charge = _object(envelope)
-    before = envelope.child("data").child("previous_attributes").integer("amount_refunded") or 0
-    return _payment(envelope, charge, EventType.PAYMENT_REFUNDED, charge.needed_integer("amount_refunded") - before)
-
-
-def _payment(envelope: Node, charge: Node, type_: EventType, amount: int) -> _Fields | None:
-    account = envelope.text("account") or _destination(charge)
+def _capability(envelope: Node) -> _Fields | None:
+    capability = object_of(envelope)
+    account = envelope.text("account") or capability.reference("account")
     if account is None:
         return None
-    method = charge.child("payment_method_details")
-    details = method.child(method.text("type") or "card")
-    payment = Payment(
-        id=charge.needed_text("id"),
-        amount=money(amount, charge.needed_text("currency")),
-        payer=details.text("fingerprint") or charge.reference("customer"),
-        payer_country=details.text("country"),
-    )
-    return {"type": type_, "account": Account(id=account), "payment": payment}
+    requirements = capability.child("requirements")
+    facts = {"status": capability.text("status"), "disabled_reason": requirements.text("disabled_reason")}
+    extra = {"changed": ["capability"], "capability": capability.needed_text("id")}
+    known = {name: text for name, text in facts.items() if text}
+    return {"type": EventType.MERCHANT_CHANGED, "account": Account(id=account), "extra": {**extra, **known}}
 
 
-def _destination(charge: Node) -> str | None:
-    """Return the connected account a platform's charge is for: of a destination charge, or on behalf of whom."""
-    transfer = charge.child("transfer_data").reference("destination")
-    return transfer or charge.reference("destination") or charge.reference("on_behalf_of")
+def _of_account(what: str) -> _Reader:
+    """Make a reader for what only the envelope ties to an account."""
+
+    def read(envelope: Node) -> _Fields | None:
+        account = envelope.text("account")
+        if account is None:
+            return None
+        return {"type": EventType.MERCHANT_CHANGED, "account": Account(id=account), "extra": {"changed": [what]}}
+
+    return read
 
 
 _external_account = _part_of_account(identifiers_of_external_account, "external_account")
 _person = _part_of_account(identifiers_of_person, "person")
-_payout_updated, _dispute_updated = _payout(EventType.PAYOUT_UPDATED), _dispute(EventType.DISPUTE_UPDATED)
+_payout_updated = _payout(EventType.PAYOUT_UPDATED)
 
 _READERS: Mapping[str, _Reader] = {
     "account.updated": _account_updated,
     "account.application.authorized": _application_authorized,
+    "account.application.deauthorized": _of_account("application"),
     "account.external_account.created": _external_account,
     "account.external_account.updated": _external_account,
+    "account.external_account.deleted": _external_account,
+    "balance_settings.updated": _of_account("balance_settings"),
+    "capability.updated": _capability,
     "person.created": _person,
     "person.updated": _person,
+    "person.deleted": _person,
     "payout.created": _payout(EventType.PAYOUT_REQUESTED),
     "payout.updated": _payout_updated,
     "payout.paid": _payout_updated,
     "payout.failed": _payout_updated,
     "payout.canceled": _payout_updated,
-    "charge.dispute.created": _dispute(EventType.DISPUTE_OPENED),
-    "charge.dispute.updated": _dispute_updated,
-    "charge.dispute.closed": _dispute_updated,
-    "charge.dispute.funds_withdrawn": _dispute_updated,
-    "charge.dispute.funds_reinstated": _dispute_updated,
-    "charge.succeeded": _charge_succeeded,
-    "charge.captured": _charge_captured,
-    "charge.refunded": _charge_refunded,
+    "transfer.created": _transfer,
+    "transfer.updated": _transfer,
+    "transfer.reversed": _transfer,
+    **READERS,
 }
 TRANSLATED_TYPES = tuple(sorted(_READERS))
 """The event types to subscribe an endpoint to."""

@@ -181,3 +181,33 @@ def charge(id_: str, at: datetime, amount: int = 4_200, currency: str = "eur", *
         "status": "succeeded",
     }
     return {**made, **fields}
+
+
+def capability(name: str, account_id: str, **fields: Any) -> Json:
+    """Return a capability of an account."""
+    made: Json = {"id": name, "object": "capability", "account": account_id, "requested": True, "status": "active"}
+    return {**made, "requirements": {"currently_due": [], "disabled_reason": None}, **fields}
+
+
+def transfer(id_: str, account_id: str, at: datetime, amount: int = 900, currency: str = "usd", **fields: Any) -> Json:
+    """Return a transfer from the platform to an account."""
+    made: Json = {"id": id_, "object": "transfer", "amount": amount, "amount_reversed": 0, "currency": currency}
+    return {**made, "created": int(at.timestamp()), "destination": account_id, "reversed": False, **fields}
+
+
+def refund(id_: str, at: datetime, amount: int = 1_000, currency: str = "eur", **fields: Any) -> Json:
+    """Return a refund of a card payment."""
+    made: Json = {"id": id_, "object": "refund", "amount": amount, "charge": "ch_1Sim1", "currency": currency}
+    return {**made, "created": int(at.timestamp()), "status": "succeeded", **fields}
+
+
+def early_fraud_warning(id_: str, of: Json | str, at: datetime, **fields: Any) -> Json:
+    """Return a card scheme's warning of a charge, given whole or by its id."""
+    made: Json = {"id": id_, "object": "radar.early_fraud_warning", "actionable": True, "charge": of}
+    return {**made, "created": int(at.timestamp()), "fraud_type": "misc", "livemode": True, **fields}
+
+
+def review(id_: str, of: Json | str, at: datetime, **fields: Any) -> Json:
+    """Return a review of a charge, given whole or by its id."""
+    made: Json = {"id": id_, "object": "review", "charge": of, "created": int(at.timestamp()), "open": True}
+    return {**made, "closed_reason": None, "opened_reason": "rule", "reason": "rule", **fields}
