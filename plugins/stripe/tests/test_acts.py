@@ -12,7 +12,6 @@ from paycordon.gateways import Change, Restriction
 from paycordon.testing.clock import NOON
 from paycordon_stripe.simulator import Fault, FaultKind
 
-pytestmark = pytest.mark.usefixtures("lawful")
 WEEKLY = {"interval": "weekly", "delay_days": 7, "weekly_anchor": "friday", "weekly_payout_days": ["friday"]}
 MONTHLY = {"interval": "monthly", "delay_days": 4, "monthly_anchor": 15, "monthly_payout_days": [15, 28]}
 DAILY = {"interval": "daily", "delay_days": 3}

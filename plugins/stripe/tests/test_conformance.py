@@ -4,8 +4,6 @@ import pytest
 
 from paycordon.testing import GatewayConformance
 
-pytestmark = pytest.mark.usefixtures("lawful")
-
 
 class TestStripe(GatewayConformance):
     @pytest.fixture

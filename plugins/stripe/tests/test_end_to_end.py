@@ -100,7 +100,7 @@ class Deployment:
 
 
 @pytest.fixture
-def deployment(tmp_path: Path) -> Iterator[Deployment]:
+def deployment(tmp_path: Path, contract: Any) -> Iterator[Deployment]:
     clock = FrozenClock(datetime(2026, 7, 1, tzinfo=UTC))
     (tmp_path / "policy.yaml").write_text(POLICY)
     store = Store.open(f"sqlite:///{tmp_path / 'e2e.db'}")
@@ -138,6 +138,8 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
         reconciler = Reconciler(store, gateway, owner="w", clock=clock, sleep=lambda _s: None, timing=timing)
         screener = DeliveryWorker(store, {"stripe_eu": gateway}, cordon, clock, "w")
         yield Deployment(cordon, gateway, simulator, clock, reconciler, screener)
+        for sent in simulator.requests if contract else ():
+            contract.check(sent)
     cordon.close()
 
 

@@ -14,10 +14,7 @@ from paycordon.testing.clock import NOON
 from paycordon_stripe import guard
 
 # The SDK's own way of using httpx, which httpx deprecates.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning"),
-    pytest.mark.usefixtures("lawful"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
 REASON = "additional_information_required"
 ACCT = "acct_1Guarded"
 TO_ACCOUNT: stripe.RequestOptions = {"stripe_account": ACCT}

@@ -7,8 +7,6 @@ from paycordon.events import Account, Dispute, Event, Money, Payout
 from paycordon.testing.clock import NOON
 from paycordon_stripe.simulator import Fault, FaultKind, events
 
-pytestmark = pytest.mark.usefixtures("lawful")
-
 
 @pytest.fixture
 def account(simulator):
