@@ -152,8 +152,8 @@ class Merchant(Record):
 class Account(Record):
     """That customer at one gateway instance.
 
-    `at_gateway` is false while a guarded call that creates the account has not reached the gateway: there is nothing
-    there yet that could be restricted, and `id` is only a name for the attempt.
+    `at_gateway` is false where `id` names nothing that could be restricted: while a guarded call that creates the
+    account has not reached the gateway, and where the gateway itself names only what several accounts share.
     """
 
     id: OpaqueId

@@ -1,1 +1,16 @@
 """What this distribution brings to Paycordon; named in the entry point group `paycordon`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from paycordon.gateways import Gateway
+from paycordon.hookspecs import hookimpl
+from paycordon_adyen.gateway import AdyenGateway
+
+
+@hookimpl
+def register_gateways() -> Iterable[type[Gateway[Any]]]:
+    """Bring the adapter named `adyen`."""
+    return [AdyenGateway]
