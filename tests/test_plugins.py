@@ -76,8 +76,8 @@ def test_a_registration_that_raises_stops_the_start(configured: Any, install: In
 
 
 def test_a_required_plugin_that_is_not_installed_stops_the_start(configured: Any) -> None:
-    with pytest.raises(PluginError, match=r"paycordon.yaml:\d+:\d+: the required plugin `adyen` is not installed"):
-        load(configured("required: [checks, adyen]"))
+    with pytest.raises(PluginError, match=r"paycordon.yaml:\d+:\d+: the required plugin `acme` is not installed"):
+        load(configured("required: [checks, acme]"))
 
 
 def test_settings_of_a_check_that_does_not_exist_are_refused_with_their_place(configured: Any) -> None:
@@ -97,8 +97,8 @@ def test_settings_reach_their_check(configured: Any) -> None:
 
 
 def test_an_adapter_that_is_not_installed_is_refused_with_its_place(configured: Any) -> None:
-    config = configured("gateways:\n  main: {adapter: adyen, mode: test}")
-    with pytest.raises(ConfigError, match=r"paycordon.yaml:\d+:\d+: there is no adapter `adyen`"):
+    config = configured("gateways:\n  main: {adapter: acme, mode: test}")
+    with pytest.raises(ConfigError, match=r"paycordon.yaml:\d+:\d+: there is no adapter `acme`"):
         open_gateways(config, load(config))
 
 
