@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from paycordon_adyen.gateway import AdyenGateway, AdyenSettings
+    from paycordon_adyen.guarded_client import guard
 
-__all__ = ["AdyenGateway", "AdyenSettings"]
+__all__ = ["AdyenGateway", "AdyenSettings", "guard"]
 
 _HOMES = {
     "AdyenGateway": "paycordon_adyen.gateway",
     "AdyenSettings": "paycordon_adyen.gateway",
+    "guard": "paycordon_adyen.guarded_client",
 }
 
 
