@@ -21,6 +21,7 @@ from typing import Any, Self
 
 from paycordon.config import Config
 from paycordon.enforcement import Limits
+from paycordon.enforcement.acting import ActWorker
 from paycordon.enforcement.clocks import Clockwork
 from paycordon.enforcement.reconcile import Reconciler
 from paycordon.errors import StoreUnavailable, type_and_place
@@ -136,6 +137,9 @@ class Worker:
                 metrics=metrics,
             )
             self._duties.append(Duty(f"reconciliation of {instance}", reconciler.run_once))
+            if gateway.acts:
+                acting = ActWorker(store, gateway, owner=owner, clock=clock)
+                self._duties.append(Duty(f"acts of {instance}", acting.run_once))
         clockwork = Clockwork(store, deadlines or Clocks(), clock, metrics)
         self._duties.append(Duty("clocks", clockwork.run_once))
         rejudging = Rejudging(store, lambda: cordon.policies, unsupported=unsupported, clock=clock)

@@ -12,7 +12,8 @@ from paycordon.errors import ApprovalRequired, Conflict, NotFound
 from paycordon.ids import Randomness
 from paycordon.people import Person, Role
 from paycordon.record.log import append, digest_of
-from paycordon.store import cases, clocks, holds, proposals, snoozes
+from paycordon.store import acts, cases, clocks, holds, proposals, snoozes
+from paycordon.store.acts import NewAct
 from paycordon.store.cases import State
 from paycordon.store.holds import Hold, NewHold, Source
 from paycordon.store.proposals import Kind, NewProposal, Proposal
@@ -105,6 +106,18 @@ def snooze(
     placed = snoozes.place(connection, wanted, wish.now, wish.randomness)
     cases.note(connection, merchant, wish.now, "snooze", f"{placed.id}: {rule} until {until:%Y-%m-%d}")
     return placed
+
+
+def propose_act(connection: Connection, wanted: NewAct, wish: Wish) -> Proposal:
+    """Propose an act at a gateway, whose parameters were checked. Once agreed, a worker does it.
+
+    Raises:
+        Conflict: the same act is proposed already.
+    """
+    merchant = acts.merchant_at(connection, wanted.instance, wanted.account)
+    detail = {name: getattr(wanted, name) for name in _ACT_FIELDS}
+    about = f"{wanted.act} {wanted.account} at {wanted.instance}"
+    return _propose(connection, Kind.ACT, merchant, about, detail, wish)
 
 
 def agree(connection: Connection, proposal_id: str, wish: Wish) -> Proposal:
@@ -210,4 +223,16 @@ def _snooze(connection: Connection, agreed: Proposal, wish: Wish) -> None:
     snoozes.place(connection, wanted, wish.now, wish.randomness)
 
 
-_DONE = {Kind.RELEASE: _release, Kind.BLOCK: _block, Kind.REFERRAL: _refer, Kind.SNOOZE: _snooze}
+def _act(connection: Connection, agreed: Proposal, wish: Wish) -> None:
+    wanted = NewAct(
+        **{name: str(agreed.detail[name]) for name in _ACT_FIELDS},
+        reason=agreed.reason,
+        asked_by=agreed.proposed_by,
+        agreed_by=wish.by.name,
+    )
+    asked = acts.ask(connection, wanted, wish.now, wish.randomness)
+    _note(connection, agreed, "act", f"{asked.id}: {wanted.act} of {wanted.account} at {wanted.instance}", wish)
+
+
+_ACT_FIELDS = ("instance", "account", "act", "parameters")
+_DONE = {Kind.ACT: _act, Kind.RELEASE: _release, Kind.BLOCK: _block, Kind.REFERRAL: _refer, Kind.SNOOZE: _snooze}

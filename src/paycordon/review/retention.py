@@ -252,6 +252,7 @@ _REST: Mapping[str, str] = {
     "clocks": "ended_at IS NOT NULL AND restricted = 0",
     "proposals": "restricted = 0",  # one that is open has lapsed
     "snoozes": "TRUE",
+    "acts": "state = 'done'",
     "notifications": "state = 'delivered'",
     "restrictions": "desired = 'none' AND applied = 'none' AND state = 'settled'",
 }

@@ -37,6 +37,7 @@ STANDING: Mapping[str, str] = {
     "an open case": "SELECT 1 FROM cases s WHERE s.merchant = {merchant} AND s.closed_at IS NULL AND s.restricted = 0",
     "a running clock": "SELECT 1 FROM clocks s WHERE s.merchant = {merchant} AND s.ended_at IS NULL "
     "AND s.restricted = 0",
+    "an act that is not done": "SELECT 1 FROM acts s WHERE s.merchant = {merchant} AND s.state <> 'done'",
     "an open proposal": "SELECT 1 FROM proposals s WHERE s.merchant = {merchant} AND s.state = 'open' "
     "AND s.restricted = 0 AND s.lapses_at > :now",
 }

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     BLOCK = "block"
     REFERRAL = "referral"
     SNOOZE = "snooze"
+    ACT = "act"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Proposal:
     """A proposal as it is stored; times are UTC.
 
     Attributes:
-        subject_id: what it is about: a hold, a merchant, a case, or a merchant and a rule.
+        subject_id: what it is about: a hold, a merchant, a case, a merchant and a rule, or an account and an act.
         detail: what is to be done, by names that the kind has.
         state: `open`, `agreed`, `declined`, or `lapsed` once its time is over.
     """

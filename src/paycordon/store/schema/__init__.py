@@ -4,7 +4,7 @@
 """
 
 from paycordon.store.schema.base import from_micros, metadata, micros
-from paycordon.store.schema.enforcement import clocks, gateway_health, holds, restrictions
+from paycordon.store.schema.enforcement import acts, clocks, gateway_health, holds, restrictions
 from paycordon.store.schema.record import (
     checkpoints,
     erasures,
@@ -45,6 +45,7 @@ from paycordon.store.schema.screening import (
 
 __all__ = [
     "accounts",
+    "acts",
     "appeals",
     "case_events",
     "cases",

@@ -58,6 +58,33 @@ restrictions = Table(
     Column("drift", Text),  # what somebody set by hand and nobody has decided about yet
 )
 
+# What people asked for at gateways beyond restrictions, and what became of it.
+acts = Table(
+    "acts",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("instance", String, nullable=False),
+    Column("account", String, nullable=False),
+    Column("merchant", String, nullable=False, index=True),
+    Column("act", String, nullable=False),
+    Column("parameters", Text, nullable=False),  # JSON
+    Column("reason", Text, nullable=False),
+    Column("asked_by", String, nullable=False),
+    Column("agreed_by", String),  # the second person, where it takes two
+    Column("asked_at", BigInteger, nullable=False),
+    Column("state", String, nullable=False),  # `waiting`, `done` or `stuck`
+    Column("failures", Integer, nullable=False),
+    Column("last_error", Text),
+    Column("due_at", BigInteger, nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("lease_owner", String),
+    Column("settled_at", BigInteger),
+    Column("reference", String),  # what was made or changed at the gateway
+    Column("result", Text),  # its state as read back, in the gateway's own words
+    Column("already", Integer),  # 1 where it was found to be so
+    Index("ix_acts_due", "state", "instance", "due_at"),
+)
+
 # How each gateway instance fares, shared by all workers: one of which too much fails is left alone for a while.
 gateway_health = Table(
     "gateway_health",
