@@ -30,6 +30,7 @@ from paycordon.sections import (
     EnforcementSection,
     IdentifierKeys,
     Name,
+    NameListSection,
     NoticesSection,
     NotificationSection,
     PersonSection,
@@ -81,6 +82,7 @@ class Config(Section):
         rates: exchange rates by day; by default `rates.csv` in a directory of `policies`.
         approvals: whose signatures changes of policies need.
         clocks: deadlines of holds and cases.
+        name_lists: lists of names to compare merchants and the people behind them with, by name.
         notices: what merchants are told about holds; nothing is written for them without it.
         notifications: who is told what happens, by name.
         people: who may do what by hand; without any, whoever can read the configuration may do everything but what the
@@ -108,6 +110,7 @@ class Config(Section):
     rates: Path | None = None
     approvals: Approvals = Approvals()
     clocks: Clocks = Clocks()
+    name_lists: dict[Name, NameListSection] = {}
     people: dict[Name, PersonSection] = {}
     directives: DirectivesSection = DirectivesSection()
     enforcement: EnforcementSection = EnforcementSection()
@@ -142,6 +145,13 @@ class Config(Section):
         """Tell whether the configuration names this policy file, bindings or rates itself, not only its directory."""
         named = (*self._entries, *self._named.values())
         return path.resolve() in {(self._base / each).resolve() for each in named if each is not None}
+
+    def name_list_places(self) -> Mapping[str, tuple[Path, Path]]:
+        """Return of each list of names its file and the directory of its index."""
+        return {
+            name: (self._base / each.file, self._base / (each.index or Path("names") / name))
+            for name, each in self.name_lists.items()
+        }
 
     def validated(self, model: type[_M], *loc: str) -> _M:
         """Read the settings at `loc`, such as `("gateways", "stripe_eu")`, into a model.

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from paycordon.decisions import Outcome
 
-__all__ = ["Context", "IndicatorHit", "KnownIdentifier", "SharedIdentifier", "Snooze"]
+__all__ = ["Context", "IndicatorHit", "KnownIdentifier", "NameHit", "SharedIdentifier", "Snooze"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,31 @@ class IndicatorHit:
     reference: str
     valid_from: datetime | None = None
     valid_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NameHit:
+    """A name of the event that is like one on a list of names.
+
+    Attributes:
+        kind, digest: which of the event's names, as an identifier; the name itself is not kept.
+        list, entry, name, reference: the list, and the entry as the list names it.
+        by: the entry's name or alias that is alike.
+        score: how alike, from 0 to 100.
+        why: how the score came about.
+        clearance: what a person clears who knows that it is somebody else; as the `rule` of a snooze.
+    """
+
+    kind: str
+    digest: str
+    list: str
+    entry: str
+    name: str
+    by: str
+    score: int
+    why: str
+    reference: str
+    clearance: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +92,8 @@ class Context:
         aggregates: the values of the aggregates that the check itself declared, by their names; `number` reads those
             that always have one.
         standing: the most severe outcome of holds already in force on this merchant.
-        snoozes: rules that people have silenced for this merchant; no check needs them.
+        snoozes: rules that people have silenced for this merchant, and names they have cleared.
+        names: names of the event that are like names on lists.
     """
 
     now: datetime
@@ -78,6 +104,7 @@ class Context:
     aggregates: Mapping[str, int | float | None] = field(default_factory=dict)
     standing: Outcome = Outcome.ALLOW
     snoozes: tuple[Snooze, ...] = ()
+    names: tuple[NameHit, ...] = ()
 
     def number(self, name: str) -> int:
         """Return the value of an aggregate of the kinds `count`, `sum` and `distinct`, which always have one.

@@ -16,14 +16,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
 from paycordon.coalition.identifiers import Digester
 from paycordon.config import Config, load_config
-from paycordon.context import Context
+from paycordon.context import Context, NameHit
 from paycordon.covering import unremarkable
 from paycordon.decisions import CheckError, Decision, Evaluation, Finding, Outcome, RuleMatch
 from paycordon.errors import StoreUnavailable
@@ -32,6 +32,7 @@ from paycordon.ids import Randomness, new_id
 from paycordon.isolation import CheckRunner, Monotonic
 from paycordon.judging import SCREENED_STAGES, Judge
 from paycordon.metrics import Metrics
+from paycordon.names import NamedBy, named_by
 from paycordon.plugins import Plugins
 from paycordon.plugins import load as load_plugins
 from paycordon.policy import PolicySet
@@ -85,6 +86,7 @@ class Cordon:
         plugins: Plugins,
         digester: Digester,
         *,
+        names: NamedBy | None = None,
         limits: Limits | None = None,
         metrics: Metrics | None = None,
         clock: Clock = utc_now,
@@ -95,6 +97,7 @@ class Cordon:
         self.plugins = plugins
         self.digester = digester
         self.metrics = metrics or Metrics()
+        self._names = names or (lambda _: ())
         self._limits = limits or Limits()
         self._clock = clock
         self._monotonic = monotonic
@@ -139,9 +142,10 @@ class Cordon:
         )
         watch = limits.store_patience if patience is None else None
         store, metrics = Store.open(config.store, patience=patience or limits.budget, watch=watch), Metrics()
+        names = named_by(config, digester)
         reloader = Reloader(config, store, metrics, utc_now)
         try:
-            made = cls(store, reloader.begin(), plugins, digester, limits=limits, metrics=metrics)
+            made = cls(store, reloader.begin(), plugins, digester, names=names, limits=limits, metrics=metrics)
         except BaseException:
             store.close()
             raise
@@ -197,12 +201,13 @@ class Cordon:
         """
         started = self._monotonic()
         judge, now, concealed = self._judge, self._clock(), self.digester.conceal(event)
+        named = self._named(event)
         with self.store.session() as session:
             with session.read() as connection:
                 found = origin(connection, concealed, now)
                 if found.decision and found.recorded and _is_repeated(concealed, found.recorded):
                     return Decision.model_validate_json(found.decision)
-                known = context(connection, concealed, found.merchant, now)
+                known = replace(context(connection, concealed, found.merchant, now), names=named)
                 numbers = aggregate(connection, concealed, found.merchant, judge.plan(concealed).aggregates)
             until = started + self._limits.budget.total_seconds()
             covered = found.directive is not None
@@ -233,13 +238,13 @@ class Cordon:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self.in_force, decision)
 
     def _screen(self, event: Event, started: float) -> Decision:
-        concealed = self.digester.conceal(event)
+        concealed, named = self.digester.conceal(event), self._named(event)
         budget = self._limits.budget.total_seconds()
         until = started + budget
         with self._turn_of(event, budget / 2), self.store.session(budget) as session:
             while True:
                 try:
-                    return self._screen_once(session, concealed, started, until)
+                    return self._screen_once(session, concealed, named, started, until)
                 except Superseded:
                     if self._monotonic() >= until:
                         raise StoreUnavailable("the merchant's history kept changing") from None
@@ -258,7 +263,13 @@ class Cordon:
             if taken:
                 turn.release()
 
-    def _screen_once(self, session: Session, event: Event, started: float, until: float) -> Decision:
+    def _named(self, event: Event) -> tuple[NameHit, ...]:
+        """Compare the event's names with the lists: before its identifiers are nothing but digests."""
+        return self._names(event) if event.stage in SCREENED_STAGES else ()
+
+    def _screen_once(
+        self, session: Session, event: Event, named: tuple[NameHit, ...], started: float, until: float
+    ) -> Decision:
         """Judge on one snapshot.
 
         Raises:
@@ -272,7 +283,7 @@ class Cordon:
                 return self._undecided(event, "event_id_reused", least=Outcome.HOLD)
             if found.decision is not None:
                 return Decision.model_validate_json(found.decision)
-            known = context(connection, event, found.merchant, now)
+            known = replace(context(connection, event, found.merchant, now), names=named)
             numbers = aggregate(connection, event, found.merchant, judge.plan(event).aggregates)
             covered = found.directive is not None
         decision, real = self._judged(judge, session, event, known, numbers, started, until, covered=covered)

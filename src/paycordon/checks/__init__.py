@@ -13,12 +13,21 @@ __all__ = ["Check", "CheckSettings", "register_checks"]
 
 @hookimpl
 def register_checks() -> Iterable[type[Check[Any]]]:
-    """Register the six built-in checks."""
+    """Register the seven built-in checks."""
     from paycordon.checks.dispute_ratio import DisputeRatio
     from paycordon.checks.indicator_match import IndicatorMatch
     from paycordon.checks.mcc_controls import MccControls
+    from paycordon.checks.name_match import NameMatch
     from paycordon.checks.payout_destination_changed import PayoutDestinationChanged
     from paycordon.checks.payout_velocity import PayoutVelocity
     from paycordon.checks.shared_identifier import SharedIdentifier
 
-    return [DisputeRatio, IndicatorMatch, MccControls, PayoutDestinationChanged, PayoutVelocity, SharedIdentifier]
+    return [
+        DisputeRatio,
+        IndicatorMatch,
+        MccControls,
+        NameMatch,
+        PayoutDestinationChanged,
+        PayoutVelocity,
+        SharedIdentifier,
+    ]

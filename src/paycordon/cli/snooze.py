@@ -38,7 +38,7 @@ def add(
     why, ends = said(reason), moment(until, "--until")
     with at_work(config, by) as (read, store, person):
         wish = wish_of(read, person, why)
-        _check_end(read, wish.now, ends)
+        check_end(read, wish.now, ends)
         takes_two = _takes_two(read, rule)
         with store.write() as connection:
             came = snooze(connection, merchant, rule, ends, wish, takes_two=takes_two)
@@ -100,7 +100,8 @@ def end(
         print_line(f"ended {ended.id}: {ended.rule} counts again for {ended.merchant}")
 
 
-def _check_end(config: Config, now: datetime, until: datetime) -> None:
+def check_end(config: Config, now: datetime, until: datetime) -> None:
+    """Refuse a snooze that ends in the past or lasts too long."""
     from paycordon.cli.inputs import checked
     from paycordon.spans import deadline
 
