@@ -99,9 +99,10 @@ def test_what_happens_is_delivered_signed_with_the_secret_that_is_referred_to(tm
 
 
 def test_without_a_name_it_lists_what_there_is(cli: Any) -> None:
-    assert [each["name"] for each in cli("simulate", "--json").json["simulators"]] == ["stripe"]
+    listed = [each["name"] for each in cli("simulate", "--json").json["simulators"]]
+    assert "stripe" in listed
     done = cli("simulate")
-    assert (done.code, "paycordon simulate stripe" in done.out) == (0, True)
+    assert (done.code, f"paycordon simulate {listed[0]}" in done.out) == (0, True)
 
 
 def test_without_any_simulator_it_says_what_to_install(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +117,7 @@ def test_without_any_simulator_it_says_what_to_install(cli: Any, monkeypatch: py
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("adyen",), "there is no simulator of `adyen`"),
+        (("acme",), "there is no simulator of `acme`"),
         (("stripe", "--webhook", "http://127.0.0.1:9/"), "go together"),
         (("stripe", "--secret", "env:HOME"), "go together"),
         (("stripe", "--webhook", "http://127.0.0.1:9/", "--secret", "whsec_plain"), "`env:` or `file:`"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from paycordon.gateways import Gateway
 from paycordon.hookspecs import hookimpl
+from paycordon.simulators import Simulator
 from paycordon_adyen.gateway import AdyenGateway
 
 
@@ -14,3 +15,11 @@ from paycordon_adyen.gateway import AdyenGateway
 def register_gateways() -> Iterable[type[Gateway[Any]]]:
     """Bring the adapter named `adyen`."""
     return [AdyenGateway]
+
+
+@hookimpl
+def register_simulators() -> Iterable[type[Simulator]]:
+    """Bring what `paycordon simulate adyen` runs."""
+    from paycordon_adyen.simulator.command import SimulatedAdyen  # only that command needs the simulator
+
+    return [SimulatedAdyen]
