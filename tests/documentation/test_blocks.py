@@ -79,7 +79,10 @@ def test_a_program_runs(block: Block, tmp_path: Path) -> None:
 
 
 def with_what_the_page_takes_for_granted(block: Block) -> str:
-    """The Stripe page wraps a client and reads a configuration that its reader already has."""
+    """The pages of adapters wrap a client and read a configuration that their readers already have."""
+    if "adyen = guard(adyen," in block.text:
+        made = "import Adyen\nadyen = Adyen.Adyen(xapikey='shown', platform='test')\n"
+        return f"{made}from pathlib import Path\nfrom paycordon.deployment import create\ncreate(Path())\n{block.text}"
     if "client = guard(client," not in block.text:
         return block.text
     return (

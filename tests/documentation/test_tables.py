@@ -17,6 +17,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
 ADAPTERS = (ROOT / "plugins" / "README.md").read_text(encoding="utf-8")
 STRIPE = (ROOT / "plugins" / "stripe" / "README.md").read_text(encoding="utf-8")
+ADYEN = (ROOT / "plugins" / "adyen" / "README.md").read_text(encoding="utf-8")
 CHECKS = Plugins({"checks": builtin_checks}).checks
 
 
@@ -34,7 +35,7 @@ def test_every_command_is_on_a_page(command: str) -> None:
 
 def test_no_page_names_a_command_that_does_not_exist() -> None:
     known = {name for name, _, _ in COMMANDS} | set(GROUPS)
-    named = re.findall(r"`paycordon ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", README + EXAMPLES + ADAPTERS + STRIPE)
+    named = re.findall(r"`paycordon ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", README + EXAMPLES + ADAPTERS + STRIPE + ADYEN)
     called = {f"{first} {second}" if first in GROUPS and second else first for first, second in named}
 
     assert called - known == set()
@@ -65,6 +66,13 @@ def test_the_table_of_checks_names_no_other() -> None:
     table = EXAMPLES.split("| check | ")[1].split("\n\n")[0]
 
     assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == list(CHECKS)
+
+
+def test_the_adyen_page_lists_the_capabilities_of_the_adapter() -> None:
+    written = pytest.importorskip("paycordon_adyen.capabilities")
+
+    found = ADYEN[ADYEN.index(written.BEGIN) : ADYEN.index(written.END) + len(written.END)]
+    assert found == written.table(), "write it anew with `python -m paycordon_adyen.capabilities`"
 
 
 def test_the_stripe_page_lists_the_capabilities_of_the_adapter() -> None:

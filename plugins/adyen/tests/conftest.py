@@ -6,22 +6,31 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import Adyen
 import pytest
 
-from paycordon.events import Mode, Subject, SubjectKind
-from paycordon.gateways import Delivery
+from paycordon.events import Mode, Money, Subject, SubjectKind
+from paycordon.gateways import Delivery, Restriction
+from paycordon.simulation import Fault, FaultKind, Faults
+from paycordon.testing import Fault as KitFault
+from paycordon.testing import FaultPlan, GatewayHarness, Recorded, Statement
 from paycordon.testing.clock import NOON, FrozenClock
+from paycordon_adyen.client import connect
 from paycordon_adyen.deliveries import signed_text
 from paycordon_adyen.gateway import AdyenGateway, AdyenSettings
+from paycordon_adyen.simulator import AdyenSimulator
 
 INSTANCE = "adyen_sim"
 HOLDER, ACCOUNT = "AH00000000000000000000001", "BA00000000000000000000001"
 TIMEOUT_SECONDS = 0.4
+CAPABILITIES = ("receivePayments", "sendToBalanceAccount", "sendToTransferInstrument")
 KEYS = ("AA" * 32, "BB" * 32, "CC" * 32)
 """HMAC keys as the Customer Area shows them; the third is never configured."""
 
@@ -172,3 +181,239 @@ def platform_payment(type_: str, status: str, **fields: Any) -> dict[str, Any]:
         status=status,
         **fields,
     )
+
+
+@pytest.fixture
+def simulator(clock: FrozenClock) -> Iterator[AdyenSimulator]:
+    with AdyenSimulator(clock=clock, api_key="key_simulated") as running:
+        yield running
+
+
+@pytest.fixture
+def gateway(simulator: AdyenSimulator, make_gateway: Callable[..., AdyenGateway]) -> AdyenGateway:
+    return make_gateway(simulator.base_url)
+
+
+@pytest.fixture
+def backend(simulator: AdyenSimulator) -> Adyen.Adyen:
+    """The vendor's SDK as a platform's own code uses it, pointed at the simulator."""
+    return connect(settings_of(simulator.base_url), simulator.api_key)
+
+
+class Planned(Faults):
+    """Lets the simulator follow the plan of the conformance kit."""
+
+    MEANING: ClassVar = {
+        KitFault.RATE_LIMITED: Fault(FaultKind.ANSWER, status=429),
+        KitFault.ERROR_BEFORE: Fault(FaultKind.ERROR_BEFORE),
+        KitFault.ERROR_AFTER: Fault(FaultKind.ERROR_AFTER),
+        KitFault.TIMEOUT_BEFORE: Fault(FaultKind.LOST_BEFORE, seconds=5),
+        KitFault.TIMEOUT_AFTER: Fault(FaultKind.LOST_AFTER, seconds=5),
+        KitFault.UNREACHABLE: Fault(FaultKind.LOST_BEFORE),
+    }
+
+    WAITS: ClassVar = 3
+    """How many answers that never come are waited for; after that the connection breaks at once."""
+
+    def __init__(self, plan: FaultPlan) -> None:
+        super().__init__()
+        self._plan = plan
+        self._waited = 0
+
+    def take(self, method: str, path: str) -> Fault | None:
+        planned = self._plan.take()
+        if planned is None:
+            return None
+        fault = self.MEANING[planned]
+        self._waited += fault.seconds > 0
+        return replace(fault, seconds=0) if self._waited > self.WAITS else fault
+
+
+class AdyenHarness(GatewayHarness):
+    """The adapter, or a faulty variant of it, with the simulator; statements are those of the platform's webhooks."""
+
+    signs_time = False
+    credentials = ("key_simulated", "paycordon:pass-word")
+    secrets = KEYS
+    unknown_account = "AH00000000UNKNOWN00001"
+
+    def __init__(self, simulator: AdyenSimulator, adapter: type[AdyenGateway] = AdyenGateway) -> None:
+        self._simulator = simulator
+        self._adapter = adapter
+        simulator.create_account_holder(id=HOLDER, balance={"EUR": 1_000_000})
+        self._account = simulator.balance_account_of(HOLDER)
+        self._transfer = self._pay_out()
+        self._plan = FaultPlan()
+        simulator.faults = Planned(self._plan)
+
+    def _pay_out(self) -> str:
+        sdk = connect(settings_of(self._simulator.base_url), self._simulator.api_key)
+        to = {"transferInstrumentId": self._simulator.transfer_instrument_of(HOLDER)}
+        asked = {"amount": {"currency": "EUR", "value": 12_500}, "balanceAccountId": self._account, "counterparty": to}
+        made = sdk.transfers.transfers_api.transfer_funds({**asked, "category": "bank", "priority": "regular"})
+        return str(made.message["id"])
+
+    def build(self, secrets: Sequence[str], mode: Mode) -> AdyenGateway:
+        settings = settings_of(
+            self._simulator.base_url,
+            mode=mode,
+            hmac_keys=tuple(secrets),
+            legal_entity_api_key="key_simulated",
+            payout_schedules=False,  # `test_acts.py` has them
+        )
+        return self._adapter(INSTANCE, settings)
+
+    @cached_property
+    def corpus(self) -> Mapping[str, Recorded]:
+        paid = {**transfer(id=self._transfer), "balanceAccount": {"id": self._account}}
+        new = holder(capabilities={"sendToTransferInstrument": {"allowed": False, "enabled": True}})
+        sweep = {"id": "SWPC1", "status": "active", "counterparty": {"transferInstrumentId": "SE1"}}
+        swept = {"accountId": self._account, "sweep": sweep}
+        schedule = {"balanceAccountPayoutScheduleId": "PS1", "balanceAccountId": self._account, "enabled": True}
+        updated = "balancePlatform.transfer.updated"
+        about = {
+            "onboarding": ("balancePlatform.accountHolder.created", {"accountHolder": new}, "merchant.onboarding"),
+            "changed": ("balancePlatform.accountHolder.updated", {"accountHolder": holder()}, "merchant.changed"),
+            "sweep": ("balancePlatform.balanceAccountSweep.created", swept, "merchant.changed"),
+            "schedule": ("balancePlatform.balanceAccountPayoutSchedule.updated", schedule, "merchant.changed"),
+            "payout": ("balancePlatform.transfer.created", paid, "payout.requested"),
+            "payout booked": (updated, {**paid, "sequenceNumber": 2, "status": "booked"}, "payout.updated"),
+            "payment": (updated, platform_payment("capture", "captured"), "payment.succeeded"),
+            "chargeback": (updated, platform_payment("chargeback", "chargeback", sequenceNumber=2), "dispute.updated"),
+        }
+        ids = dict.fromkeys(("payout", "payout booked"), self._transfer)
+        ids |= {"payment": "PSPPAYMENT000001", "chargeback": "PSPDISPUTE000001"}
+        corpus = {
+            name: Recorded(
+                statement=said(type_, data),
+                means=(meaning,),
+                account=HOLDER,
+                about=ids.get(name, ""),
+                amount=Money(minor=12_500, currency="EUR") if name in ids else None,
+            )
+            for name, (type_, data, meaning) in about.items()
+        }
+        inner = transfer(category="internal", type="internalTransfer", sequenceNumber=7)
+        near = {
+            "between balance accounts": said("balancePlatform.transfer.created", inner),
+            "not captured": said(updated, platform_payment("capture", "authorised", sequenceNumber=8)),
+            "another type": said("balancePlatform.report.created", {"id": "1"}),
+        }
+        return corpus | {name: Recorded(statement=statement) for name, statement in near.items()}
+
+    def as_test(self, statement: Statement) -> Statement:
+        return {**statement, "environment": "test"}
+
+    def sign(self, body: bytes, at: datetime, secret: str) -> Delivery:
+        return signed_body(body, secret)
+
+    @property
+    def faults(self) -> FaultPlan:
+        return self._plan
+
+    def subject(self) -> Subject:
+        plan, self._simulator.faults = self._simulator.faults, Faults()
+        id_ = self._simulator.create_account_holder(capabilities=CAPABILITIES)
+        for status in ("active", "inactive"):
+            self._simulator.add_sweep(id_, status=status, schedule={"type": "weekly"})
+        self._simulator.faults = plan
+        return Subject(instance=INSTANCE, kind=SubjectKind.ACCOUNT, id=id_, account=id_)
+
+    def settings_at_gateway(self, subject: Subject) -> Mapping[str, Any]:
+        return self._simulator.settings(subject.account)
+
+    def restriction_at_gateway(self, subject: Subject) -> Restriction:
+        found = self._simulator.settings(subject.account)
+        on = {name for name, each in found["account_holder"]["capabilities"].items() if each["enabled"]}
+        suspended = found["account_holder"]["status"] != "active"
+        pays = on & {"sendToTransferInstrument", "sendToThirdParty"} or any(
+            each["status"] == "active" and each["type"] == "push" for each in found["sweeps"].values()
+        )
+        if pays and not suspended:
+            return Restriction.NONE
+        takes = any(name.startswith("receive") for name in on)
+        return Restriction.BLOCKED if suspended and not takes else Restriction.PAYOUTS_HELD
+
+    def changes(self, subject: Subject) -> int:
+        return len({change.request for change in self._simulator.changes(subject.account) if change.request})
+
+    def change_by_hand(self, subject: Subject) -> None:
+        sweep, *_ = self._simulator.settings(subject.account)["sweeps"].values()
+        other = "inactive" if sweep["status"] == "active" else "active"
+        self._simulator.set_by_hand("sweeps", sweep["id"], {"status": other})
+
+
+class NotificationHarness(AdyenHarness):
+    """The same with the statements of notifications, each an item that is signed by itself."""
+
+    batches = True
+    signed_fields = frozenset(
+        {
+            *("pspReference", "originalReference", "merchantAccountCode", "merchantReference"),
+            *("amount.value", "amount.currency", "eventCode", "success"),
+        }
+    )
+
+    def build(self, secrets: Sequence[str], mode: Mode) -> AdyenGateway:
+        gateway = super().build(secrets, mode)
+        given = {**gateway.settings.model_dump(), "payments_from": "notifications"}
+        return self._adapter(INSTANCE, AdyenSettings(**given))
+
+    @cached_property
+    def corpus(self) -> Mapping[str, Recorded]:
+        about = {"metadata.paycordon_account": HOLDER}
+        paid, refunded = "PSPPAYMENT000001", "PSPPAYMENT000002"
+        made = {
+            "chargeback": (item("CHARGEBACK", additionalData=about), ("dispute.opened", "dispute.updated")),
+            "lost": (item("PREARBITRATION_LOST", additionalData=about), ("dispute.updated",)),
+            "payment": (item("AUTHORISATION", pspReference=paid, additionalData=about), ("payment.succeeded",)),
+            "refund": (
+                item("REFUND", pspReference="PSP3", originalReference=refunded, additionalData=about),
+                ("payment.refunded",),
+            ),
+            "refused": (item("AUTHORISATION", pspReference="PSP4", success="false"), ()),
+            "another code": (item("REPORT_AVAILABLE", pspReference="PSP5"), ()),
+        }
+        ids = {"chargeback": "PSPDISPUTE000001", "lost": "PSPDISPUTE000001", "payment": paid, "refund": refunded}
+        amount = Money(minor=4_200, currency="EUR")
+        return {
+            name: Recorded(
+                statement=statement,
+                means=means,
+                account=HOLDER if means else "",
+                about=ids.get(name, ""),
+                amount=amount if means else None,
+            )
+            for name, (statement, means) in made.items()
+        }
+
+    def as_test(self, statement: Statement) -> Statement:
+        return {**statement, "live": "false"}
+
+    def wrap(self, *statements: Statement) -> bytes:
+        live = all(each.get("live") != "false" for each in statements)
+        return batch(*[{k: v for k, v in each.items() if k != "live"} for each in statements], live=live)
+
+    def sign(self, body: bytes, at: datetime, secret: str) -> Delivery:
+        try:
+            whole = json.loads(body)
+            items = [each["NotificationRequestItem"] for each in whole["notificationItems"]]
+            for each in items:
+                each |= signed_item(each, secret)
+        except Exception:  # a body that no gateway would send, and that has nothing to sign
+            return Delivery({"content-type": "application/json"}, body)
+        indent = 3 if body.startswith(b"{\n") else None
+        return Delivery({}, json.dumps(whole, indent=indent).encode())
+
+    def sign_each(self, items: Sequence[tuple[Statement, str]], at: datetime) -> Delivery:
+        return Delivery({}, batch(*[signed_item(statement, secret) for statement, secret in items]))
+
+
+@pytest.fixture
+def make_harness(simulator: AdyenSimulator) -> Callable[..., AdyenHarness]:
+    return lambda adapter=AdyenGateway, kind=AdyenHarness: kind(simulator, adapter)
+
+
+@pytest.fixture
+def make_notification_harness(simulator: AdyenSimulator) -> Callable[..., NotificationHarness]:
+    return lambda adapter=AdyenGateway: NotificationHarness(simulator, adapter)

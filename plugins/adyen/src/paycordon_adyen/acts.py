@@ -71,9 +71,9 @@ class Acts:
             baseline = AccountSettings.model_validate(dict(change.baseline))
         except ValidationError as error:
             raise Refused(f"the baseline is not one of this adapter: {problems(error)}") from None
-        now = self._settings(holder)
+        now, there = self._looked_at(holder)
         wanted = baseline.restricted_to(change.to, now)
-        gone = self._gone(holder, now, wanted) if change.to is Restriction.NONE else []
+        gone = sorted({*wanted.sweeps, *wanted.schedules} - there)
         if self._write_all(list(self._writes(holder, now, wanted, change.to, gone)), key):
             now = self._read_back(holder)
         if gone:
@@ -81,6 +81,10 @@ class Acts:
         return Applied(_state(now))
 
     def _settings(self, holder: str) -> AccountSettings:
+        return self._looked_at(holder)[0]
+
+    def _looked_at(self, holder: str) -> tuple[AccountSettings, set[str]]:
+        """Return the settings, and the sweeps and schedules that there are, working or not."""
         try:
             found = self._holder(holder)
             capabilities = found.child("capabilities")
@@ -90,13 +94,16 @@ class Acts:
                 if (each := capabilities.child(name)) and each.flag("enabled") is not False
             ]
             accounts = [in_path(each.needed_text("id")) for each in self._balance_accounts(holder)]
-            return AccountSettings(
+            sweeps = dict(each for account in accounts for each in self._sweeps(account))
+            schedules = dict(each for account in accounts for each in self._schedules(account))
+            settings = AccountSettings(
                 status=found.text("status") or ACTIVE,
                 capabilities=tuple(sorted(on)),
-                sweeps=tuple(sorted(path for each in accounts for path in self._active_sweeps(each))),
-                schedules=tuple(sorted(path for each in accounts for path in self._enabled_schedules(each))),
+                sweeps=tuple(sorted(path for path, works in sweeps.items() if works)),
+                schedules=tuple(sorted(path for path, works in schedules.items() if works)),
                 rules=self._our_rules(holder, ACTIVE) if self._adds_rule else (),
             )
+            return settings, {*sweeps, *schedules}
         except PayloadInvalid as error:
             raise Refused(f"the settings of the account holder cannot be read: {error}") from None
         except ValidationError as error:
@@ -117,32 +124,31 @@ class Acts:
             "balance accounts",
         )
 
-    def _sweeps(self, account: str) -> Iterator[Node]:
+    def _sweeps(self, account: str) -> Iterator[tuple[str, bool]]:
+        """Yield each sweep, and whether it takes money out; Adyen takes what it is not told for pushing and active."""
         sweeps = self._platform.custom_payout_schedules_sweeps_api
-        return pages(
+        listed = pages(
             lambda asked: sweeps.get_all_sweeps_for_balance_account(account, query_parameters=asked), "sweeps", "sweeps"
         )
+        for each in listed:
+            pushes = (each.text("type") or "push") == "push"
+            works = (each.text("status") or ACTIVE) == ACTIVE
+            yield f"{account}/{in_path(each.needed_text('id'))}", pushes and works
 
-    def _active_sweeps(self, account: str) -> Iterator[str]:
-        for each in self._sweeps(account):
-            # Adyen takes what it is not told for pushing and active.
-            if (each.text("type") or "push") == "push" and (each.text("status") or ACTIVE) == ACTIVE:
-                yield f"{account}/{in_path(each.needed_text('id'))}"
-
-    def _schedules(self, account: str) -> Iterator[Node]:
+    def _schedules(self, account: str) -> Iterator[tuple[str, bool]]:
+        """Yield each payout schedule, and whether it is enabled."""
+        if not self._reads_schedules:
+            return
         schedules = self._platform.managed_payout_schedules_api
-        return linked_pages(
+        listed = linked_pages(
             lambda asked: schedules.get_balance_account_managed_schedules(account, query_parameters=asked),
             "balanceAccountPayoutSchedules",
             "link",
             "payout schedules",
             {},
         )
-
-    def _enabled_schedules(self, account: str) -> Iterator[str]:
-        for each in self._schedules(account) if self._reads_schedules else ():
-            if each.flag("enabled") is not False:
-                yield f"{account}/{in_path(each.needed_text('id'))}"
+        for each in listed:
+            yield f"{account}/{in_path(each.needed_text('id'))}", each.flag("enabled") is not False
 
     def _our_rules(self, holder: str, status: str) -> tuple[str, ...]:
         holders = self._platform.account_holders_api
@@ -154,22 +160,6 @@ class Acts:
                 if each.text("reference") == RULE_REFERENCE and (each.text("status") or ACTIVE) == status
             )
         )
-
-    def _gone(self, holder: str, now: AccountSettings, wanted: AccountSettings) -> list[str]:
-        """Return what is to work again and does not exist any more; asked only if something is to work again."""
-        sweeps = {path for path in wanted.sweeps if path not in now.sweeps}
-        schedules = {path for path in wanted.schedules if path not in now.schedules}
-        if not sweeps and not schedules:
-            return []
-        try:
-            accounts = [in_path(each.needed_text("id")) for each in self._balance_accounts(holder)]
-            there = {f"{a}/{each.needed_text('id')}" for a in accounts for each in (self._sweeps(a) if sweeps else ())}
-            there |= {
-                f"{a}/{each.needed_text('id')}" for a in accounts for each in (self._schedules(a) if schedules else ())
-            }
-        except PayloadInvalid as error:
-            raise Refused(f"the settings of the account holder cannot be read: {error}") from None
-        return sorted((sweeps | schedules) - there)
 
     def _read_back(self, holder: str) -> AccountSettings:
         try:
