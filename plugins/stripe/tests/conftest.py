@@ -71,13 +71,6 @@ def subject_of() -> Callable[[str], Subject]:
     return lambda account: Subject(instance=INSTANCE, kind=SubjectKind.ACCOUNT, id=account, account=account)
 
 
-def specs_folder() -> Path | None:
-    """The folder with the vendors' published descriptions, if it is here."""
-    named = os.environ.get("PAYCORDON_SPECS")
-    found = Path(named) if named else Path(__file__).resolve().parents[4] / "shared" / "specs"
-    return found if found.is_dir() else None
-
-
 NOT_DESCRIBED = frozenset(
     {
         "POST /v1/charges",
@@ -165,9 +158,16 @@ def _without_ids(request: Sent) -> str:
 
 
 @pytest.fixture(scope="session")
-def contract() -> Contract | None:
-    folder = specs_folder()
-    return Contract(folder) if folder else None
+def specs() -> Path | None:
+    """The folder with the vendors' published descriptions, if it is here."""
+    named = os.environ.get("PAYCORDON_SPECS")
+    found = Path(named) if named else Path(__file__).resolve().parents[4] / "shared" / "specs"
+    return found if found.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def contract(specs: Path | None) -> Contract | None:
+    return Contract(specs) if specs else None
 
 
 @pytest.fixture(autouse=True)

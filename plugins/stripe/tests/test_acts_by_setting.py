@@ -189,3 +189,21 @@ def test_behind_a_closed_fence_no_payout_is_cancelled(simulator, backend, cancel
 
     assert status(simulator, account) == {payout: "pending"}
     assert simulator.schedule(account)["interval"] == "manual"
+
+
+def test_an_account_without_a_payout_schedule_is_held_and_released_once_people_have_set_one(
+    simulator, by_balance, subject_of, account
+):
+    """Stripe's own example has none: balance settings of an account that cannot be paid out yet. Prism found it."""
+    simulator.set_by_hand(account, "settings.payouts.schedule.interval", None)
+    baseline = by_balance.read(subject_of(account)).settings
+
+    held = by_balance.apply(subject_of(account), Change(HELD, baseline), "key-1")
+    with pytest.raises(Refused, match="no payout schedule"):
+        by_balance.apply(subject_of(account), Change(NONE, baseline), "key-2")
+    still = simulator.schedule(account)["interval"]
+    simulator.set_by_hand(account, "settings.payouts.schedule.interval", "daily")
+    released = by_balance.apply(subject_of(account), Change(NONE, baseline), "key-3")
+
+    assert (held.state.restriction, still, released.state.restriction) == (HELD, "manual", NONE)
+    assert simulator.schedule(account)["interval"] == "daily"

@@ -28,6 +28,7 @@ from paycordon_stripe.restrictions import (
     Schedule,
     balance_settings_params,
     gateway_clock,
+    schedule_of_account,
     schedule_of_balance_settings,
     settings_of,
 )
@@ -107,10 +108,10 @@ class Acts:
             listed = reading(lambda: self._client.v1.accounts.capabilities.list(id_))
             capabilities = node_of({"list": _plain(listed)}, "capabilities").items("list")
             requested = {c.needed_text("id"): c.flag("requested") is True for c in capabilities}
-            settings = settings_of(account, requested)
-            if self._by_balance_settings:
-                settings = settings.model_copy(update={"schedule": self._schedule_in_balance_settings(id_)})
-            return settings, account.text("country")
+            schedule = (
+                self._schedule_in_balance_settings(id_) if self._by_balance_settings else schedule_of_account(account)
+            )
+            return settings_of(schedule, requested), account.text("country")
         except PayloadInvalid as error:
             raise Refused(f"the settings of the account cannot be read: {error}") from None
         except ValidationError as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
+from paycordon.errors import Refused
 from paycordon.gateways import Restriction
 from paycordon_stripe.shapes import Node
 
@@ -17,11 +19,14 @@ MANUAL = "manual"
 
 
 class Schedule(BaseModel):
-    """When Stripe pays out by itself; the fields and their names are those of `settings.payouts.schedule`."""
+    """When Stripe pays out by itself; the fields and their names are those of `settings.payouts.schedule`.
+
+    Balance settings of an account that cannot be paid out yet have no interval, which nothing can write back.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    interval: Annotated[str, Field(min_length=1, max_length=64)]
+    interval: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     delay_days: StrictInt | None = None
     weekly_anchor: str | None = None
     weekly_payout_days: tuple[str, ...] | None = None
@@ -41,13 +46,28 @@ class Schedule(BaseModel):
 
         `delay_days` keeps its value under a manual interval, so it is written only where it has really changed:
         writing it needlessly would turn "the minimum, whatever it is" into a fixed number.
+
+        Raises:
+            Refused: there was no interval, and there is none that could be written for it.
         """
-        params: dict[str, object] = {}
-        if (self.interval, self.days()) != (wanted.interval, wanted.days()):
-            params = {"interval": wanted.interval, **wanted.days()}
+        params = self.interval_params_to(wanted)
         if wanted.delay_days is not None and wanted.delay_days != self.delay_days:
             params["delay_days"] = wanted.delay_days
         return params
+
+    def interval_params_to(self, wanted: Schedule) -> dict[str, object]:
+        """Return the part of `params_to` that says when, and not how long after.
+
+        Raises:
+            Refused: as `params_to`.
+        """
+        if wanted.interval is None:
+            if self.interval == MANUAL:
+                raise Refused("the account had no payout schedule before it was held; set one in stripe's dashboard")
+            return {}  # somebody has set one meanwhile, or it was never touched
+        if (self.interval, self.days()) == (wanted.interval, wanted.days()):
+            return {}
+        return {"interval": wanted.interval, **wanted.days()}
 
 
 def _days(name: str, anchor: str | int | None, days: tuple[str | int, ...] | None) -> dict[str, object]:
@@ -83,17 +103,22 @@ class AccountSettings(BaseModel):
         return AccountSettings(schedule=schedule, capabilities=dict.fromkeys(MANAGED_CAPABILITIES, False))
 
 
-def settings_of(account: Node, requested: dict[str, bool]) -> AccountSettings:
-    """Return the settings of an account and of the list of its capabilities.
+def settings_of(schedule: Schedule, requested: Mapping[str, bool]) -> AccountSettings:
+    """Return the settings of an account from its schedule and the list of its capabilities."""
+    return AccountSettings(
+        schedule=schedule, capabilities={name: requested.get(name, False) for name in MANAGED_CAPABILITIES}
+    )
+
+
+def schedule_of_account(account: Node) -> Schedule:
+    """Return the schedule that an account of v1 always has.
 
     Raises:
         pydantic.ValidationError: the schedule is not one.
+        PayloadInvalid: there is no schedule.
     """
     schedule = account.child("settings").child("payouts").child("schedule")
-    return AccountSettings(
-        schedule=Schedule.model_validate(schedule.fields()),
-        capabilities={name: requested.get(name, False) for name in MANAGED_CAPABILITIES},
-    )
+    return Schedule.model_validate({**schedule.fields(), "interval": schedule.needed_text("interval")})
 
 
 def schedule_of_balance_settings(settings: Node) -> Schedule:
@@ -109,10 +134,14 @@ def schedule_of_balance_settings(settings: Node) -> Schedule:
 
 
 def balance_settings_params(now: Schedule, wanted: Schedule) -> dict[str, object]:
-    """Return what must be written into balance settings to turn one schedule into the other; empty if nothing."""
+    """Return what must be written into balance settings to turn one schedule into the other; empty if nothing.
+
+    Raises:
+        Refused: there was no interval, and there is none that could be written for it.
+    """
     payments: dict[str, object] = {}
-    if (now.interval, now.days()) != (wanted.interval, wanted.days()):
-        payments["payouts"] = {"schedule": {"interval": wanted.interval, **wanted.days()}}
+    if when := now.interval_params_to(wanted):
+        payments["payouts"] = {"schedule": when}
     if wanted.delay_days != now.delay_days:
         # Empty takes an override back; unlike in the schedule of v1, there being none is a value of its own.
         payments["settlement_timing"] = {
