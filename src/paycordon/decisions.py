@@ -49,16 +49,19 @@ class Scope(StrEnum):
     scope         calls and events that it stops                        at the gateway
     ============  ====================================================  ===========================
     `payout`      the one payout, while its call has not left yet       nothing
+    `outflow`     payouts asked for the merchant or account             payouts are held
     `payouts`     whatever is asked for the merchant or account         payouts are held
     `charges`     whatever is asked for the merchant or account         payouts and new charges
     `onboarding`  whatever is asked for the merchant or account         payouts and new charges
     ============  ====================================================  ===========================
 
-    A payout that the gateway knows already cannot be held alone everywhere, so it is held with all the others. What the
-    outcome adds is how the caller is answered, and who undoes it.
+    `outflow` is for merchants that are new and not suspected: they go on being signed, and nothing leaves before
+    somebody has looked. A payout that the gateway knows already cannot be held alone everywhere, so it is held with all
+    the others. What the outcome adds is how the caller is answered, and who undoes it.
     """
 
     PAYOUT = "payout"
+    OUTFLOW = "outflow"
     PAYOUTS = "payouts"
     CHARGES = "charges"
     ONBOARDING = "onboarding"

@@ -85,7 +85,7 @@ class Restriction(StrEnum):
     @classmethod
     def for_scopes(cls, scopes: Iterable[Scope]) -> Restriction:
         """What holds of these scopes ask for at the gateway, all together: the most severe of each."""
-        asked = {Scope.PAYOUT: cls.NONE, Scope.PAYOUTS: cls.PAYOUTS_HELD}
+        asked = {Scope.PAYOUT: cls.NONE, Scope.OUTFLOW: cls.PAYOUTS_HELD, Scope.PAYOUTS: cls.PAYOUTS_HELD}
         return max((asked.get(scope, cls.BLOCKED) for scope in scopes), key=lambda each: each.rank, default=cls.NONE)
 
 

@@ -228,8 +228,7 @@ class Cordon:
             return decision.outcome
         try:
             with self.store.read() as connection:
-                subject = decision.subject
-                return standing_of(connection, decision.merchant, subject.instance, subject.account, subject.id)
+                return standing_of(connection, decision.merchant, decision.subject)
         except StoreUnavailable:
             return decision.outcome
 

@@ -47,6 +47,7 @@ def test_a_match_says_what_its_rule_says(tmp_path: Path, scope: str | None) -> N
         ({"on": "merchant.onboarding", "scope": "payout"}, "of the kind `payout.*` alone"),
         ({"on": "payout.requested, dispute.opened", "scope": "payout"}, "of the kind `payout.*` alone"),
         ({"on": "payout.requested", "scope": "onboarding"}, "of the kind `merchant.*` alone"),
+        ({"on": "payout.requested", "scope": "outflow"}, "of the kind `merchant.*` alone"),
         ({"scope": "everything"}, "scope"),
     ],
 )
@@ -65,6 +66,7 @@ def test_a_scope_that_makes_no_sense_is_refused_where_it_stands(tmp_path: Path, 
         ([Scope.PAYOUT, Scope.PAYOUTS], "payouts_held"),
         ([Scope.PAYOUTS, Scope.CHARGES], "blocked"),
         ([Scope.ONBOARDING], "blocked"),
+        ([Scope.OUTFLOW], "payouts_held"),
     ],
 )
 def test_holds_together_ask_for_the_most_severe_restriction(scopes, restriction: str) -> None:

@@ -29,6 +29,8 @@ rules:
      merchant_reason: review_pending, references: [synthetic]}
   - {id: new, on: [merchant.onboarding], when: 'event.merchant.name == "Synthetic"', then: hold, scope: onboarding,
      merchant_reason: review_pending, references: [synthetic]}
+  - {id: gate, on: [merchant.onboarding], when: 'event.merchant.name == "New"', then: hold, scope: outflow,
+     merchant_reason: review_pending, references: [synthetic]}
 """
 
 
@@ -118,3 +120,18 @@ def test_a_scope_that_was_changed_in_the_database_is_found(desk: Desk) -> None:
     with desk.store.write() as connection:
         connection.exec_driver_sql("UPDATE holds SET scope = 'payout'")
     assert any("is not what its decision says" in problem.text for problem in verify(desk.store).problems)
+
+
+def test_who_is_being_signed_is_paid_nothing_and_stopped_in_nothing_else(desk: Desk) -> None:
+    applied = make_event("merchant.onboarding", id="evt_1", merchant={"id": "m", "name": "New"})
+    assert desk.cordon.screen(applied).outcome is Outcome.HOLD
+    assert desk.restriction() == "payouts_held"
+    changed = desk.cordon.screen(make_event("merchant.changed", id="evt_2", merchant={"id": "m"}))
+    assert (changed.outcome, desk.cordon.in_force(changed)) == (Outcome.ALLOW, Outcome.ALLOW)
+    asked = desk.asked(3, minor=100)
+    assert (asked.outcome, asked.rule) == (Outcome.HOLD, "paycordon/standing_hold")
+    assert desk.cordon.in_force(asked) is Outcome.HOLD
+    (hold,) = desk.holds()
+    desk.release(hold)
+    assert desk.asked(4, minor=100).outcome is Outcome.ALLOW
+    assert verify(desk.store).ok

@@ -229,9 +229,11 @@ def test_a_transfer_is_a_payout_to_the_account_it_goes_to(client, judge):
 
 
 def test_a_new_account_is_screened_with_all_that_names_the_merchant(client, judge):
-    client.v1.accounts.create(SIGN_UP)
+    made = client.v1.accounts.create(SIGN_UP)
 
-    (event,) = judge.events
+    event, opened = judge.events
+    assert (opened.account.id, opened.account.at_gateway, opened.type) == (made.id, True, event.type)
+    assert opened.identifiers == event.identifiers
     assert event.type == "merchant.onboarding"
     assert event.account.id.startswith("pending-")
     assert (event.merchant.id, event.merchant.name, event.merchant.country) == ("42", "New Synthetic", "DE")

@@ -89,6 +89,23 @@ class Checkpoint:
         decision = await self._cordon.screen_async(self._event_of(call))
         _stop(decision, await self._cordon.in_force_async(decision))
 
+    def opened(self, call: Call, account: str) -> None:
+        """Have an account judged that a call has just opened, now that it has an id; this stops nothing any more.
+
+        So what policy wants held of a new account is held before the caller knows of the account.
+        """
+        self._cordon.screen(_of_account(self._event_of(call), account))
+
+    async def opened_async(self, call: Call, account: str) -> None:
+        """As `opened`, for asyncio."""
+        await self._cordon.screen_async(_of_account(self._event_of(call), account))
+
+
+def _of_account(asked: Event, account: str) -> Event:
+    """Say of an account what was said when it was asked for."""
+    there = asked.account.model_copy(update={"id": account, "at_gateway": True})
+    return asked.model_copy(update={"id": f"{asked.id}-opened", "account": there})
+
 
 def _stop(decision: Decision, outcome: Outcome) -> None:
     if outcome.stops:

@@ -72,7 +72,8 @@ def place(
     account: Annotated[str | None, typer.Option(metavar="INSTANCE/ACCOUNT", help="Hold one account.")] = None,
     outcome: Annotated[str, typer.Option(help="`hold`, or `block`.")] = "hold",
     scope: Annotated[
-        str | None, typer.Option(help="What it stops: `payouts`, `charges` (and payouts) or `onboarding`.")
+        str | None,
+        typer.Option(help="What it stops: `outflow`, `payouts`, `charges` (and payouts) or `onboarding`."),
     ] = None,
     amount: Annotated[
         str | None, typer.Option(metavar="'1234 EUR'", help="What is held, in minor units, where that is known.")
@@ -118,7 +119,8 @@ def _wanted(
 
     checked("`--outcome` is `hold` or `block`", outcome in ("hold", "block"))
     usual = Scope.CHARGES if outcome == "block" else Scope.PAYOUTS
-    checked("`--scope` is `payouts`, `charges` or `onboarding`", scope in (None, "payouts", "charges", "onboarding"))
+    known = ("outflow", "payouts", "charges", "onboarding")
+    checked("`--scope` is `outflow`, `payouts`, `charges` or `onboarding`", scope is None or scope in known)
     _check_code(merchant_reason)
     merchant, instance, account, kind, subject = subject_of(connection, *on)
     held, currency = _amount(amount)

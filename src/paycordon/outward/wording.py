@@ -14,6 +14,7 @@ from string import Formatter
 
 from pydantic import BaseModel, ConfigDict
 
+from paycordon.decisions import Scope
 from paycordon.documents import read_document, validate
 from paycordon.errors import ConfigError
 from paycordon.store.holds import Hold
@@ -95,15 +96,16 @@ def statement(
     """
     texts = wording(language, own)
     since = f"{hold.created_at:%Y-%m-%d}"
+    stopped = Scope.PAYOUTS if hold.scope is Scope.OUTFLOW else hold.scope  # to the merchant it is the same
     parts = {
-        "restriction": texts.sentences[hold.scope.value].format(since=since),
+        "restriction": texts.sentences[stopped.value].format(since=since),
         "reason": texts.reasons.get(hold.merchant_reason, texts.reasons["generic"]),
         "ground": texts.sentences["ground"].format(ground=ground) if ground else "",
         "review": texts.sentences["review"].format(review=f"{review:%Y-%m-%d}") if review else "",
         "redress": texts.sentences["redress"].format(contact=contact) if contact else "",
     }
     told = {name: text for name, text in parts.items() if text}
-    return Statement(language, " ".join(told.values()), {**told, "since": since, "scope": hold.scope.value})
+    return Statement(language, " ".join(told.values()), {**told, "since": since, "scope": stopped.value})
 
 
 @lru_cache(maxsize=64)

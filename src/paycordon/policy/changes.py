@@ -241,7 +241,7 @@ def _differences(old: Rule, new: Rule) -> Iterator[tuple[str, bool]]:
     yield from ((text, True) for text in _wording(old, new))
 
 
-_WIDTH = {Scope.PAYOUT: 0, Scope.PAYOUTS: 1, Scope.CHARGES: 2, Scope.ONBOARDING: 2}
+_WIDTH = {Scope.PAYOUT: 0, Scope.OUTFLOW: 1, Scope.PAYOUTS: 2, Scope.CHARGES: 3, Scope.ONBOARDING: 3}
 
 
 def _scope(rule: Rule) -> Scope:

@@ -194,7 +194,8 @@ class RuleDocument(Part):
     review_after: Duration | None = None
     """How long a hold may wait for a person."""
     scope: Scope | None = None
-    """What a hold stops: `payout` (this one, before it leaves), `payouts`, `charges` (and payouts) or `onboarding`."""
+    """What a hold stops: `payout` (this one, before it leaves), `outflow` (payouts, while a merchant is being signed),
+    `payouts`, `charges` (and payouts) or `onboarding`."""
     child_protection: StrictBool | None = None
     """Weakening it takes a second person."""
 
@@ -216,7 +217,8 @@ class RuleDocument(Part):
             return
         if self.then is None or not self.then.stops:
             raise ValueError("`scope` says what a hold stops, so the rule needs `then: hold` or `then: block`")
-        stage = {Scope.PAYOUT: Stage.PAYOUT, Scope.ONBOARDING: Stage.MERCHANT}.get(self.scope)
+        stages = {Scope.PAYOUT: Stage.PAYOUT, Scope.OUTFLOW: Stage.MERCHANT, Scope.ONBOARDING: Stage.MERCHANT}
+        stage = stages.get(self.scope)
         if stage is not None and any(not type_.startswith(f"{stage}.") for type_ in self.on):
             raise ValueError(f"`scope: {self.scope}` is for rules `on` events of the kind `{stage}.*` alone")
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from paycordon.context import Context, IndicatorHit, KnownIdentifier, SharedIdentifier, Snooze
 from paycordon.decisions import Outcome, Scope
-from paycordon.events import Event, IdentifierKind
+from paycordon.events import Event, IdentifierKind, Subject
 from paycordon.gateways import Restriction
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_micros, micros
@@ -53,9 +53,9 @@ _known = Prepared(text("SELECT kind, digest, first_seen, last_seen FROM sighting
 _standing = Prepared(
     text(
         "SELECT DISTINCT outcome FROM holds WHERE released_at IS NULL AND merchant = :merchant "
-        "AND (scope <> 'payout' OR subject_id = :subject) "
+        "AND (scope <> 'payout' OR subject_id = :subject) AND (scope <> 'outflow' OR :kind = 'payout') "
         "UNION SELECT outcome FROM holds WHERE released_at IS NULL AND instance = :instance AND account = :account "
-        "AND (scope <> 'payout' OR subject_id = :subject)"
+        "AND (scope <> 'payout' OR subject_id = :subject) AND (scope <> 'outflow' OR :kind = 'payout')"
     )
 )
 _scopes = Prepared(
@@ -68,10 +68,10 @@ _scopes = Prepared(
 _in_force = Prepared(
     text(
         "SELECT DISTINCT outcome, NULL, NULL, NULL FROM holds WHERE released_at IS NULL AND merchant = :merchant "
-        "AND (scope <> 'payout' OR subject_id = :subject) "
+        "AND (scope <> 'payout' OR subject_id = :subject) AND (scope <> 'outflow' OR :kind = 'payout') "
         "UNION ALL SELECT DISTINCT outcome, NULL, NULL, NULL FROM holds "
         "WHERE released_at IS NULL AND instance = :instance AND account = :account "
-        "AND (scope <> 'payout' OR subject_id = :subject) "
+        "AND (scope <> 'payout' OR subject_id = :subject) AND (scope <> 'outflow' OR :kind = 'payout') "
         "UNION ALL SELECT 'allow', id, rule, agreed_by FROM snoozes "
         "WHERE merchant = :merchant AND ended_at IS NULL AND until > :now"
     )
@@ -123,13 +123,15 @@ def origin(connection: Connection, event: Event, now: datetime | None = None) ->
     return Origin(merchant, linked, recorded, decision or None, seq or 0, seen, directive)
 
 
-def standing_of(connection: Connection, merchant: str, instance: str, account: str, subject: str) -> Outcome:
+def standing_of(connection: Connection, merchant: str, subject: Subject) -> Outcome:
     """Return the most severe outcome of the active holds on a merchant, on one account, or on one payout alone.
 
     Args:
-        subject: the id of what is asked for; a hold of scope `payout` counts for its own payout only.
+        merchant: whose it is.
+        subject: what is asked for; a hold of scope `payout` counts for its own payout only, one of `outflow` for all.
     """
-    where = {"merchant": merchant, "instance": instance, "account": account, "subject": subject}
+    about = {"subject": subject.id, "kind": subject.kind.value}
+    where = {"merchant": merchant, "instance": subject.instance, "account": subject.account, **about}
     return Outcome.most_severe(*(Outcome(row[0]) for row in _standing(connection, where)))
 
 
@@ -149,6 +151,7 @@ def context(connection: Connection, event: Event, merchant: str, now: datetime) 
         "instance": event.instance,
         "account": event.account.id,
         "subject": event.subject.id,
+        "kind": event.subject.kind.value,
         "now": micros(now),
     }
     in_force = _in_force(connection, where).all()

@@ -9,6 +9,7 @@ goes through untouched, and so do the answers and errors of those that are::
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import AsyncIterable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from stripe._v2_services import V2Services
 
 from paycordon.adapting.guarding import Call, Checkpoint, Cordon, kept
 from paycordon.events import Mode
+from paycordon_stripe.acts import ACCOUNT_ID
 from paycordon_stripe.requested import event_of
 from paycordon_stripe.screened_calls import call_of, headers_of
 
@@ -46,7 +48,8 @@ def guard(
     their external accounts, people, capabilities and payout schedules, in v1 and v2: see
     `paycordon_stripe.screened_calls`. It does not matter whether a request is made by a service, its `_async` twin, an
     object that Stripe returned, or `raw_request`. Payouts of the platform itself are not a merchant's. A call repeated
-    with its idempotency key and parameters is the same event, so it passes once the hold is released.
+    with its idempotency key and parameters is the same event, so it passes once the hold is released. An account that a
+    call has opened is screened once more, by its id, before the call returns: so policy can hold what leaves it.
 
     Args:
         client: the backend's own client.
@@ -94,13 +97,17 @@ class _Requestor(_APIRequestor):
         api_mode: ApiMode,
         usage: list[str] | None = None,
     ) -> tuple[object, int, Mapping[str, str]]:
+        call = None
         if method.lower() != "get":
             params, options, call = self._screened(method, url, params, options)
             if call is not None:
                 self._checkpoint.passes(call)
-        return super().request_raw(
+        content, status, headers = super().request_raw(
             method, url, params, options, is_streaming, base_address=base_address, api_mode=api_mode, usage=usage
         )
+        if call is not None and (account := _opened(call, content, status)):
+            self._checkpoint.opened(call, account)
+        return content, status, headers
 
     async def request_raw_async(
         self,
@@ -114,13 +121,17 @@ class _Requestor(_APIRequestor):
         api_mode: ApiMode,
         usage: list[str] | None = None,
     ) -> tuple[AsyncIterable[bytes], int, Mapping[str, str]]:
+        call = None
         if method.lower() != "get":
             params, options, call = self._screened(method, url, params, options)
             if call is not None:
                 await self._checkpoint.passes_async(call)
-        return await super().request_raw_async(
+        content, status, headers = await super().request_raw_async(
             method, url, params, options, is_streaming, base_address=base_address, api_mode=api_mode, usage=usage
         )
+        if call is not None and (account := _opened(call, content, status)):
+            await self._checkpoint.opened_async(call, account)
+        return content, status, headers
 
     def _screened(
         self, method: str, url: str, params: Mapping[str, Any] | None, options: RequestOptions | None
@@ -140,3 +151,15 @@ class _Requestor(_APIRequestor):
         named = headers.get("stripe-account") or options.get("stripe_account") or self.stripe_account
         context = headers.get("stripe-context") or options.get("stripe_context") or self._options.stripe_context
         return str(named or str(context or "").rpartition("/")[2])
+
+
+def _opened(call: Call, content: object, status: int) -> str | None:
+    """Return the id of the account that a call has opened, if it has; an answer that cannot be read tells of none."""
+    if call.account or not call.verb.endswith("accounts.create") or not 200 <= status < 300:
+        return None
+    try:
+        found = json.loads(content) if isinstance(content, str | bytes) else None
+    except ValueError:
+        return None
+    id_ = found.get("id") if isinstance(found, dict) else None
+    return id_ if isinstance(id_, str) and ACCOUNT_ID.fullmatch(id_) else None

@@ -24,7 +24,7 @@ holds = Table(
     Column("released_by", String),
     Column("release_reason", Text),
     Column("source", String, nullable=False),  # `decision`, `person` or `order`
-    Column("scope", String, nullable=False),  # `payout` (this one), `payouts`, `charges` (and payouts), `onboarding`
+    Column("scope", String, nullable=False),  # `payout`, `outflow`, `payouts`, `charges` or `onboarding`
     Column("amount", BigInteger),  # what is held, in minor units, where that is known
     Column("currency", String),
     Column("placed_by", String),
