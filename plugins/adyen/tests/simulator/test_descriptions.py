@@ -33,9 +33,10 @@ def specs_folder() -> Path | None:
 def drawn(folder: Path) -> dict[str, Any]:
     """Return the bodies and queries that the simulator's routes take, and the schemas they need."""
     made: dict[str, Any] = {"operations": {}, "schemas": {}}
+    specs = {prefix: json.loads((folder / f"{name}.json").read_text()) for prefix, name in SERVICES.items()}
     for route in ROUTES:
         service = next(prefix for prefix in SERVICES if route.path.startswith(prefix + "/"))
-        spec = json.loads((folder / f"{SERVICES[service]}.json").read_text())
+        spec = specs[service]
         operation = _operation(spec, route.method, route.path.removeprefix(service))
         draw = _Drawing(service.split("/")[1], spec, made["schemas"])
         body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")

@@ -52,6 +52,17 @@ def check_body(operation: str, body: Any, *, partial: bool = False) -> None:
         raise Problem(422, f"{found[0].name}: {found[0].message}", code="30_031", fields=found)
 
 
+def check_fields(of: str, fields: dict[str, Any]) -> None:
+    """Hold some fields of a request to its description: `bcl.CreateSweepConfigurationV2`.
+
+    Raises:
+        Problem: Adyen would not take one of them.
+    """
+    found = [each for each in _wrong(fields, {"$ref": of}, "") if each.message != _MISSING]
+    if found:
+        raise Problem(422, f"{found[0].name}: {found[0].message}", code="30_031", fields=found)
+
+
 def checked_query(operation: str, query: dict[str, str]) -> dict[str, Any]:
     """Return the parameters of a query with the types that the description asks for; it takes no others.
 
@@ -66,11 +77,17 @@ def checked_query(operation: str, query: dict[str, str]) -> dict[str, Any]:
         if name not in known:
             wrong.append(InvalidField(name, text, _UNKNOWN))
             continue
-        read[name] = int(text) if known[name].get("type") == "integer" and text.isdecimal() else text
+        read[name] = _read(text, known[name].get("type"))
         wrong += _wrong(read[name], known[name], name)
     if wrong:
         raise Problem(422, f"{wrong[0].name}: {wrong[0].message}", code="30_031", fields=wrong)
     return read
+
+
+def _read(text: str, type_: Any) -> Any:
+    if type_ == "array":
+        return text.split(",")
+    return int(text) if type_ == "integer" and text.isdecimal() else text
 
 
 _MISSING = "is required"

@@ -72,6 +72,7 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", f"{_ACCOUNT}/transferLimits/*", limits.delete),
     Route("GET", f"{_PLATFORM}/accountHolders", account_holders.listed),
     Route("GET", f"{_PLATFORM}/payoutSchedules", schedules.of_platform),
+    Route("GET", f"{_PLATFORM}/payoutSchedules/*", schedules.one_of_platform),
     Route("GET", f"{_PLATFORM}/transactionRules", rules.of_platform),
     Route("GET", f"{_PLATFORM}/transferLimits", limits.listed),
     Route("POST", f"{_PLATFORM}/transferLimits", limits.create),

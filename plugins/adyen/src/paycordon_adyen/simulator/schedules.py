@@ -114,9 +114,9 @@ def executions(call: Call) -> Json:
     """Return what a payout schedule has done, newest first."""
     found = copy.deepcopy(_found(call)["executions"][::-1])
     asked = call.query.get("results")
-    kept = [each for each in found if asked is None or each["result"] in asked.split(",")]
-    start, limit = call.query.get("offset", 0), call.query.get("limit", 10)
-    return {"payoutScheduleExecutions": kept[start : start + limit]}
+    kept = [each for each in found if asked is None or each["result"] in asked]
+    page, limit = call.query["offset"], call.query.get("limit", 10)  # here the offset is the number of a page
+    return {"payoutScheduleExecutions": kept[(page - 1) * limit : page * limit]}
 
 
 def shown(schedule: Json) -> Json:
@@ -230,6 +230,16 @@ def _executed(ledger: Ledger, schedule: Json, result: str, **details: str) -> No
 
 def of_platform(call: Call) -> Json:
     """Return the payout schedules that the platform offers."""
-    if call.id != call.ledger.platform:
-        raise Problem(403, "Not the right permission to access this service.")
+    _require_platform(call)
     return {"balancePlatformPayoutSchedules": copy.deepcopy(call.ledger.of("platformSchedules"))}
+
+
+def one_of_platform(call: Call) -> Json:
+    """Return one of them."""
+    _require_platform(call)
+    return copy.deepcopy(call.ledger.find("platformSchedules", call.id))
+
+
+def _require_platform(call: Call) -> None:
+    if call.ids[0] != call.ledger.platform:
+        raise Problem(403, "Not the right permission to access this service.")

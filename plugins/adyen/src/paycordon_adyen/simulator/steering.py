@@ -12,6 +12,7 @@ from paycordon.simulation import Changed, SimulatedServer
 from paycordon_adyen.simulator import (
     account_holders,
     balance_accounts,
+    described,
     disputes,
     instruments,
     limits,
@@ -62,11 +63,16 @@ class Steering(SimulatedServer):
             capabilities: the ones it has requested.
             country: of the company.
             fields: replace fields of Adyen's account holder; `id` as well.
+
+        Raises:
+            Problem: Adyen has no such field.
         """
         with self.step():
+            given_id = fields.pop("id", None)
+            described.check_fields("bcl.AccountHolderUpdateRequest", fields)
             number = self.ledger.next_number("company")
             entity = self._put("legalEntities", {**synthetic.company(number, country), "transferInstruments": []})
-            id_ = str(fields.pop("id", None) or self.ledger.new_id("accountHolders"))
+            id_ = str(given_id or self.ledger.new_id("accountHolders"))
             asked = {name: account_holders.capability({}, allowed=verified) for name in capabilities}
             holder = {"balancePlatform": self.ledger.platform, "description": f"Synthetic Goods {number}", "id": id_}
             holder |= {"legalEntityId": entity["id"], "reference": f"merchant-{number}", "status": "active"}
@@ -85,6 +91,7 @@ class Steering(SimulatedServer):
     def add_balance_account(self, holder: str, *, balance: Mapping[str, int] | None = None, **fields: Any) -> str:
         """Put a further balance account of an account holder there, and return its id."""
         with self.step():
+            described.check_fields("bcl.BalanceAccountInfo", fields)
             made = balance_accounts.put(self.ledger, self.ledger.find("accountHolders", holder), fields)
             if balance is not None:
                 self.ledger.books[made["id"]] = Books(dict(balance))
@@ -100,6 +107,7 @@ class Steering(SimulatedServer):
         with self.step():
             account = fields.pop("balance_account", None) or self.balance_account_of(holder)
             given = {"counterparty": {"transferInstrumentId": self.transfer_instrument_of(holder)}, "currency": "EUR"}
+            described.check_fields("bcl.CreateSweepConfigurationV2", fields)
             made = sweeps.put(self.ledger, account, {**given, "schedule": {"type": "daily"}, **fields})
         return str(made["id"])
 
@@ -110,6 +118,7 @@ class Steering(SimulatedServer):
             (platforms, *_) = self.ledger.shelf("platformSchedules")
             given = {"balancePlatformPayoutScheduleId": platforms, "frequency": "weekdays"}
             given |= {"transferInstrumentId": self.transfer_instrument_of(holder)}
+            described.check_fields("bcl.BalanceAccountConfigurationRequest", fields)
             made = schedules.put(self.ledger, account, {**given, **fields})
         return str(made["id"])
 

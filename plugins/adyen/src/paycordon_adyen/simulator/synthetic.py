@@ -56,6 +56,6 @@ def platform_schedule(id_: str, platform: str, at: str) -> Json:
         "id": id_,
         "payoutScheduleDescription": "Payouts in euros",
         "userSettlementDelay": 2,
-        "userSettlementTime": "00:00:00",
+        "userSettlementTime": {"hour": 0, "minute": 0, "second": 0, "nano": 0},
         "userSettlementTimeZone": "Europe/Amsterdam",
     }
