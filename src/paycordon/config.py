@@ -28,6 +28,7 @@ from paycordon.sections import (
     Clocks,
     DirectivesSection,
     EnforcementSection,
+    HubSection,
     IdentifierKeys,
     Name,
     NameListSection,
@@ -56,6 +57,7 @@ _WITH_REFERENCES = (
     "checks",
     "gateways",
     "notifications",
+    "hubs",
 )
 _RELATIVE_SQLITE = re.compile(r"^(sqlite(?:\+\w+)?:///)(?![/:])(.+)$")
 
@@ -83,6 +85,7 @@ class Config(Section):
         approvals: whose signatures changes of policies need.
         clocks: deadlines of holds and cases.
         name_lists: lists of names to compare merchants and the people behind them with, by name.
+        hubs: the coalition's hubs that may be asked whether an identifier is known, by name.
         notices: what merchants are told about holds; nothing is written for them without it.
         notifications: who is told what happens, by name.
         people: who may do what by hand; without any, whoever can read the configuration may do everything but what the
@@ -116,6 +119,7 @@ class Config(Section):
     enforcement: EnforcementSection = EnforcementSection()
     retention: RetentionSection = RetentionSection()
     notifications: Annotated[dict[Name, NotificationSection], Field(repr=False)] = {}
+    hubs: Annotated[dict[Name, HubSection], Field(repr=False)] = {}
     notices: NoticesSection | None = None
     review: ReviewSection = ReviewSection()
     withdrawal: WithdrawalSection = WithdrawalSection()
@@ -209,7 +213,8 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
 
 
 def _refuse_plain_secrets(document: Document) -> None:
-    places = (("identifier_keys", "keys"), ("log_signing_key",), ("api_token",), ("gateways",), ("notifications",))
+    names = ("log_signing_key", "api_token", "gateways", "notifications")
+    places = (("identifier_keys", "keys"), *((name,) for name in names))
     problems = [problem for place in places for problem in plain_secrets(document, *place)]
     store = document.data.get("store") if isinstance(document.data, dict) else None
     if isinstance(store, str) and not is_reference(store) and _PASSWORD_IN_URL.search(store):

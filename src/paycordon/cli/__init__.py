@@ -110,6 +110,16 @@ COMMANDS = (
     ("log verify", "paycordon.cli.log", "verify"),
     ("log checkpoint", "paycordon.cli.log", "checkpoint"),
     ("log public-key", "paycordon.cli.log", "public_key"),
+    ("lookup", "paycordon.cli.lookup", "lookup"),
+    ("hub init", "paycordon.cli.hub", "init"),
+    ("hub build", "paycordon.cli.hub", "build"),
+    ("hub serve", "paycordon.cli.hub", "serve"),
+    ("hub rotate", "paycordon.cli.hub", "rotate"),
+    ("hub status", "paycordon.cli.hub", "status"),
+    ("hub audit", "paycordon.cli.hub_members", "audit"),
+    ("hub add-member", "paycordon.cli.hub_members", "add_member"),
+    ("hub members", "paycordon.cli.hub_members", "list_members"),
+    ("hub remove-member", "paycordon.cli.hub_members", "remove_member"),
     ("demo", "paycordon.cli.demo", "demo"),
     ("simulate", "paycordon.cli.simulate", "simulate"),
 )
@@ -133,6 +143,7 @@ GROUPS = {
     "appeal": "Take what a merchant objects.",
     "notice": "See what merchants are to be told about holds, in neutral words.",
     "notification": "See what others could not be told, and let it be sent again.",
+    "hub": "Run a hub, which members ask whether an identifier is known without saying which.",
     "log": "Verify and sign the decision log.",
 }
 

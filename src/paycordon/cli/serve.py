@@ -33,27 +33,32 @@ def serve(
 
     Webhooks are only stored here: run `paycordon work` beside it, or give `--with-worker`.
     """
-    uvicorn = _uvicorn()
+    uvicorn = uvicorn_module()
     from paycordon.plugins import open_gateways
     from paycordon.screening import Cordon
     from paycordon.server.app import create_app
     from paycordon.working import Worker
 
     loaded = read_config(config)
-    with _listening(host, port) as listener:
+    with listening(host, port) as listener:
         cordon = Cordon.from_loaded(loaded)
         try:
             gateways = open_gateways(loaded, cordon.plugins)
             app = create_app(cordon, gateways, api_token=loaded.api_token)
             worker = Worker.configured(cordon, gateways, loaded) if with_worker else None
             server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
-            _announce(listener, as_json=as_json)
+            announce(listener, as_json=as_json)
             _run(server, listener, worker)
         finally:
             cordon.close()
 
 
-def _uvicorn() -> ModuleType:
+def uvicorn_module() -> ModuleType:
+    """Return uvicorn.
+
+    Raises:
+        ConfigError: what serving takes is not installed.
+    """
     try:
         import fastapi  # noqa: F401  # needed as well
         import uvicorn
@@ -63,7 +68,12 @@ def _uvicorn() -> ModuleType:
 
 
 @contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Listen at an address.
+
+    Raises:
+        ConfigError: it cannot be had.
+    """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=1024)
@@ -71,10 +81,14 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         reason = (error.strerror or type(error).__name__).lower()
         raise ConfigError(f"cannot listen on {host}:{port}: {reason}", hint="choose another `--port`") from None
     with listener:
+        # asyncio does this only for sockets that were made by protocol number; without it each answer, being written in
+        # two parts, waits for the 40 ms of the receiver's delayed acknowledgement. Accepted sockets inherit it.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield listener
 
 
-def _announce(listener: socket.socket, *, as_json: bool) -> None:
+def announce(listener: socket.socket, *, as_json: bool) -> None:
+    """Say where is listened."""
     host, port = listener.getsockname()[:2]
     if as_json:
         print_json({"host": host, "port": port})
