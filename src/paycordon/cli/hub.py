@@ -93,9 +93,18 @@ def serve(
 
     uvicorn = uvicorn_module()
     with at_home(directory) as home, listening(host, port) as listener:
-        config = uvicorn.Config(Door(home, utc_now), log_config=None, access_log=False, lifespan="off")
-        if not home.epochs(utc_now()) or all(each["built_at"] is None for each in home.epochs(utc_now())):
+        if all(each["built_at"] is None for each in home.epochs(utc_now())):
             print_note("note: there is no list yet; `paycordon hub build FILE` makes one, and it is served at once")
+        # Nothing in front of the door is needed, and no header says more than the answer.
+        config = uvicorn.Config(
+            Door(home, utc_now),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+        )
         announce(listener, as_json=as_json)
         with logging_to_stderr():
             uvicorn.Server(config).run(sockets=[listener])
