@@ -213,7 +213,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
 
 
 def _refuse_plain_secrets(document: Document) -> None:
-    names = ("log_signing_key", "api_token", "gateways", "notifications")
+    names = ("log_signing_key", "api_token", "gateways", "notifications", "hubs")
     places = (("identifier_keys", "keys"), *((name,) for name in names))
     problems = [problem for place in places for problem in plain_secrets(document, *place)]
     store = document.data.get("store") if isinstance(document.data, dict) else None

@@ -215,13 +215,13 @@ class HubSection(Section):
     Attributes:
         url: where; `https`, or plain `http` on this machine.
         token: what the hub gave this member, as a reference.
-        public_keys: the hub's keys in hexadecimal, received from it by another way; no other key is believed.
+        pinned: the hub's public keys in hexadecimal, received from it by another way; no other key is believed.
         max_bits: how many bits of what is looked up the hub may learn at most.
     """
 
     url: Annotated[str, Field(pattern=r"^(https://|http://(localhost|127\.0\.0\.1|\[::1\])[:/])", repr=False)]
     token: Annotated[StrictStr, Field(repr=False)]
-    public_keys: Annotated[tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...], Field(min_length=1)]
+    pinned: Annotated[tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...], Field(min_length=1)]
     max_bits: Annotated[int, Field(ge=0, le=32)] = 16
 
 

@@ -57,7 +57,7 @@ def test_a_hub_from_its_start_to_a_lookup(cli, deployment: Path, configure, monk
     monkeypatch.setenv("HUB_TOKEN", token)
 
     with served(deployment / "hub") as url:
-        configure(coalition={"url": url, "token": "env:HUB_TOKEN", "public_keys": [made["public_key"]]})
+        configure(coalition={"url": url, "token": "env:HUB_TOKEN", "pinned": [made["public_key"]]})
         asked = "kind,value\nemail,Known@Shop.example\nemail,else@shop.example\n\niban,NL91ABNA0417164300\n"
         found = cli("lookup", "-", stdin=asked)
         as_json = cli("lookup", "--hub", "coalition", "--json", stdin=asked)
@@ -104,8 +104,8 @@ def test_rotation_and_members_by_command(cli, deployment: Path) -> None:
 
 def test_what_a_lookup_needs_is_said(cli, deployment: Path, configure) -> None:
     assert "names no hub" in cli("lookup", stdin="x").err
-    hub = {"url": "https://hub.example", "token": "env:PATH", "public_keys": ["aa" * 32]}
-    configure(one=hub, two=hub | {"public_keys": ["ab" * 32]})
+    hub = {"url": "https://hub.example", "token": "env:PATH", "pinned": ["aa" * 32]}
+    configure(one=hub, two=hub | {"pinned": ["ab" * 32]})
     assert "`one`, `two`" in cli("lookup", stdin="x").err
     assert "no such hub" in cli("lookup", "--hub", "three", stdin="x").err
     for text, problem in (("x", "neither"), ("", "empty"), ("kind,value\nemail\n", ":2:1: the line has 1 columns")):

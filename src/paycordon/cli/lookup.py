@@ -36,7 +36,7 @@ def lookup(
 
     name, section = _chosen(read_config(config).hubs, hub)
     lines = _identifiers(source, kind)
-    member = Hub(section.url, section.token, section.public_keys, max_bits=section.max_bits)
+    member = Hub(section.url, section.token, section.pinned, max_bits=section.max_bits)
     try:
         answers, trouble = _asked(member, [identifier for _, identifier in lines])
     finally:
@@ -55,7 +55,7 @@ def _chosen(hubs: dict[str, HubSection], name: str | None) -> tuple[str, HubSect
     from paycordon.errors import ConfigError
 
     if not hubs:
-        hint = "add the hub's `url`, `token` and `public_keys` under `hubs`"
+        hint = "add the hub's `url`, `token` and `pinned` public keys under `hubs`"
         raise ConfigError("the configuration names no hub", hint=hint)
     if name is None and len(hubs) == 1:
         (name,) = hubs
