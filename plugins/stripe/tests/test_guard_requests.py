@@ -7,6 +7,7 @@ import importlib
 import inspect
 import re
 import secrets
+from decimal import Decimal
 
 import pytest
 import stripe
@@ -191,6 +192,7 @@ CHANGES = {
     ),
     "raw": lambda c: c.raw_request("post", f"/v1/accounts/{ACCT}", email="next@shop.example"),
     "raw, spelt otherwise": lambda c: c.raw_request("post", f"/v1//accounts/{ACCT}/", email="next@shop.example"),
+    "raw, round about": lambda c: c.raw_request("post", f"/v1/payouts/../accounts/./{ACCT}", email="next@shop.example"),
     "v2": lambda c: c.v2.core.accounts.update(ACCT, {"contact_email": "next@shop.example"}),
 }  # fmt: skip
 
@@ -212,6 +214,32 @@ def test_a_new_bank_account_is_screened_by_what_names_it(client, judge):
 
     found = {(str(i.kind), i.value) for i in judge.events[0].identifiers}
     assert found == {("iban", "DE89370400440532013000"), ("person", "A Synthetic")}
+
+
+def test_objects_of_the_sdk_among_the_parameters_are_sent_as_without_the_guard(client, backend, judge, simulator):
+    account = backend.v1.accounts.retrieve(ACCT)
+    order = stripe.StripeObject.construct_from({"order": "1", "of": "5"}, None)
+    params = {"amount": Decimal(900), "currency": "usd", "destination": account, "metadata": order}
+
+    backend.v1.transfers.create(params)
+    client.v1.transfers.create(params)
+
+    own, guarded = [request.form for request in simulator.requests if request.method == "POST"]
+    assert guarded == own
+    assert (judge.events[0].account.id, judge.events[0].amount.minor) == (ACCT, 900)
+
+
+def test_an_iban_in_small_letters_is_one(client, judge):
+    bank = {
+        "object": "bank_account",
+        "country": "DE",
+        "currency": "eur",
+        "account_number": "de89 3704 0044 0532 0130 00",
+    }
+
+    client.v1.accounts.external_accounts.create(ACCT, {"external_account": bank})
+
+    assert ("iban", "DE89370400440532013000") in {(str(i.kind), i.value) for i in judge.events[0].identifiers}
 
 
 def test_an_account_of_v2_is_screened_as_one_of_v1_is(client, judge, simulator):

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from stripe import OAuthService, StripeClient
+from stripe import OAuthService, StripeClient, StripeObject
 
 # The SDK has no public place that every request goes through; a test holds it to what is relied on here.
 from stripe._api_requestor import _APIRequestor
@@ -141,7 +141,7 @@ class _Requestor(_APIRequestor):
         acting = lambda: self._acting_account(kept_options)  # noqa: E731  # asked for by some calls only
         if call_of(method.lower(), url, params, kept_options, acting) is None:
             return params, options, None
-        given = kept(params)
+        given = kept(_as_sent(params or {}))
         return given, kept_options, call_of(method.lower(), url, given, kept_options, acting)
 
     def _acting_account(self, options: Mapping[str, Any] | None) -> str:
@@ -163,3 +163,16 @@ def _opened(call: Call, content: object, status: int) -> str | None:
         return None
     id_ = found.get("id") if isinstance(found, dict) else None
     return id_ if isinstance(id_, str) and ACCOUNT_ID.fullmatch(id_) else None
+
+
+def _as_sent(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Put what the SDK makes of objects in their place: the id of one that has an id, the fields of any other."""
+    return {key: value.id if hasattr(value, "id") else _plain(value) for key, value in params.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, StripeObject):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return _as_sent(value)
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -66,20 +67,21 @@ def _payout(call: Call) -> dict[str, Any]:
     method, destination = node.text("method"), node.text(where) if where else None
     if call.verb.startswith("money_management."):
         asked = node.child("amount")
-        amount = money(asked.needed_integer("value"), asked.needed_text("currency"))
+        amount = money(_whole(asked.fields(), "value"), asked.needed_text("currency"))
         destination = node.child("to").text("payout_method")
     else:
-        amount = money(_amount(call.params), node.needed_text("currency"))
+        amount = money(_whole(call.params, "amount"), node.needed_text("currency"))
     payout = Payout(amount=amount, method=method, destination=destination, automatic=False)
     return {"type": EventType.PAYOUT_REQUESTED, "account": Account(id=call.account), "payout": payout}
 
 
-def _amount(params: Mapping[str, Any]) -> int:
-    # Stripe takes a text of digits for a number, so what is screened has to as well.
-    value = params.get("amount")
-    if isinstance(value, str) and value.strip().isascii() and value.strip().lstrip("-").isdigit():
-        return int(value)
-    return Node(params, "params").needed_integer("amount")
+def _whole(params: Mapping[str, Any], key: str) -> int:
+    # Stripe takes a text of digits for a number, so what is screened has to as well; the SDK makes one of a decimal.
+    value = params.get(key)
+    text = str(value).strip() if isinstance(value, str | Decimal) else ""
+    if text.isascii() and text.lstrip("-").isdigit():
+        return int(text)
+    return Node(params, "params").needed_integer(key)
 
 
 def _account(call: Call, id_: str) -> dict[str, Any]:
@@ -152,7 +154,7 @@ _SAID: Mapping[str, Callable[[Mapping[str, Any]], _Said]] = {
 
 def _numbers(node: Node, payee: Node) -> tuple[Identifier, ...]:
     """Return what only a request says in full; Stripe never shows these numbers again."""
-    account_number = (payee.text("account_number") or "").replace(" ", "")
+    account_number = (payee.text("account_number") or "").replace(" ", "").upper()
     return unique(
         (
             (IdentifierKind.TAX_ID, node.child("company").text("tax_id")),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from posixpath import normpath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -126,7 +127,7 @@ def call_of(
 
 
 def _matched(method: str, url: str) -> tuple[_Rule, tuple[str, ...], str] | None:
-    path = "/" + "/".join(part for part in unquote(urlsplit(url).path).split("/") if part)
+    path = normpath(f"/{unquote(urlsplit(url).path).strip('/')}")  # as the transport resolves `..`, and Stripe `//`
     for rule, pattern in _PATTERNS:
         if rule.method == method and (matched := pattern.fullmatch(path)):
             return rule, matched.groups(), path
