@@ -363,6 +363,13 @@ def test_the_key_says_the_mode(judge, key, mode):
     assert judge.events[0].mode == mode
 
 
+def test_a_call_with_a_key_of_its_own_that_is_of_the_other_mode_is_not_sent(client, judge, simulator):
+    with pytest.raises(PayloadInvalid, match="mode"):
+        client.v1.payouts.create(PAYOUT, {**TO_ACCOUNT, "api_key": "sk_test_1"})
+
+    assert (judge.events, simulator.requests) == ([], [])
+
+
 @pytest.mark.parametrize("verb", CALLS)
 def test_a_repeated_call_that_was_allowed_is_stopped_by_a_hold_of_today(client, judge, simulator, verb):
     judge.in_force = lambda _: Outcome.HOLD

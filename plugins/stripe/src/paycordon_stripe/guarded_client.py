@@ -22,6 +22,7 @@ from stripe._v1_services import V1Services
 from stripe._v2_services import V2Services
 
 from paycordon.adapting.guarding import Call, Checkpoint, Cordon, kept
+from paycordon.errors import PayloadInvalid
 from paycordon.events import Mode
 from paycordon_stripe.acts import ACCOUNT_ID
 from paycordon_stripe.requested import event_of
@@ -60,13 +61,13 @@ def guard(
     Raises:
         Held, Blocked: from a screened call, which then was not sent; they carry the decision's id and the reason that
             may be told to the merchant, nothing else.
-        PayloadInvalid: from a screened call whose parameters cannot be read; it was not sent either.
+        PayloadInvalid: from a screened call whose parameters cannot be read, or whose own key is of the other mode; it
+            was not sent either.
     """
     own = client._requestor
-    is_test = (own.api_key or "").startswith(("sk_test_", "rk_test_"))
-    mode = Mode.TEST if is_test else Mode.LIVE
+    mode = _mode_of(own.api_key)
     checkpoint = Checkpoint(cordon, lambda call: event_of(call, instance, mode, clock()))
-    requestor = _Requestor(own, checkpoint)
+    requestor = _Requestor(own, checkpoint, mode)
     guarded = copy.copy(client)
     guarded._requestor = requestor
     guarded.v1, guarded.v2 = V1Services(requestor), V2Services(requestor)  # type: ignore[no-untyped-call]  # untyped in the SDK
@@ -77,13 +78,14 @@ def guard(
 class _Requestor(_APIRequestor):
     """What all requests of a client go through, with the connection and options of the client's own."""
 
-    def __init__(self, own: _APIRequestor, checkpoint: Checkpoint) -> None:
+    def __init__(self, own: _APIRequestor, checkpoint: Checkpoint, mode: Mode) -> None:
         super().__init__(own._options, own._client)
         self._checkpoint = checkpoint
+        self._mode = mode
 
     def _new_requestor_with_options(self, options: RequestOptions | None) -> _APIRequestor:
         # Objects that Stripe returns keep this one, so that `payout.cancel()` and the like are seen as well.
-        return _Requestor(super()._new_requestor_with_options(options), self._checkpoint)
+        return _Requestor(super()._new_requestor_with_options(options), self._checkpoint, self._mode)
 
     def request_raw(
         self,
@@ -141,6 +143,8 @@ class _Requestor(_APIRequestor):
         acting = lambda: self._acting_account(kept_options)  # noqa: E731  # asked for by some calls only
         if call_of(method.lower(), url, params, kept_options, acting) is None:
             return params, options, None
+        if _mode_of((kept_options or {}).get("api_key") or self.api_key) is not self._mode:
+            raise PayloadInvalid("the key of this call is of another mode than that of the guarded client")
         given = kept(_as_sent(params or {}))
         return given, kept_options, call_of(method.lower(), url, given, kept_options, acting)
 
@@ -163,6 +167,10 @@ def _opened(call: Call, content: object, status: int) -> str | None:
         return None
     id_ = found.get("id") if isinstance(found, dict) else None
     return id_ if isinstance(id_, str) and ACCOUNT_ID.fullmatch(id_) else None
+
+
+def _mode_of(key: str | None) -> Mode:
+    return Mode.TEST if (key or "").startswith(("sk_test_", "rk_test_")) else Mode.LIVE
 
 
 def _as_sent(params: Mapping[str, Any]) -> dict[str, Any]:
