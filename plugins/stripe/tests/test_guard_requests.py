@@ -254,7 +254,8 @@ def test_an_account_of_v2_is_screened_as_one_of_v1_is(client, judge, simulator):
         }
     )  # fmt: skip
 
-    (event,) = judge.events
+    event, opened = judge.events
+    assert opened.account.at_gateway
     assert event.type == "merchant.onboarding"
     assert event.account.id.startswith("pending-")
     assert (event.merchant.id, event.merchant.name, event.merchant.country) == ("42", "New Synthetic", "DE")
