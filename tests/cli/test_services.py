@@ -19,6 +19,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from paycordon.cli.serve import listening
+
 PATIENCE = 30.0
 
 
@@ -75,6 +77,13 @@ def test_a_signal_stops_a_service_cleanly(deployment: Path, command, number: sig
 
     assert code == 0, err
     assert "Traceback" not in err
+
+
+def test_an_answer_in_two_parts_does_not_wait_for_an_acknowledgement() -> None:
+    with listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_screening_over_http_is_answered_and_recorded(cli, deployment: Path, known: str, make_event) -> None:

@@ -95,6 +95,7 @@ def test_who_has_not_pinned_the_next_key_is_told_in_the_end(hub: Running, member
 
     with pytest.raises(HubRefused, match="pinned keys"):
         asking.known([email("seller1")])
+    assert [path.name for path in (hub.directory / "keys").iterdir()] == ["epoch-2.key"]  # the hub saw to it itself
 
 
 def test_the_key_of_an_ended_epoch_is_erased(hub: Running) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,10 @@ REFUSED = [
 def test_what_is_no_element_is_refused(encoded: str) -> None:
     with pytest.raises(group.InvalidEncoding):
         voprf.blind_evaluate(KEY, PUBLIC, [bytes.fromhex(encoded)], group.random_scalar())
+
+
+def test_libsodium_leaves_no_file_behind() -> None:
+    assert not Path(sys.modules["rbcl._sodium"].lib_path).exists()
 
 
 def test_an_input_that_is_too_long_is_refused() -> None:

@@ -124,7 +124,9 @@ class Door:
         return BINARY, self._fetch(member, epoch, asked[2], [int.from_bytes(each, "big") for each in numbers])
 
     def _refresh(self) -> None:
-        """Look again at members and epochs, if the ledger says that they have changed."""
+        """Look again at members and epochs, if the ledger says that they have changed or the time of one is over."""
+        if any(map(self._over, self._epochs.values())):
+            self._home.retire(self._clock())
         generation = self._home.ledger.generation()
         if generation == self._generation:
             return

@@ -14,6 +14,9 @@ try:
     import rbcl
 except ModuleNotFoundError:
     raise ConfigError("`rbcl` is not installed", hint="pip install 'paycordon[hub]'") from None
+except OSError:
+    hint = "let TMPDIR name a directory that programs may be loaded from"
+    raise ConfigError("libsodium cannot be loaded from the directory for temporary files", hint=hint) from None
 # It writes libsodium to a temporary file on import and leaves it there; once loaded, the file is not needed any more.
 Path(sys.modules["rbcl._sodium"].lib_path).unlink(missing_ok=True)
 

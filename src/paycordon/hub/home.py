@@ -126,16 +126,21 @@ class Home:
             return _new_epoch(self._directory, self.ledger, self.settings, last["number"] + 1, now)
 
     def retire(self, now: datetime) -> Sequence[int]:
-        """Erase the keys and lists of epochs whose time is over; returns their numbers."""
+        """Erase the keys and lists of epochs whose time is over; returns their numbers.
+
+        Raises:
+            ConfigError: a key cannot be erased.
+        """
         sql = "SELECT * FROM epochs WHERE ended_at IS NULL AND ends_at <= ?"
         over = self.ledger.rows(sql, (micros(now),))
         for epoch in over:
             # The key first: should the process die here, the epoch is found again and the rest is done then.
-            (self._directory / str(epoch["key"]).removeprefix("file:")).unlink(missing_ok=True)
+            self._erase(self._directory / str(epoch["key"]).removeprefix("file:"))
             with self.ledger.write():
-                self.ledger.run("UPDATE epochs SET ended_at = ? WHERE number = ?", (micros(now), epoch["number"]))
-                self.ledger.note(now, "ended", epoch=epoch["number"])
-                self.ledger.changed()
+                done = "UPDATE epochs SET ended_at = ? WHERE number = ? AND ended_at IS NULL"
+                if self.ledger.run(done, (micros(now), epoch["number"])):  # else another process was faster
+                    self.ledger.note(now, "ended", epoch=epoch["number"])
+                    self.ledger.changed()
         if over:
             self._sweep()
         return [int(epoch["number"]) for epoch in over]
@@ -239,6 +244,13 @@ class Home:
                 return str(epoch["list"]) == hashlib.file_digest(file, "sha256").hexdigest()[:32]
         except OSError:
             return False
+
+    def _erase(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            raise ConfigError(f"the key `{path.name}` is over but cannot be erased: {reason}") from None
 
     @contextmanager
     def _building(self) -> Iterator[None]:
