@@ -6,15 +6,19 @@ import hashlib
 import hmac
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import parse_qsl
 
 import Adyen
 import pytest
+from openapi_core import OpenAPI
+from openapi_core.testing import MockRequest
 
 from paycordon.events import Mode, Money, Subject, SubjectKind
 from paycordon.gateways import Delivery, Restriction
@@ -26,6 +30,7 @@ from paycordon_adyen.client import connect
 from paycordon_adyen.deliveries import signed_text
 from paycordon_adyen.gateway import AdyenGateway, AdyenSettings
 from paycordon_adyen.simulator import AdyenSimulator
+from paycordon_adyen.simulator import Recorded as Sent
 
 INSTANCE = "adyen_sim"
 HOLDER, ACCOUNT = "AH00000000000000000000001", "BA00000000000000000000001"
@@ -54,8 +59,8 @@ def settings_of(base_url: str | None = "http://127.0.0.1:9", **given: Any) -> Ad
 
 
 @pytest.fixture
-def make_gateway() -> Callable[..., AdyenGateway]:
-    return lambda *base_url, **given: AdyenGateway(INSTANCE, settings_of(*base_url, **given))
+def make_gateway(clock: FrozenClock) -> Callable[..., AdyenGateway]:
+    return lambda *base_url, **given: AdyenGateway(INSTANCE, settings_of(*base_url, **given), clock=clock)
 
 
 @pytest.fixture
@@ -191,7 +196,8 @@ def simulator(clock: FrozenClock) -> Iterator[AdyenSimulator]:
 
 @pytest.fixture
 def gateway(simulator: AdyenSimulator, make_gateway: Callable[..., AdyenGateway]) -> AdyenGateway:
-    return make_gateway(simulator.base_url)
+    keys = dict.fromkeys(("legal_entity_api_key", "disputes_api_key"), simulator.api_key)
+    return make_gateway(simulator.base_url, **keys)
 
 
 @pytest.fixture
@@ -417,3 +423,69 @@ def make_harness(simulator: AdyenSimulator) -> Callable[..., AdyenHarness]:
 @pytest.fixture
 def make_notification_harness(simulator: AdyenSimulator) -> Callable[..., NotificationHarness]:
     return lambda adapter=AdyenGateway: NotificationHarness(simulator, adapter)
+
+
+class Contract:
+    """Adyen's published descriptions of its four services, to which recorded requests are held."""
+
+    FILES: ClassVar = {
+        "/bcl/v2": "BalancePlatformService-v2",
+        "/btl/v4": "TransferService-v4",
+        "/lem/v4": "LegalEntityService-v4",
+        "/ca/services/DisputeService/v30": "DisputeService-v30",
+    }
+
+    def __init__(self, folder: Path) -> None:
+        self._services = {
+            base: OpenAPI.from_dict(_only_requests(json.loads((folder / "adyen" / f"{name}.json").read_text())))
+            for base, name in self.FILES.items()
+        }
+
+    def check(self, request: Sent) -> None:
+        """Fail unless the description knows the request, each of its fields and parameters, and their types."""
+        base = next((each for each in self._services if request.path.startswith(f"{each}/")), None)
+        assert base is not None, f"{request.path} is of no service of Adyen's"
+        self._services[base].validate_request(
+            MockRequest(
+                "http://localhost",
+                request.method.lower(),
+                request.path.removeprefix(base),
+                args=dict(parse_qsl(request.query)),
+                headers={"X-API-Key": request.headers["x-api-key"]} if "x-api-key" in request.headers else {},
+                data=request.body.encode(),
+                content_type="application/json",
+            )
+        )
+
+
+_ASKED = re.compile(
+    r"/(accountHolders|balanceAccounts|transactionRules|transfers|transferInstruments)|/legalEntities(/{id})?$|/\w+D\w+"
+)
+"""The paths that anything here asks for; to read the others takes seconds."""
+
+
+def _only_requests(spec: dict[str, Any]) -> dict[str, Any]:
+    """A description without its answers, its examples and what nobody here asks for."""
+    spec["servers"] = [{"url": "http://localhost"}]
+    spec["paths"] = {path: item for path, item in spec["paths"].items() if _ASKED.match(path)}
+    spec["components"].pop("examples", None)
+    for operations in spec["paths"].values():
+        for operation in operations.values():
+            operation["responses"] = {"200": {"description": "not looked at"}}
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                content.pop("examples", None)
+    return spec
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract | None:
+    folder = specs_folder()
+    return Contract(folder) if folder else None
+
+
+@pytest.fixture
+def lawful(simulator: AdyenSimulator, contract: Contract | None) -> Iterator[None]:
+    """Hold every request that a test sends to Adyen's own descriptions of its API, where they are here."""
+    yield
+    for request in simulator.requests if contract else ():
+        contract.check(request)

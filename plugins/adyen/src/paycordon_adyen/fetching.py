@@ -15,10 +15,10 @@ import Adyen
 from paycordon.adapting.fields import Node
 from paycordon.errors import PayloadInvalid, Refused
 from paycordon.gateways import Message
-from paycordon_adyen.client import linked_pages
 from paycordon_adyen.deliveries import ITEM
 from paycordon_adyen.errors import reading
 from paycordon_adyen.ids import in_path, is_account_holder, is_balance_account
+from paycordon_adyen.listing import transfers_of
 from paycordon_adyen.notifications import balance_accounts_of
 from paycordon_adyen.sources import FETCHED
 from paycordon_adyen.translate import balance_account_of
@@ -79,18 +79,8 @@ def holders_of(sdk: Adyen.Adyen, asked: Mapping[str, str], references: set[str],
     Raises:
         RetryLater, Refused: Adyen cannot be read.
     """
-    window = {
-        "createdSince": _in_query(at - AROUND),
-        "createdUntil": _in_query(at + AROUND),
-        "category": "platformPayment",
-    }
-    transfers = sdk.transfers.transfers_api
-    listed = linked_pages(
-        lambda given: transfers.get_all_transfers(query_parameters=given),
-        "data",
-        "_links",
-        "transfers",
-        {**asked, **window},
+    listed = transfers_of(
+        sdk.transfers.transfers_api, {**asked, "category": "platformPayment"}, at - AROUND, at + AROUND
     )
     holders = set()
     for each in listed:
@@ -99,8 +89,3 @@ def holders_of(sdk: Adyen.Adyen, asked: Mapping[str, str], references: set[str],
         if holder and references & named and is_account_holder(holder):
             holders.add(holder)
     return holders
-
-
-def _in_query(moment: datetime) -> str:
-    # The SDK puts queries into addresses as they are: an offset's plus sign would arrive as a space.
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

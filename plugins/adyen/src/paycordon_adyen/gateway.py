@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
@@ -44,6 +44,10 @@ Secret = Annotated[SecretStr, Field(min_length=1)]
 AccountHolderId = Annotated[str, StringConstraints(pattern=r"^AH[A-Z0-9]{8,60}$")]
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){16,}", re.ASCII)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class AdyenSettings(GatewaySettings):
@@ -145,8 +149,9 @@ class AdyenGateway(Gateway[AdyenSettings]):
     }
     acts: ClassVar[Mapping[str, Act]] = ACTS
 
-    def __init__(self, instance: str, settings: AdyenSettings) -> None:
+    def __init__(self, instance: str, settings: AdyenSettings, *, clock: Callable[[], datetime] = _utc_now) -> None:
         super().__init__(instance, settings)
+        self._clock = clock
         require_version()
         self._keys = [bytes.fromhex(key.get_secret_value()) for key in settings.hmac_keys]
         self._logins = [login.get_secret_value() for login in settings.webhook_logins]
@@ -223,7 +228,8 @@ class AdyenGateway(Gateway[AdyenSettings]):
         from paycordon_adyen.performing import Performer
 
         key = self.settings.disputes_api_key
-        return Performer(self._sdk, self._entities, self._connected(key) if key else None, self._takes)
+        disputes = self._connected(key) if key else None
+        return Performer(self._sdk, self._entities, disputes, self._clock, self._takes)
 
     @property
     def _takes(self) -> timedelta:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import Adyen
@@ -17,6 +17,7 @@ from paycordon.gateways import ActParameters, Performed, check_fence
 from paycordon_adyen import peoples_acts as said
 from paycordon_adyen.errors import meaning_of, reading
 from paycordon_adyen.ids import account_holder_id, in_path
+from paycordon_adyen.listing import transfers_of
 from paycordon_adyen.restrictions import ACTIVE, CLOSED, SUSPENDED
 from paycordon_adyen.transfers import WAITS_FOR_APPROVAL
 
@@ -45,16 +46,23 @@ class Performer:
         platform: the SDK with the key of the balance platform; must not retry by itself.
         entities: with the key of the Legal Entity Management API, if there is one.
         disputes: with the key of the company account, if there is one.
+        clock: says what time it is, UTC.
         takes: for how long an answer to one request is waited for.
     """
 
     def __init__(
-        self, platform: Adyen.Adyen, entities: Adyen.Adyen | None, disputes: Adyen.Adyen | None, takes: timedelta
+        self,
+        platform: Adyen.Adyen,
+        entities: Adyen.Adyen | None,
+        disputes: Adyen.Adyen | None,
+        clock: Callable[[], datetime],
+        takes: timedelta,
     ) -> None:
         self._platform = platform.balancePlatform
         self._transfers = platform.transfers.transfers_api
         self._entities = entities.legalEntityManagement if entities else None
         self._disputes = disputes.disputes.disputes_api if disputes else None
+        self._clock = clock
         self._takes = takes
         self._plans: Mapping[str, Callable[[str, Any], _Plan]] = {
             "approve_transfer": self._approve,
@@ -123,18 +131,26 @@ class Performer:
         found = self._transfer(holder, given.transfer)
         if found.text("direction") != "incoming":
             raise Refused("only a transfer that came in can be returned")
-        amount = dict(found.child("amount").fields())
+        made_at = found.moment("createdAt") or found.moment("creationDate")
+        if made_at is None:
+            raise Refused("the transfer does not say when it was made, so that what returned it cannot be found")
+        # What goes back is a transfer of its own, which is known again by its reference.
+        reference = f"returned-{given.transfer}"[:80]
+
+        def state() -> str:
+            back = transfers_of(
+                self._transfers,
+                {"accountHolderId": holder, "reference": reference},
+                made_at,
+                self._clock() + timedelta(days=1),
+            )
+            return next((f"sent back by {each.needed_text('id')}" for each in back), "not sent back")
 
         def send(params: dict[str, Any], key: str) -> object:
             return self._transfers.return_transfer(params, in_path(given.transfer), key)
 
-        return Plan(
-            given.transfer,
-            self._transfer_status(holder, given.transfer),
-            lambda status: status in _WENT_BACK,
-            {"amount": amount},
-            send,
-        )
+        params = {"amount": dict(found.child("amount").fields()), "reference": reference}
+        return Plan(given.transfer, state, lambda shown: shown.startswith("sent back"), params, send)
 
     def _status(self, holder: str, wanted: str) -> _Plan:
         holders = self._platform.account_holders_api
