@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 import Adyen
 import pytest
-from openapi_core import OpenAPI
+from openapi_core import Config, OpenAPI
 from openapi_core.testing import MockRequest
 
 from paycordon.events import Mode, Money, Subject, SubjectKind
@@ -377,7 +377,7 @@ class NotificationHarness(AdyenHarness):
                 item("REFUND", pspReference="PSP3", originalReference=refunded, additionalData=about),
                 ("payment.refunded",),
             ),
-            "refused": (item("AUTHORISATION", pspReference="PSP4", success="false"), ()),
+            "review": (item("MANUAL_REVIEW_ACCEPT", pspReference="PSP4", success="false"), ()),
             "another code": (item("REPORT_AVAILABLE", pspReference="PSP5"), ()),
         }
         ids = {"chargeback": "PSPDISPUTE000001", "lost": "PSPDISPUTE000001", "payment": paid, "refund": refunded}
@@ -425,6 +425,9 @@ def make_notification_harness(simulator: AdyenSimulator) -> Callable[..., Notifi
     return lambda adapter=AdyenGateway: NotificationHarness(simulator, adapter)
 
 
+UNCHECKED = Config(spec_validator_cls=None)  # the descriptions themselves are the vendor's to check
+
+
 class Contract:
     """Adyen's published descriptions of its four services, to which recorded requests are held."""
 
@@ -437,7 +440,7 @@ class Contract:
 
     def __init__(self, folder: Path) -> None:
         self._services = {
-            base: OpenAPI.from_dict(_only_requests(json.loads((folder / "adyen" / f"{name}.json").read_text())))
+            base: OpenAPI.from_dict(_only_requests(folder / "adyen" / f"{name}.json"), config=UNCHECKED)
             for base, name in self.FILES.items()
         }
 
@@ -464,8 +467,9 @@ _ASKED = re.compile(
 """The paths that anything here asks for; to read the others takes seconds."""
 
 
-def _only_requests(spec: dict[str, Any]) -> dict[str, Any]:
+def _only_requests(path: Path) -> dict[str, Any]:
     """A description without its answers, its examples and what nobody here asks for."""
+    spec = json.loads(path.read_text())
     spec["servers"] = [{"url": "http://localhost"}]
     spec["paths"] = {path: item for path, item in spec["paths"].items() if _ASKED.match(path)}
     spec["components"].pop("examples", None)

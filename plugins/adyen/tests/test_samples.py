@@ -46,9 +46,12 @@ MEANS: dict[str, tuple[str, ...]] = {
     # Of payments and disputes.
     "authorisation": NOTHING,  # payments are taken from transfers, unless the configuration says otherwise
     "refund": NOTHING,
+    "refund_failed": NOTHING,
+    "refunded_reversed": NOTHING,
+    "manual_review_reject": NOTHING,
     "chargeback": OPENED,
     "notification_of_chargeback": OPENED,
-    "notification_of_fraud": OPENED,
+    "notification_of_fraud": ("dispute.warned",),
     "chargeback_reversed": ("dispute.updated",),
     "second_chargeback": ("dispute.updated",),
     "prearbitration_lost": ("dispute.updated",),
@@ -58,8 +61,8 @@ MEANS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         (
             *("authorisation_adjustment", "autorescue", "cancellation", "cancel_or_refund", "capture_failed", "expire"),
-            *("manual_review_reject", "offer_closed", "order_closed", "paidout_reversed", "payout_decline"),
-            *("recurring_contract", "refunded_reversed", "refund_failed", "refund_with_data", "technical_cancel"),
+            *("offer_closed", "order_closed", "paidout_reversed", "payout_decline"),
+            *("recurring_contract", "refund_with_data", "technical_cancel"),
             "void_pending_refund",
         ),
         NOTHING,

@@ -114,6 +114,7 @@ def test_each_of_the_72_statuses_is_kept_in_adyens_own_word(events_of, specs):
         ("capture", "capturePending", None),
         ("refund", "refunded", EventType.PAYMENT_REFUNDED),
         ("refund", "refundPending", None),
+        ("refundReversal", "refundReversed", EventType.PAYMENT_REFUND_FAILED),
         ("payment", "received", None),
         ("miscCost", "booked", None),
         ("invented", "captured", None),
@@ -176,6 +177,12 @@ def test_a_dispute_is_opened_once_whichever_notification_comes_first(events_of):
     assert [event.type for event in announced] == [EventType.DISPUTE_OPENED, EventType.DISPUTE_UPDATED]
     assert announced[0].id == taken[0].id == "opened:PSPDISPUTE000001"
     assert len({announced[1].id, taken[1].id, announced[0].id}) == 3
+
+
+def test_a_report_of_fraud_warns_and_opens_nothing(events_of):
+    (warned,) = events_of(item("NOTIFICATION_OF_FRAUD"))
+
+    assert (warned.type, warned.dispute.status) == (EventType.DISPUTE_WARNED, "fraud_reported")
 
 
 def test_a_dispute_says_what_is_not_signed_of_it(events_of):
@@ -242,8 +249,9 @@ def test_notifications_of_payments_count_where_the_configuration_says_so(events_
     )
     (event,) = events_of(refund, payments_from="notifications")
     assert (event.type, event.payment.id) == (EventType.PAYMENT_REFUNDED, "PSPPAYMENT000001")
-    for refused in (paid, refund):
-        assert events_of({**refused, "success": "false"}, payments_from="notifications") == []
+    for refused, means in ((paid, EventType.PAYMENT_FAILED), (refund, EventType.PAYMENT_REFUND_FAILED)):
+        (event,) = events_of({**refused, "success": "false"}, payments_from="notifications")
+        assert event.type == means
     capture = said(f"{_P}.transfer.updated", platform_payment("capture", "captured"))
     assert events_of(capture, payments_from="notifications") == []
 

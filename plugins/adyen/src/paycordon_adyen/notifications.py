@@ -31,11 +31,13 @@ MAX_SPLIT = 5
 _SPLIT = re.compile(r"split\.item[0-9]{1,4}\.(?:account|accountHolder)", re.ASCII)
 
 _OPENING = {
-    "NOTIFICATION_OF_FRAUD": "fraud_reported",  # TC40 or SAFE: no money is taken back yet
     "REQUEST_FOR_INFORMATION": "information_requested",
     "NOTIFICATION_OF_CHARGEBACK": "chargeback_announced",
     "CHARGEBACK": "chargeback",
 }
+_WARNING = {"NOTIFICATION_OF_FRAUD": "fraud_reported"}
+"""TC40 and SAFE reports: an issuer's word that there was fraud, with no money taken back yet."""
+
 _GOING_ON = {
     "CHARGEBACK_REVERSED": "chargeback_reversed",
     "SECOND_CHARGEBACK": "second_chargeback",
@@ -107,14 +109,15 @@ def _fields(item: Node, whose: _Whose, type_: EventType, **parts: Any) -> Fields
 
 
 def _disputed(code: str) -> _Reader:
-    status = _OPENING.get(code) or _GOING_ON[code]
+    status = {**_WARNING, **_OPENING, **_GOING_ON}[code]
 
     def read(item: Node, sources: Sources, fetched: Node | None) -> list[Fields]:
         dispute = _dispute_of(item, status)
         whose = _whose(item, sources, fetched)
         if whose.account.id in sources.own_account_holders:
             return []
-        updated = _fields(item, whose, EventType.DISPUTE_UPDATED, dispute=dispute)
+        type_ = EventType.DISPUTE_WARNED if code in _WARNING else EventType.DISPUTE_UPDATED
+        updated = _fields(item, whose, type_, dispute=dispute)
         updated["extra"] |= {"unsigned": ["reason", "due_at", "network_reason_code", "outcome"], **_outcome(item)}
         if sources.disputes_are_transfers or code not in _OPENING:
             return [updated]
@@ -145,15 +148,16 @@ def _outcome(item: Node) -> dict[str, str]:
     return {"outcome": fitted(said) or ""} if said else {}
 
 
-def _payment(type_: EventType) -> _Reader:
+def _payment(succeeded: EventType, failed: EventType | None = None) -> _Reader:
+    """Make a reader of what has become of a payment or refund; refunds name the payment that they are of."""
+
     def read(item: Node, sources: Sources, fetched: Node | None) -> list[Fields]:
-        if sources.payments_are_transfers or item.text("success") != "true":
+        type_ = succeeded if item.text("success") == "true" else failed
+        if sources.payments_are_transfers or type_ is None:
             return []
         additional = item.child("additionalData")
-        refunded = type_ is EventType.PAYMENT_REFUNDED
-        reference = item.text("originalReference") if refunded else None
         payment = Payment(
-            id=reference or item.needed_text("pspReference"),
+            id=item.text("originalReference") or item.needed_text("pspReference"),
             amount=money_of(item),
             payer=fitted(additional.text("alias") or additional.text("shopperReference")),
             payer_country=_payer_country(additional),
@@ -173,9 +177,13 @@ def _payer_country(additional: Node) -> str | None:
 
 
 READERS: Mapping[str, _Reader] = {
-    **{code: _disputed(code) for code in (*_OPENING, *_GOING_ON)},
-    "AUTHORISATION": _payment(EventType.PAYMENT_SUCCEEDED),
-    "REFUND": _payment(EventType.PAYMENT_REFUNDED),
+    **{code: _disputed(code) for code in (*_WARNING, *_OPENING, *_GOING_ON)},
+    "AUTHORISATION": _payment(EventType.PAYMENT_SUCCEEDED, EventType.PAYMENT_FAILED),
+    "REFUND": _payment(EventType.PAYMENT_REFUNDED, EventType.PAYMENT_REFUND_FAILED),
+    "REFUND_FAILED": _payment(EventType.PAYMENT_REFUND_FAILED),
+    "REFUNDED_REVERSED": _payment(EventType.PAYMENT_REFUND_FAILED),
+    "MANUAL_REVIEW_ACCEPT": _payment(EventType.PAYMENT_REVIEWED),
+    "MANUAL_REVIEW_REJECT": _payment(EventType.PAYMENT_REVIEWED),
 }
 """Event codes that mean something here."""
 

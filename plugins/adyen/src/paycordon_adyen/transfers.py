@@ -102,6 +102,8 @@ def _payment(transfer: Node, type_: str | None, sources: Sources) -> Fields | No
         event_type = EventType.PAYMENT_SUCCEEDED
     elif type_ == "refund" and status == "refunded":
         event_type = EventType.PAYMENT_REFUNDED
+    elif type_ == "refundReversal" and status == "refundReversed":
+        event_type = EventType.PAYMENT_REFUND_FAILED
     else:
         return None  # on its way there, or undone
     payment = Payment(id=_payment_reference(transfer), amount=money_of(transfer))
