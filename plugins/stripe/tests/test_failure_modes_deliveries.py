@@ -1,8 +1,8 @@
 """The ways in which adapters are known to fail, as far as they concern deliveries: a test for each.
 
 There are fifteen, each with its sources in other projects' trackers. Those of acts and of the guard (1, 3, 5, 12, 13,
-15) are in `test_failure_modes_acts.py`. One cannot hit Stripe: 6, of a batch only the first item is verified. A delivery
-of Stripe's holds one event, `verify` takes the whole body, and anything but one event is refused; that is tested here.
+15) are in `test_failure_modes_acts.py`. One cannot hit Stripe: 6, of a batch only the first item is verified. There are
+no batches: `verify` takes the whole body, and anything but one event is refused; that is tested here.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from paycordon.errors import PayloadInvalid
 from paycordon.events import Event, EventType, Mode, Money
 from paycordon.gateways import Message, NotCarried
 from paycordon.testing.clock import NOON
+from paycordon_stripe import subscriptions
 from paycordon_stripe.accounts import MERCHANT_METADATA_KEY
 from paycordon_stripe.money import money
 from paycordon_stripe.simulator import events
@@ -492,3 +494,10 @@ def test_any_json_anywhere_is_an_event_or_refused(type_, value, data):
 @given(payload=st.dictionaries(st.text(max_size=8), JSON), type_=st.sampled_from(TRANSLATED_TYPES))
 def test_any_object_is_an_event_or_refused(payload, type_):
     accept_or_refuse(type_, {**payload, "livemode": True})
+
+
+def test_the_readme_subscribes_endpoints_to_what_is_understood():
+    text = (Path(subscriptions.__file__).parents[2] / "README.md").read_text()
+
+    assert subscriptions.table() in text
+    assert {*subscriptions.CONNECT, *subscriptions.ACCOUNT} == set(TRANSLATED_TYPES)

@@ -155,8 +155,8 @@ def _show_adapter(adapter: Mapping[str, Any]) -> None:
     print_line(f"adapter {adapter['name']}")
     print_line(f"  {' '.join(adapter['about'].split())}")
     print_table(
-        ("restriction", "grade", "how", "limits", "ended by the gateway"),
-        [(c["restriction"], c["grade"], c["how"], c["limits"], c["clock"] or "never") for c in adapter["capabilities"]],
+        ("restriction", "grade", "how", "undone", "limits", "ended by the gateway"),
+        [_capability_row(each) for each in adapter["capabilities"]],
     )
     if adapter["acts"]:
         print_table(
@@ -164,6 +164,11 @@ def _show_adapter(adapter: Mapping[str, Any]) -> None:
             [_act_row(act) for act in adapter["acts"]],
         )
     _show_settings(adapter["settings"])
+
+
+def _capability_row(found: Mapping[str, Any]) -> tuple[str, ...]:
+    undone = "exactly" if found["reversible"] else "not exactly"
+    return (found["restriction"], found["grade"], found["how"], undone, found["limits"], found["clock"] or "never")
 
 
 def _act_row(act: Mapping[str, Any]) -> tuple[str, ...]:

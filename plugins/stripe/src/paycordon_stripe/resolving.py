@@ -60,7 +60,7 @@ class Resolver:
         people: tuple[Identifier, ...] = ()
         if event.stage == Stage.MERCHANT and account.text("business_type") != "individual":
             # Owners, directors and representatives of a company are not part of its account.
-            listed = _read(lambda: self._v1.accounts.persons.list(id_), "people")
+            listed = _read(lambda: self._v1.accounts.persons.list(id_, {"limit": 100}), "people")
             people = tuple(
                 found
                 for each in Node({"list": listed.fields()}, "people").items("list")
