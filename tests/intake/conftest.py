@@ -25,6 +25,7 @@ from paycordon.gateways import (
     GatewaySettings,
     GatewayState,
     Message,
+    NotCarried,
     Restriction,
     Support,
 )
@@ -40,7 +41,8 @@ SECRET = b"a synthetic secret for tests only"
 class TinyGateway(Gateway[GatewaySettings]):
     """Deliveries are `{"messages": [{"id", "type", "events": [...]}]}`, signed by HMAC in `x-signature`.
 
-    `on_resolve` stands for what happens when the gateway is asked for more.
+    `on_resolve` stands for what happens when the gateway is asked for more. A message of the type `named` holds
+    nothing; `on_fetch` says what it is about.
     """
 
     name: ClassVar[str] = "tiny"
@@ -50,6 +52,7 @@ class TinyGateway(Gateway[GatewaySettings]):
     def __init__(self, instance: str) -> None:
         super().__init__(instance, GatewaySettings(adapter="tiny", mode=Mode.LIVE))
         self.on_resolve: Callable[[Event], Event] = lambda event: event
+        self.on_fetch: Callable[[Message], Message] = lambda message: message
 
     def verify(self, delivery: Delivery, now: datetime) -> Sequence[Message]:
         try:
@@ -66,10 +69,15 @@ class TinyGateway(Gateway[GatewaySettings]):
     def translate(self, message: Message) -> Iterable[Event]:
         if message.type == "crash":
             raise ZeroDivisionError("personal data")
+        if message.type == "named":
+            raise NotCarried("the message only names what it is about")
         try:
             return [Event.model_validate(item) for item in message.body.get("events", [])]  # type: ignore[union-attr]
         except ValidationError as error:
             raise PayloadInvalid("not an event") from error
+
+    def fetch(self, message: Message) -> Message:
+        return self.on_fetch(message)
 
     def resolve(self, event: Event) -> Event:
         return self.on_resolve(event)

@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import func, select, update
 
 from paycordon.decisions import Decision
-from paycordon.errors import OutcomeUnknown, Refused, RetryLater, StoreUnavailable
+from paycordon.errors import OutcomeUnknown, PayloadInvalid, Refused, RetryLater, StoreUnavailable
 from paycordon.events import Event
+from paycordon.gateways import Gateway, Message
 from paycordon.intake import DeliveryWorker
 from paycordon.intake.worker import RESOLVE_FAILURES
 from paycordon.screening import Cordon
@@ -315,3 +316,55 @@ def test_workers_side_by_side_screen_each_message_once(door: Any, store: Store, 
     assert counts(store)[DONE] == 24
     worked = {"instance": "tiny_1", "result": "done"}
     assert door.metrics.registry.get_sample_value("paycordon_deliveries_worked_total", worked) == 24
+
+
+def named(door: Any, fetched: Callable[[], Message]) -> None:
+    """Deliver a message that only names what it is about."""
+    door.gateway.on_fetch = lambda _: fetched()
+    assert door.deliver({"id": "msg_1", "type": "named"}) == 200
+
+
+def content() -> Message:
+    return Message("msg_2", "known", {"events": [payout().model_dump(mode="json", exclude_none=True)]})
+
+
+def test_message_that_only_names_its_content_is_stored_and_fetched_by_a_worker(
+    door: Any, store: Store, hire: Hire
+) -> None:
+    named(door, content)
+    assert counts(store)[WAITING] == 1
+    assert hire().run_once() == 1
+    assert [event.id for event in bodies(store)] == ["evt_1"]
+    assert counts(store) == {WAITING: 0, DONE: 1, STUCK: 0}
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (RetryLater("busy"), WAITING),
+        (ZeroDivisionError("personal data"), WAITING),
+        (Refused("gone"), STUCK),
+        (PayloadInvalid("of another type"), STUCK),
+    ],
+)
+def test_content_that_cannot_be_fetched_is_asked_for_again_or_put_before_a_person(
+    door: Any, store: Store, hire: Hire, error: Exception, state: DeliveryState
+) -> None:
+    def fails() -> Message:
+        raise error
+
+    named(door, fails)
+    assert hire().run_once() == 1
+    assert counts(store)[state] == 1
+    assert "personal data" not in last_error(store)
+
+
+def test_content_that_names_something_else_again_is_not_followed_for_ever(door: Any, store: Store, hire: Hire) -> None:
+    named(door, lambda: Message("msg_2", "named", {}))
+    assert hire().run_once() == 1
+    assert counts(store)[STUCK] == 1
+
+
+def test_adapter_without_anything_to_fetch_says_so(door: Any) -> None:
+    with pytest.raises(Refused, match="nothing to fetch"):
+        Gateway.fetch(door.gateway, Message("m", "named", {}))

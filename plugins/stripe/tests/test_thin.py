@@ -192,3 +192,12 @@ def test_warnings_and_reviews_are_read_with_their_charge(gateway, simulator, acc
 
     assert (event.account.id, event.amount.minor) == (ACCT, 4_000)
     assert gateway.resolve(event).amount.minor == 4_000
+
+
+def test_a_refund_that_failed_is_the_accounts_that_was_paid(gateway, simulator, account):
+    simulator.put("charges", "platform", events.charge("ch_1", NOON, transfer_data={"destination": ACCT}))
+    message = snapshot("refund.failed", events.refund("re_1", NOON, charge="ch_1", status="failed"))
+
+    (event,) = gateway.translate(gateway.fetch(message))
+
+    assert (event.type, event.account.id, event.payment.id) == ("payment.refund_failed", ACCT, "ch_1")

@@ -219,12 +219,14 @@ def test_the_platforms_own_payouts_disputes_and_payments_yield_nothing():
     for type_, payload in corpus().items():
         if type_.startswith(("payout.", "charge.", "radar.", "review.", "refund.")):
             payload.pop("account")
-            if type_.startswith("charge.dispute."):
+            if type_.startswith(("charge.dispute.", "refund.")):
                 payload["data"]["object"] = {**payload["data"]["object"], "charge": own}
             assert translated(payload) == [], type_
 
 
-@pytest.mark.parametrize("type_", ["charge.dispute.created", "radar.early_fraud_warning.created", "review.opened"])
+@pytest.mark.parametrize(
+    "type_", ["charge.dispute.created", "radar.early_fraud_warning.created", "review.opened", "refund.failed"]
+)
 def test_what_names_a_charge_only_has_to_be_fetched(type_):
     payload = corpus()[type_]
     payload.pop("account")

@@ -25,7 +25,7 @@ def names_its_charge_only(message: Message) -> bool:
     """Tell whether a snapshot cannot be understood without the charge that it names."""
     envelope = Node(message.body, "event")
     of_platform = envelope.text("account") is None
-    needs = message.type in _ABOUT_CHARGES or (message.type.startswith("charge.dispute.") and of_platform)
+    needs = message.type in _ABOUT_CHARGES or (message.type.startswith(("charge.dispute.", "refund.")) and of_platform)
     return needs and _is_id(envelope.child("data").child("object"), "charge")
 
 
@@ -107,7 +107,10 @@ def _whose(envelope: Node, about: Node) -> tuple[str | None, Node, _Fields]:
 
 def _refund_failed(envelope: Node) -> _Fields | None:
     refund = object_of(envelope)
-    account = envelope.text("account") or _destination(refund.expanded("charge"))
+    account = envelope.text("account")
+    if account is None and _is_id(refund, "charge"):
+        raise NotCarried("whose the charge is has to be read")
+    account = account or _destination(refund.expanded("charge"))
     if account is None:
         return None
     payment = Payment(id=refund.reference("charge") or refund.needed_text("id"), amount=money_of(refund))
