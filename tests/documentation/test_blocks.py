@@ -70,12 +70,13 @@ def blocks(*languages: str) -> list[Any]:
 def test_a_program_runs(block: Block, tmp_path: Path) -> None:
     # As a reader would: in a process of its own, so that nothing another test imported or left behind helps.
     (tmp_path / "shown.py").write_text(with_what_the_page_takes_for_granted(block), encoding="utf-8")
+    tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if "\ndef test_" in block.text else []
     done = subprocess.run(
-        [sys.executable, "-W", "error", "shown.py"],
+        [sys.executable, "-W", "error", *tests, "shown.py"],
         cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
 
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stderr or done.stdout
 
 
 def with_what_the_page_takes_for_granted(block: Block) -> str:

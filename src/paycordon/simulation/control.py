@@ -62,7 +62,7 @@ class Control:
             if request.method == "DELETE":
                 _found(self._forgets, what, "forget")(id_)
                 return Answer(200, {}, {})
-            made = _found(self._steps, what, "do")(json.loads(request.body or "{}"))
+            made = _found(self._steps, what, "do")(json.loads(request.body or b"{}"))
             return Answer(200, {"id": made} if isinstance(made, str) else made or {}, {})
         except _Nothing as error:
             return Answer(404, {"error": str(error)}, {})

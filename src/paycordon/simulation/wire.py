@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ class Request:
     path: str
     query: str
     headers: Mapping[str, str]
-    body: str
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Answer:
 
     status: int
     body: Any
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def handler_for(
@@ -55,7 +55,7 @@ def handler_for(
 
         def _request(self) -> Request:
             length = min(int(self.headers.get("content-length") or 0), MAX_BODY)
-            body = self.rfile.read(length).decode("utf-8", "replace")
+            body = self.rfile.read(length)
             target = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
             return Request(self.command, target.path, target.query, headers, body)

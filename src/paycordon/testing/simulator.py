@@ -1,42 +1,19 @@
-"""The base of gateway simulators that speak HTTP."""
+"""The base of gateway simulators that adapters are tested with: one method to write."""
 
 from __future__ import annotations
 
-import json
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
-from pydantic import JsonValue
-
+from paycordon.simulation.wire import Answer, Request, handler_for
 from paycordon.testing.faults import Fault, FaultPlan
 
-MAX_BODY = 1_000_000
+__all__ = ["Answer", "HttpSimulator", "Request"]
 
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request as the simulator received it: header names in lower case, path still percent-encoded."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a simulator answers, with a JSON body."""
-
-    status: int
-    body: JsonValue
-    headers: Mapping[str, str] = field(default_factory=dict)
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class HttpSimulator(ABC):
@@ -52,19 +29,8 @@ class HttpSimulator(ABC):
         self.faults = FaultPlan()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        simulator = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-                pass
-
-            def handle_one_request(self) -> None:
-                self.raw_requestline = self.rfile.readline(65_537)
-                if self.raw_requestline and self.parse_request():
-                    simulator._serve(self)
-                self.close_connection = True
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        handler = handler_for(self._answer_or_fail, self._stopping, METHODS)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
 
     @property
     def url(self) -> str:
@@ -88,15 +54,6 @@ class HttpSimulator(ABC):
         self._server.server_close()
         self._thread.join()
 
-    def _serve(self, handler: BaseHTTPRequestHandler) -> None:
-        length = min(int(handler.headers.get("content-length") or 0), MAX_BODY)
-        target = urlsplit(handler.path)
-        headers = {name.lower(): value for name, value in handler.headers.items()}
-        request = Request(handler.command, target.path, target.query, headers, handler.rfile.read(length))
-        answer = self._answer_or_fail(request)
-        if answer is not None:
-            _send(handler, answer)
-
     def _answer_or_fail(self, request: Request) -> Answer | None:
         with self._lock:
             fault = self.faults.take()
@@ -111,18 +68,3 @@ class HttpSimulator(ABC):
             case Fault.TIMEOUT_BEFORE | Fault.TIMEOUT_AFTER:
                 self._stopping.wait(self.stall)
         return None
-
-
-def _send(handler: BaseHTTPRequestHandler, answer: Answer) -> None:
-    body = json.dumps(answer.body).encode()
-    try:
-        handler.send_response(answer.status)
-        for name, value in answer.headers.items():
-            handler.send_header(name, value)
-        handler.send_header("content-type", "application/json")
-        handler.send_header("content-length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
-    except OSError:
-        # The client gave up waiting; there is nobody left to answer.
-        handler.close_connection = True

@@ -116,7 +116,8 @@ class AdyenSimulator(Steering):
 
     def _answered(self, request: Request, key: str | None, fault: Fault | None) -> Answered:
         self._authenticate(request)
-        recorded = Recorded(request.method, request.path, request.query, key, request.body, request.headers)
+        body = request.body.decode("utf-8", "replace")
+        recorded = Recorded(request.method, request.path, request.query, key, body, request.headers)
         with self.ledger.lock:
             self.requests = [*self.requests[-MAX_RECORDED:], recorded]
         if not self.rate_limit.take():

@@ -228,7 +228,7 @@ def _parameters(request: Request) -> dict[str, Any]:
 
 
 def _form(request: Request) -> str:
-    return request.body if request.method == "POST" else request.query
+    return request.body.decode("utf-8", "replace") if request.method == "POST" else request.query
 
 
 def _stored(problem: Problem, id_: str = "") -> Stored:
