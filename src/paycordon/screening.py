@@ -207,7 +207,7 @@ class Cordon:
                 found = origin(connection, concealed, now)
                 if found.decision and found.recorded and _is_repeated(concealed, found.recorded):
                     return Decision.model_validate_json(found.decision)
-                known = replace(context(connection, concealed, found.merchant, now), names=named)
+                known = replace(context(connection, concealed, found.merchant, now, former=found.former), names=named)
                 numbers = aggregate(connection, concealed, found.merchant, judge.plan(concealed).aggregates)
             until = started + self._limits.budget.total_seconds()
             covered = found.directive is not None
@@ -282,7 +282,7 @@ class Cordon:
                 return self._undecided(event, "event_id_reused", least=Outcome.HOLD)
             if found.decision is not None:
                 return Decision.model_validate_json(found.decision)
-            known = replace(context(connection, event, found.merchant, now), names=named)
+            known = replace(context(connection, event, found.merchant, now, former=found.former), names=named)
             numbers = aggregate(connection, event, found.merchant, judge.plan(event).aggregates)
             covered = found.directive is not None
         decision, real = self._judged(judge, session, event, known, numbers, started, until, covered=covered)

@@ -21,6 +21,7 @@ from paycordon.store import cases, covert, holds, indicators, schema
 from paycordon.store.directives import Kind, Terms
 from paycordon.store.holds import Source
 from paycordon.store.indicators import Correction
+from paycordon.testing import make_event
 
 RHEA = Person("rhea", frozenset({Role.RESTRICTED}))
 ADAM = Person("adam", frozenset({Role.ADMIN, Role.APPROVER, Role.ANALYST}))
@@ -262,6 +263,23 @@ def test_an_order_to_freeze_holds_at_once_until_the_role_releases_it(office) -> 
     with office.store.write() as connection:
         directives.release_frozen(connection, order.id, by=RHEA, reason="lifted", now=office.clock())
     assert active(office) == []
+    assert sound(office)
+
+
+def test_an_order_follows_an_account_that_is_linked_to_somebody_else(office) -> None:
+    def payout(number: int, merchant: str) -> Outcome:
+        about = {"merchant": {"id": merchant}, "account": {"id": "acct_2"}}
+        return office.cordon.screen(make_event("payout.requested", id=f"e_{number}", **about)).outcome
+
+    payout(1, "m_1")
+    order = place(office, Kind.FREEZE)
+    assert payout(2, "m_2") is Outcome.HOLD
+    assert [hold.source for hold in active(office)] == [Source.ORDER, Source.ORDER]
+    with office.store.write() as connection:
+        directives.end(connection, order.id, by=RHEA, reason="lifted", now=office.clock())
+        directives.release_frozen(connection, order.id, by=RHEA, reason="lifted", now=office.clock())
+    assert active(office) == []
+    assert payout(3, "m_2") is Outcome.ALLOW
     assert sound(office)
 
 

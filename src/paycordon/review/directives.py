@@ -23,6 +23,7 @@ from paycordon.record.log import Payload, digest_of
 from paycordon.review.rejudging import judge
 from paycordon.store import Store, cases, covert, directives, holds
 from paycordon.store import rejudging as stored
+from paycordon.store.carrying import carried_from
 from paycordon.store.covert import Covert, Waiting
 from paycordon.store.directives import Directive, Kind, Terms
 from paycordon.store.holds import Hold, NewHold, Source
@@ -141,6 +142,8 @@ def release_frozen(connection: Connection, id_: str, *, by: Person, reason: str,
     if found.ended_at is None:
         raise Conflict(f"the directive `{id_}` is in force; end it first")
     _used(connection, found, "released", by, now, reason)
+    for id_ in carried_from(connection, found.hold):
+        holds.release(connection, id_, by=ITSELF, reason=NEUTRAL_REASON, now=now, by_order=True)
     return holds.release(connection, found.hold, by=ITSELF, reason=NEUTRAL_REASON, now=now, by_order=True)
 
 

@@ -13,11 +13,12 @@ from paycordon.events import Event
 from paycordon.ids import Randomness
 from paycordon.record.log import append, new_salt, salted_digest
 from paycordon.store import cases, covert, holds, uses
+from paycordon.store.carrying import carry_over
 from paycordon.store.facts import add_facts, add_to_hours
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import micros
 from paycordon.store.snapshot import Origin
-from paycordon.store.wanted import want_reconciled
+from paycordon.store.wanted import relinked, want_reconciled
 
 _count = Prepared(
     text(
@@ -86,8 +87,11 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
     seq = _count(connection, {"merchant": merchant}).scalar()
     if seq != entry.origin.seq + 1:
         raise Superseded
+    former = entry.origin.former if event.account.at_gateway else None
     if entry.origin.linked != merchant and event.account.at_gateway:
         _link_account(connection, entry)
+        if former is not None:
+            relinked(connection, merchant, event.instance, event.account.id, now)
         # An account that appears while its merchant is held must be restricted as well, without a hold of its own.
         if entry.standing.stops:
             want_reconciled(connection, merchant, event.instance, event.account.id, now)
@@ -110,6 +114,8 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
         payload |= _decide(connection, entry.decision, event, now, randomness)
     if entry.covert is not None and entry.origin.directive is not None:
         covert.record(connection, entry.origin.directive, entry.covert, now)
+    if former is not None:
+        carry_over(connection, former, merchant, event.instance, event.account.id, now, randomness)
     position = append(connection, now, "event" if entry.decision is None else "decision", payload)
     # What carries the position comes last: on PostgreSQL everybody else waits from here on.
     row = {

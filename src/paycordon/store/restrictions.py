@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select
+from sqlalchemy import Connection, and_, case, func, or_, select
 
 from paycordon.gateways import Restriction, Settings
 from paycordon.store import Store, schema
@@ -82,7 +82,9 @@ def claim(
         rows = connection.execute(due).mappings().all()
         claimed = []
         for row in rows:
+            row = _with_owner(connection, row)
             values = {
+                "merchant": row["merchant"],
                 "lease_owner": owner,
                 "lease_until": micros(now + lease),
                 "desired": _desired(connection, row).value,
@@ -130,7 +132,9 @@ def refreshed(
         LeaseLost: another worker has taken over.
     """
     update(connection, row, owner, now, {"lease_until": micros(now + lease)})
-    current = connection.execute(select(_table).where(*_key(row.instance, row.account))).mappings().one()
+    current = _with_owner(
+        connection, connection.execute(select(_table).where(*_key(row.instance, row.account))).mappings().one()
+    )
     desired = _desired(connection, current).value
     connection.execute(_table.update().where(*_key(row.instance, row.account)).values(desired=desired))
     return _row({**current, "desired": desired})
@@ -194,7 +198,18 @@ def _key(instance: str, account: str) -> tuple[Any, Any]:
     return _table.c.instance == instance, _table.c.account == account
 
 
-def _desired(connection: Connection, row: RowMapping) -> Restriction:
+def _with_owner(connection: Connection, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Take a row with the merchant whom its account belongs to now.
+
+    Whoever places a hold while the account is being linked to another merchant may write the former one.
+    """
+    accounts = schema.accounts
+    where = (accounts.c.instance == row["instance"], accounts.c.account == row["account"])
+    owner = connection.execute(select(accounts.c.merchant).where(*where)).scalar()
+    return {**row, "merchant": owner or row["merchant"]}
+
+
+def _desired(connection: Connection, row: Mapping[str, Any]) -> Restriction:
     return restriction_of(connection, row["merchant"], row["instance"], row["account"])
 
 

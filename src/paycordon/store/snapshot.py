@@ -100,6 +100,11 @@ class Origin:
     seen: int
     directive: str | None = None
 
+    @property
+    def former(self) -> str | None:
+        """The merchant that the account is linked to until this event links it to another; none for no other."""
+        return None if self.linked == self.merchant else self.linked
+
 
 def standing_alone(instance: str, account: str) -> str:
     """Name the merchant that an account is as long as it is linked to none."""
@@ -141,8 +146,13 @@ def restriction_of(connection: Connection, merchant: str, instance: str, account
     return Restriction.for_scopes(Scope(row[0]) for row in rows)
 
 
-def context(connection: Connection, event: Event, merchant: str, now: datetime) -> Context:
-    """Read all of a check's context but the aggregates. The event's identifiers are digests."""
+def context(
+    connection: Connection, event: Event, merchant: str, now: datetime, *, former: str | None = None
+) -> Context:
+    """Read all of a check's context but the aggregates. The event's identifiers are digests.
+
+    What holds the `former` merchant, to whom the account was linked until this event, stands in its way as well.
+    """
     digests = [i.digest for i in event.identifiers if i.digest]
     shared = [i.digest for i in event.identifiers if i.digest and i.kind in SHARED_KINDS]
     known = _known(connection, {"merchant": merchant})
@@ -155,13 +165,16 @@ def context(connection: Connection, event: Event, merchant: str, now: datetime) 
         "now": micros(now),
     }
     in_force = _in_force(connection, where).all()
+    before = Outcome.ALLOW
+    if former is not None:
+        before = standing_of(connection, former, event.instance, event.account.id, event.subject.id)
     return Context(
         now=now,
         merchant=merchant,
         indicators=_indicators(connection, digests, now),
         shared=_shared(connection, shared, merchant),
         known=tuple(KnownIdentifier(k, d, from_micros(first), from_micros(last)) for k, d, first, last in known),
-        standing=Outcome.most_severe(*(Outcome(row[0]) for row in in_force)),
+        standing=Outcome.most_severe(before, *(Outcome(row[0]) for row in in_force)),
         snoozes=tuple(Snooze(id_, rule, agreed is not None) for _, id_, rule, agreed in in_force if id_ is not None),
     )
 

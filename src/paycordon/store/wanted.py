@@ -21,8 +21,27 @@ _restrict = Prepared(
     )
 )
 
+_relink = Prepared(
+    text(
+        "UPDATE restrictions SET merchant = :merchant, state = 'pending', failures = 0, due_at = :now, "
+        "generation = generation + 1 WHERE instance = :instance AND account = :account"
+    )
+)
+_reclock = Prepared(
+    text(
+        "UPDATE clocks SET merchant = :merchant WHERE subject_id = :subject AND subject_kind = 'restriction' "
+        "AND ended_at IS NULL"
+    )
+)
+
 
 def want_reconciled(connection: Connection, merchant: str, instance: str, account: str, now: datetime) -> None:
     """Ask the workers to look at every account of a merchant, and at this one."""
     where = {"merchant": merchant, "instance": instance, "account": account}
     _restrict(connection, {**where, "now": micros(now)})
+
+
+def relinked(connection: Connection, merchant: str, instance: str, account: str, now: datetime) -> None:
+    """Say that an account belongs to another merchant, and have workers look at it if it was ever restricted."""
+    _relink(connection, {"merchant": merchant, "instance": instance, "account": account, "now": micros(now)})
+    _reclock(connection, {"merchant": merchant, "subject": f"{instance}/{account}"})
