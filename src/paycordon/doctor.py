@@ -165,7 +165,7 @@ def _examine_store(examination: _Examination, config: Config, clock: Callable[[]
             with examination.part("clock"), store.read() as connection:
                 _examine_clock(examination, connection, clock)
             with examination.part("work"), store.read() as connection:
-                _examine_deliveries(examination, connection, clock())
+                _examine_deliveries(examination, connection, clock(), set(config.gateways))
                 _examine_restrictions(examination, connection, clock(), set(config.gateways))
                 _examine_gateways(examination, connection, clock(), set(config.gateways))
                 _examine_clocks(examination, connection, clock())
@@ -238,23 +238,31 @@ def _examine_clock(examination: _Examination, connection: Connection, clock: Cal
     examination.note("clock", "agrees with the store")
 
 
-def _examine_deliveries(examination: _Examination, connection: Connection, now: datetime) -> None:
-    stuck, overdue, waiting = connection.execute(
+def _examine_deliveries(examination: _Examination, connection: Connection, now: datetime, instances: set[str]) -> None:
+    rows = connection.execute(
         text(
-            "SELECT COALESCE(SUM(CASE WHEN state = 'stuck' THEN 1 ELSE 0 END), 0), "
-            "COALESCE(SUM(CASE WHEN state = 'waiting' AND due_at <= :late THEN 1 ELSE 0 END), 0), "
-            "COALESCE(SUM(CASE WHEN state = 'waiting' THEN 1 ELSE 0 END), 0) FROM deliveries"
+            "SELECT instance, SUM(CASE WHEN state = 'stuck' THEN 1 ELSE 0 END) AS stuck, "
+            "SUM(CASE WHEN state = 'waiting' THEN 1 ELSE 0 END) AS waiting, "
+            "SUM(CASE WHEN state = 'waiting' AND due_at <= :late THEN 1 ELSE 0 END) AS overdue FROM deliveries "
+            "WHERE state IN ('stuck', 'waiting') GROUP BY instance ORDER BY instance"
         ),
         {"late": micros(now - OVERDUE)},
-    ).one()
-    if stuck:
+    ).all()
+    strange = [row for row in rows if row.instance not in instances and row.waiting]
+    for row in strange:
+        message = f"{row.waiting} deliveries of `{row.instance}` wait, and no such instance is configured to take them"
+        examination.note(
+            "deliveries", message, Health.FAIL, f"add `{row.instance}` under `gateways` until they are done"
+        )
+    if stuck := sum(row.stuck for row in rows):
         message = f"{stuck} deliveries are stuck: they were never screened"
         examination.note("deliveries", message, Health.FAIL, "`paycordon delivery list` says why")
-    if overdue:
+    known = [row for row in rows if row.instance in instances]
+    if overdue := sum(row.overdue for row in known):
         message = f"{overdue} deliveries have waited for more than {_minutes(OVERDUE)}"
         examination.note("deliveries", message, Health.FAIL, "start a worker with `paycordon work`")
-    if not stuck and not overdue:
-        examination.note("deliveries", f"{waiting} wait, none too long")
+    if not (strange or stuck or overdue):
+        examination.note("deliveries", f"{sum(row.waiting for row in known)} wait, none too long")
 
 
 def _examine_notifications(examination: _Examination, connection: Connection) -> None:

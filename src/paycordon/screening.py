@@ -13,7 +13,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -46,6 +46,7 @@ from paycordon.store.volumes import Counted, count, usage
 from paycordon.store.windows import aggregate
 
 UNAVAILABLE_REASON = "processing_delayed"
+_MAX_STRANGE = 100
 
 Clock = Callable[[], datetime]
 _logger = logging.getLogger("paycordon")
@@ -77,6 +78,10 @@ class Cordon:
     """The engine: screens events under the configured policies.
 
     Thread-safe. Make one per process and keep it; `close` it at the end.
+
+    Attributes:
+        instances: the gateway instances that are configured; empty where no configuration says. At another one nobody
+            enforces a hold, so guards and the sidecar refuse it, and `screen` judges it but says so in the log.
     """
 
     def __init__(
@@ -92,8 +97,11 @@ class Cordon:
         clock: Clock = utc_now,
         monotonic: Monotonic = time.monotonic,
         randomness: Randomness = secrets.token_bytes,
+        instances: Collection[str] = (),
     ) -> None:
         self.store = store
+        self.instances = frozenset(instances)
+        self._strange: set[str] = set()
         self.plugins = plugins
         self.digester = digester
         self.metrics = metrics or Metrics()
@@ -145,7 +153,16 @@ class Cordon:
         names = named_by(config, digester)
         reloader = Reloader(config, store, metrics, utc_now)
         try:
-            made = cls(store, reloader.begin(), plugins, digester, names=names, limits=limits, metrics=metrics)
+            made = cls(
+                store,
+                reloader.begin(),
+                plugins,
+                digester,
+                names=names,
+                limits=limits,
+                metrics=metrics,
+                instances=config.gateways,
+            )
         except BaseException:
             store.close()
             raise
@@ -179,6 +196,7 @@ class Cordon:
         decision states the configured outcome and nothing is recorded: ask again later.
         """
         started = self._monotonic()
+        self._warn_of_strange(event.instance)
         try:
             decision = self._screen(event, started)
         except StoreUnavailable as error:
@@ -348,6 +366,16 @@ class Cordon:
             elapsed_us=int((self._monotonic() - started) * 1_000_000),
         )
         return (unremarkable(real, judged_by) if covered else real), real
+
+    def _warn_of_strange(self, instance: str) -> None:
+        """Say once that a name is none of the configured instances': whatever is held there, no worker enforces."""
+        if not self.instances or instance in self.instances or instance in self._strange:
+            return
+        if len(self._strange) < _MAX_STRANGE:
+            self._strange.add(instance)
+            _logger.error(
+                "events of `%s` are screened, which is not among `gateways`: holds are not enforced", instance
+            )
 
     def _alarm(self, decision: Decision) -> None:
         """Say that a cap was reached; the decision, and so the log, says it too."""

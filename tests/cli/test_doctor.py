@@ -17,10 +17,22 @@ COLUMNS = "instance, message_id, type, received_at, body, state, failures, last_
 DELIVERY = f"INSERT INTO deliveries ({COLUMNS})"
 
 
+INSTANCE = "gateways: {s: {adapter: stripe, mode: test, api_key: 'env:SYNTHETIC', webhook_secrets: ['env:SYNTHETIC']}}"
+
+
 @pytest.fixture
 def database(cli, deployment: Path) -> Path:
     assert cli("doctor").code == 0
     return deployment / "paycordon.db"
+
+
+@pytest.fixture
+def instance(database: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a configured gateway instance."""
+    monkeypatch.setenv("SYNTHETIC", "sk_test_synthetic")
+    config = database.parent / "paycordon.yaml"
+    config.write_text(config.read_text().replace("gateways: {}", INSTANCE))
+    return "s"
 
 
 def change(database: Path, *statements: str) -> None:
@@ -64,7 +76,7 @@ def test_a_short_or_missing_key_fails(cli, database: Path) -> None:
     assert "identifier.key" in found(cli, "configuration")["message"]
 
 
-def test_a_stuck_delivery_fails_until_somebody_retries_it(cli, database: Path) -> None:
+def test_a_stuck_delivery_fails_until_somebody_retries_it(cli, database: Path, instance: str) -> None:
     change(database, f"{DELIVERY} VALUES ('s', 'm', 't', 0, '{{}}', 'stuck', 16, 'PayloadInvalid', {LATE}, 0)")
     assert found(cli, "deliveries")["fix"] == "`paycordon delivery list` says why"
 
@@ -78,11 +90,18 @@ def test_a_stuck_delivery_fails_until_somebody_retries_it(cli, database: Path) -
     assert cli("delivery", "retry", "1").code == 2
 
 
-def test_deliveries_that_nobody_works_on_fail(cli, database: Path) -> None:
+def test_deliveries_that_nobody_works_on_fail(cli, database: Path, instance: str) -> None:
     change(database, f"{DELIVERY} VALUES ('s', 'm', 't', 0, '{{}}', 'waiting', 0, NULL, {SOON}, 0)")
     assert found(cli, "deliveries")["message"] == "1 wait, none too long"
     change(database, f"UPDATE deliveries SET due_at = {LATE}")
     assert found(cli, "deliveries")["fix"] == "start a worker with `paycordon work`"
+
+
+def test_deliveries_of_an_instance_that_is_not_configured_any_more_fail_at_once(cli, database: Path) -> None:
+    change(database, f"{DELIVERY} VALUES ('gone', 'm', 't', 0, '{{}}', 'waiting', 0, NULL, {SOON}, 0)")
+    about = found(cli, "deliveries")
+    assert about["message"] == "1 deliveries of `gone` wait, and no such instance is configured to take them"
+    assert about["fix"] == "add `gone` under `gateways` until they are done"
 
 
 def test_a_held_account_at_an_instance_that_is_not_configured_is_a_warning(cli, hold: str) -> None:

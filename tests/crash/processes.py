@@ -132,7 +132,7 @@ def _no_fence(_config: Path) -> None:
 
 
 def _no_outbox(config: Path) -> None:
-    """The work that follows from a hold is written three seconds after the hold, in a transaction of its own."""
+    """The work that follows from a hold is written long after the hold, if nobody has killed the process by then."""
     url = (config.parent / "url").read_text()
 
     def later(_connection: Any, *args: Any) -> None:
@@ -142,7 +142,9 @@ def _no_outbox(config: Path) -> None:
                 wanted.want_reconciled(connection, *args)
             store.close()
 
-        threading.Timer(3.0, write).start()
+        timer = threading.Timer(20.0, write)
+        timer.daemon = True
+        timer.start()
 
     patched: Any = holds
     patched.want_reconciled = later

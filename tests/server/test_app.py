@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -54,6 +55,17 @@ def test_screening_answers_only_what_may_leave(app: Any) -> None:
     assert response.json()["outcome"] == "allow"
     again = ask(app, "POST", "/v1/screen", json=event_json(), headers=BEARER)
     assert again.json() == response.json()
+
+
+def test_an_instance_that_is_not_configured_is_refused(store: Store, make_cordon: Callable[[Store], Cordon]) -> None:
+    cordon = make_cordon(store)
+    app = create_app(cordon, {"acme_us": object()}, api_token=TOKEN)  # type: ignore[dict-item]  # only its name is used
+    response = ask(app, "POST", "/v1/screen", json=event_json(), headers=BEARER)
+    assert response.status_code == 422
+    assert [error["at"] for error in response.json()["errors"]] == ["instance"]
+    with store.read() as connection:
+        assert connection.execute(select(schema.events)).all() == []
+    assert ask(app, "POST", "/v1/screen", json=event_json(instance="acme_us"), headers=BEARER).status_code == 200
 
 
 def test_what_stands_in_the_way_now_is_told_apart_from_what_was_decided(app: Any, store: Store) -> None:

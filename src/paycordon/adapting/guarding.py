@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from paycordon.decisions import Decision, Outcome
-from paycordon.errors import Blocked, Held
+from paycordon.errors import Blocked, ConfigError, Held
 from paycordon.events import Event
 
 NEUTRAL_REASON = "additional_information_required"
@@ -72,6 +72,7 @@ class Checkpoint:
     Raises:
         Held, Blocked: from every method; with the decision's id and what may be told to the merchant, nothing else.
         PayloadInvalid: a call cannot be read.
+        ConfigError: the guard was given the name of an instance that is not configured, where no hold is enforced.
     """
 
     def __init__(self, cordon: Cordon, event_of: Callable[[Call], Event]) -> None:
@@ -81,12 +82,12 @@ class Checkpoint:
     # A repeated call gets the decision it got before, so even an `allow` may be overtaken by a hold of today.
     def passes(self, call: Call) -> None:
         """Return if the call may be made."""
-        decision = self._cordon.screen(self._event_of(call))
+        decision = self._cordon.screen(self._asked(call))
         _stop(decision, self._cordon.in_force(decision))
 
     async def passes_async(self, call: Call) -> None:
         """As `passes`, for asyncio."""
-        decision = await self._cordon.screen_async(self._event_of(call))
+        decision = await self._cordon.screen_async(self._asked(call))
         _stop(decision, await self._cordon.in_force_async(decision))
 
     def opened(self, call: Call, account: str) -> None:
@@ -99,6 +100,14 @@ class Checkpoint:
     async def opened_async(self, call: Call, account: str) -> None:
         """As `opened`, for asyncio."""
         await self._cordon.screen_async(_of_account(self._event_of(call), account))
+
+    def _asked(self, call: Call) -> Event:
+        event = self._event_of(call)
+        known = getattr(self._cordon, "instances", ())  # what is given as a cordon need not have a configuration
+        if known and event.instance not in known:
+            hint = f"give the guard one of {', '.join(f'`{name}`' for name in sorted(known))}"
+            raise ConfigError(f"no instance `{event.instance}` is configured under `gateways`", hint=hint)
+        return event
 
 
 def _of_account(asked: Event, account: str) -> Event:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -65,7 +65,7 @@ def create_app(
     app.mount("/webhooks", Intake(gateways, cordon.store, clock, cordon.metrics))
     _add_health(app, cordon.store)
     if api_token is not None:
-        _add_screening(app, cordon)
+        _add_screening(app, cordon, gateways)
         _add_appeals(app, cordon.store, clock)
         _add_metrics(app, cordon.metrics)
         app.add_middleware(Access, token=api_token, protected=_PROTECTED)
@@ -92,14 +92,18 @@ def _reachable(store: Store) -> bool:
     return store.trouble is None  # a locked database can still be read
 
 
-def _add_screening(app: FastAPI, cordon: Cordon) -> None:
-    @app.post("/v1/screen")
-    async def screen(event: Event) -> dict[str, JsonValue]:
+def _add_screening(app: FastAPI, cordon: Cordon, instances: Collection[str]) -> None:
+    @app.post("/v1/screen", response_model=dict[str, JsonValue])
+    async def screen(event: Event) -> dict[str, JsonValue] | JSONResponse:
         """Judge an event. The answer holds all that may leave the risk team, and nothing else.
 
         `outcome` is what was decided and never changes; `in_force` is what stands in the way now, after what people
         have released or placed since: `allow` and `review` let the activity go on.
         """
+        if instances and event.instance not in instances:
+            # Whatever is held there, no worker would enforce.
+            problem = "is not the name of a configured gateway instance"
+            return JSONResponse({"errors": [{"at": "instance", "problem": problem}]}, 422)
         decision = await cordon.screen_async(event)
         now = decision.outcome
         if event.stage in SCREENED_STAGES:
