@@ -2,6 +2,10 @@
 
 None runs unless the configuration names it: which of them bind a facilitator depends on where it is licensed and on its
 contracts. The numbers are starting points to be confirmed by counsel, each with where it comes from.
+
+What is due again and again whatever is held (monthly reports to a network, the refresh of a feed) is no deadline of a
+hold or a case, and is not here. By when a merchant hears the reasons is `notices.within`; how long an authority's
+request counts is `directives.longest`.
 """
 
 from __future__ import annotations
@@ -37,6 +41,9 @@ CATALOGUE = {
     "au_smr": LegalClock(
         StartsWith.CASE, "3 business days", "AUSTRAC: a suspicious matter report", "AU", "Australia/Sydney"
     ),
+    "au_smr_terrorism": LegalClock(
+        StartsWith.CASE, "24h", "AUSTRAC: a suspicious matter report about the financing of terrorism", "AU"
+    ),
     "gb_daml": LegalClock(
         StartsWith.HOLD, "7 business days", "UK: notice period of a defence request", "GB", "Europe/London"
     ),
@@ -49,6 +56,8 @@ CATALOGUE = {
     "eu_p2b_termination": LegalClock(StartsWith.BLOCK, "30d", "EU 2019/1150 Art. 4: reasons before a termination"),
     "visa_listing": LegalClock(StartsWith.BLOCK, "1 business day", "VMSS: listing after a termination"),
     "mastercard_listing": LegalClock(StartsWith.BLOCK, "5d", "MATCH: listing after a termination; by contract"),
+    "mastercard_watch": LegalClock(StartsWith.BLOCK, "360d", "MATCH: retroactive alerts for 360 days"),
+    "mastercard_listing_ends": LegalClock(StartsWith.BLOCK, "1826d", "MATCH: a listing ends after five years"),
     "mmp_escalate": LegalClock(StartsWith.CASE, "5 business days", "Mastercard MMP: escalation of an alert"),
     "mmp_resolve": LegalClock(StartsWith.CASE, "15d", "Mastercard MMP: resolution of an alert"),
     "adult_complaint": LegalClock(StartsWith.CASE, "7 business days", "Mastercard: complaints about adult content"),

@@ -79,8 +79,16 @@ def test_every_reason_of_the_shipped_policies_has_its_text() -> None:
 
 def test_an_unknown_reason_or_language_is_told_in_general_and_in_english() -> None:
     assert statement(hold(merchant_reason="own_code"), "xx").text == (
-        "Payouts are on hold since 2026-03-02. We need some time to look at your account."
+        "Payouts are on hold since 2026-03-02. We need some time to look at your account. "
+        "This was decided by automated means."
     )
+
+
+def test_what_a_machine_decided_is_said_and_of_people_and_authorities_nothing() -> None:
+    assert "automated" in statement(hold(), "en").fields
+    by_hand, by_order = (statement(hold(source=source), "en") for source in (Source.PERSON, Source.ORDER))
+    assert by_hand == by_order
+    assert "automated" not in by_hand.fields
 
 
 _WORDS = st.text(st.characters(min_codepoint=0x400, max_codepoint=0x4FF), min_size=4, max_size=20)
@@ -100,7 +108,7 @@ def test_nothing_internal_gets_into_a_statement(
 
 def test_a_deployment_says_it_in_its_own_words(tmp_path: Path) -> None:
     (tmp_path / "de.yaml").write_text('reasons: {generic: "Einen Augenblick."}\n')
-    assert statement(hold(merchant_reason="x"), "de-AT", own=tmp_path).text.endswith("Einen Augenblick.")
+    assert statement(hold(merchant_reason="x"), "de-AT", own=tmp_path).text.split(". ")[1] == "Einen Augenblick"
     (tmp_path / "sv.yaml").write_text('reasons: {generic: "Ett ögonblick."}\n')
     with pytest.raises(ConfigError, match="leave out `payout`"):
         wording("sv", tmp_path)

@@ -1,6 +1,7 @@
 """What a merchant is told about a hold, in their language: neutral, true, and nothing of what was found.
 
-A text is made of a hold's scope, its date and its neutral reason code alone, so that nothing else can get into it.
+A text is made of a hold's scope, its date, its neutral reason code and whether a machine decided, so that nothing else
+can get into it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from pydantic import BaseModel, ConfigDict
 from paycordon.decisions import Scope
 from paycordon.documents import read_document, validate
 from paycordon.errors import ConfigError
-from paycordon.store.holds import Hold
+from paycordon.store.holds import Hold, Source
 
 SHIPPED = Path(__file__).parent / "messages"
 FALLBACK = "en"
-_SENTENCES = ("payout", "payouts", "charges", "onboarding", "ground", "review", "redress")
+_SENTENCES = ("payout", "payouts", "charges", "onboarding", "automated", "ground", "review", "redress")
 
 
 class Wording(BaseModel):
@@ -87,7 +88,7 @@ def statement(
     """Say to a merchant what a hold means for them.
 
     Args:
-        hold: only its scope, its date and its reason code are used.
+        hold: only its scope, its date, its reason code and its source are used.
         language: theirs, such as `de`.
         ground: the clause of the contract it rests on; may be left out.
         contact: where they can object; may be left out.
@@ -100,6 +101,8 @@ def statement(
     parts = {
         "restriction": texts.sentences[stopped.value].format(since=since),
         "reason": texts.reasons.get(hold.merchant_reason, texts.reasons["generic"]),
+        # A statement of reasons says so (Regulation (EU) 2022/2065, Art. 17(3)(c)); of people nothing is said.
+        "automated": texts.sentences["automated"] if hold.source is Source.DECISION else "",
         "ground": texts.sentences["ground"].format(ground=ground) if ground else "",
         "review": texts.sentences["review"].format(review=f"{review:%Y-%m-%d}") if review else "",
         "redress": texts.sentences["redress"].format(contact=contact) if contact else "",
