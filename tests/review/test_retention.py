@@ -15,17 +15,21 @@ from paycordon.coalition.identifiers import Digester
 from paycordon.decisions import Decision, Outcome, Scope
 from paycordon.errors import Conflict, NotFound
 from paycordon.events import Event
+from paycordon.people import Person, Role
 from paycordon.plugins import Plugins
 from paycordon.policy import load_policies
+from paycordon.record.apart import digest_apart, forget, is_of
 from paycordon.record.log import digest_of
 from paycordon.record.verify import verify
+from paycordon.review import actions
 from paycordon.review.retention import Retention, erase_merchant
 from paycordon.screening import Cordon, Limits
 from paycordon.sections import RetentionSection
-from paycordon.store import Store, decisions, erasure, holds, schema
+from paycordon.store import Store, cases, decisions, erasure, holds, schema, snoozes
 from paycordon.store.erasure import Erased, Erasing
 from paycordon.store.holds import NewHold, Source
-from paycordon.store.proposals import Kind, NewProposal, propose
+from paycordon.store.proposals import Kind, NewProposal, decide, propose
+from paycordon.store.snoozes import NewSnooze
 from paycordon.testing import NOON, FrozenClock, make_event
 
 POLICY = """\
@@ -378,6 +382,43 @@ def test_a_text_cannot_be_guessed_from_what_is_left_of_it(busy: Scene) -> None:
     assert exact.model_dump_json(exclude_none=True) == body  # somebody has guessed it to the last letter
     busy.erase(1)
     assert digest_of(body) not in busy.everything()
+
+
+def test_what_people_wrote_cannot_be_guessed_either(scene: Scene) -> None:
+    words = f"{NAME} was fine"
+    scene.screen(0, 1, 200_000)
+    scene.screen(1, 2, 200_000)
+    with scene.store.write() as connection:
+        case = str(cases.of(connection, "m_1"))
+        ada = Person("ada", frozenset({Role.ANALYST}))
+        actions.note(connection, case, by=ada, text=words, now=scene.clock())
+        until = scene.clock() + DAY
+        snoozes.place(connection, NewSnooze("m_1", "p/r", until, words, "ada"), scene.clock(), secrets.token_bytes)
+        wanted = NewProposal(Kind.SNOOZE, "m_1", "m_1 p/q", {}, words, "ada", until, case)
+        made = propose(connection, wanted, scene.clock(), secrets.token_bytes)
+        decide(connection, made, "declined", "bob", words, scene.clock())
+    scene.free(1)
+    scene.free(2)
+    assert scene.problems() == []
+    assert scene.rows("salts") == 6
+    scene.clock.advance(2 * DAY)
+    scene.edit("UPDATE clocks SET ended_at = 1")
+    scene.erase(1)
+    assert scene.rows("salts") == 1  # of the other merchant's release
+    assert digest_of(words) not in scene.everything()
+    assert scene.problems() == []
+
+
+def test_what_the_first_versions_wrote_is_named_without_salt(sqlite_store: Store) -> None:
+    with sqlite_store.write() as connection:
+        salted = digest_apart(connection, "hold_1", "words")
+        assert is_of(connection, digest_of("words"), "words")
+        assert is_of(connection, salted, "words")
+        assert not is_of(connection, salted, "other words")
+        connection.execute(text("UPDATE salts SET salt = salt || 'wo'"))
+        assert not is_of(connection, salted, "rds")
+        forget(connection, "hold_1")
+        assert not is_of(connection, salted, "words")
 
 
 def test_what_was_erased_is_not_found_and_its_id_is_not_used_again(busy: Scene) -> None:

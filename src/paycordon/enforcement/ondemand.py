@@ -15,7 +15,8 @@ from sqlalchemy import ColumnElement, Connection, exists, select
 from paycordon.errors import Conflict, NotFound
 from paycordon.gateways import Restriction
 from paycordon.people import Person, Role
-from paycordon.record.log import append, digest_of
+from paycordon.record.apart import digest_apart
+from paycordon.record.log import append
 from paycordon.store import cases, schema
 from paycordon.store.restrictions import RestrictionRow, as_text, listed, wanted
 from paycordon.store.schema import micros
@@ -147,7 +148,8 @@ def _note(
 ) -> None:
     cases.note(connection, row.merchant, now, act, f"account {row.account} at {row.instance}, by {by.name}: {reason}")
     about = {"instance": row.instance, "account": row.account}
-    append(connection, now, kind, {**about, "by": by.name, "reason_digest": digest_of(reason)})
+    why = digest_apart(connection, row.merchant, reason)
+    append(connection, now, kind, {**about, "by": by.name, "reason_digest": why})
 
 
 def _listed(connection: Connection, row: RestrictionRow, instances: Collection[str]) -> Listed:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, select, tuple_
 from paycordon.aggregates.facts import Facts, facts_of
 from paycordon.decisions import Decision, Scope
 from paycordon.events import Event
+from paycordon.record.apart import is_of
 from paycordon.record.erasecheck import EraseCheck
 from paycordon.record.factcheck import FactCheck
 from paycordon.record.log import SALT_LENGTH, digest_of, salted_digest
@@ -188,7 +189,7 @@ class CrossCheck:
                 self._add("changed", "hold", row.id, "is in force, but the log says that it was released")
         elif entry is None:
             self._add("changed", "hold", row.id, "is released, but no entry of the log says so")
-        elif entry != (row.released_by, _digest(row.release_reason or "")):
+        elif entry[0] != row.released_by or not is_of(self._connection, entry[1], row.release_reason or ""):
             self._add("changed", "hold", row.id, "its release is not what the log says")
 
     def _note_baseline(self, content: Said) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 from paycordon.decisions import Decision
 from paycordon.people import same_name
 from paycordon.policy.guarded import COALITION_CODES
+from paycordon.record.apart import is_of
 from paycordon.record.log import digest_of
 from paycordon.record.problems import Problems
 from paycordon.store import schema
@@ -59,10 +60,10 @@ class ReviewCheck:
         said = self._said("hold.placed", row["id"])
         if said is None:
             return "no entry of the log says who placed it"
-        told = {name: said.get(name) for name in _PLACED} | {"by": said.get("by"), "why": said.get("reason_digest")}
-        is_so = {name: row[name] for name in _PLACED}
-        is_so |= {"by": row["placed_by"], "why": _digest(row["internal_reason"])}
-        return "" if told == is_so else "is not what the log says was placed"
+        told = {name: said.get(name) for name in _PLACED} | {"by": said.get("by")}
+        is_so = {name: row[name] for name in _PLACED} | {"by": row["placed_by"]}
+        same = told == is_so and self._is_of(said.get("reason_digest"), row["internal_reason"])
+        return "" if same else "is not what the log says was placed"
 
     def doubt_of_people(self, row: Mapping[str, Any], decision: str | None) -> str:
         """Say whether one person alone released, or could release, what takes two; empty if not."""
@@ -93,24 +94,28 @@ class ReviewCheck:
             return "no entry of the log names it"
         told = tuple(made.get(n) for n in ("kind", "merchant", "subject", "by", "lapses_at", "detail_digest"))
         is_so = (row["kind"], row["merchant"], row["subject_id"], row["proposed_by"], row["lapses_at"])
-        if told != (*is_so, _digest(row["detail"])) or made.get("reason_digest") != _digest(row["reason"]):
+        if told != (*is_so, _digest(row["detail"])) or not self._is_of(made.get("reason_digest"), row["reason"]):
             return "is not what the log says was proposed"
         decided = {state: self._said(f"proposal.{state}", row["id"]) for state in ("agreed", "declined")}
         states = [state for state, said in decided.items() if said is not None] or ["open"]
         said = decided.get(states[0]) or {}
-        answer = (row["decided_by"], _digest(row["decision_reason"]) or None)
-        right = row["state"] == states[0] and answer == (said.get("by"), said.get("reason_digest"))
+        given, why = row["decision_reason"], said.get("reason_digest")
+        answered = row["decided_by"] == said.get("by") and (why is given is None or self._is_of(why, given))
+        right = row["state"] == states[0] and answered
         return "" if right else "what was decided about it is not what the log says"
 
     def _doubt_of_snooze(self, row: Mapping[str, Any]) -> str:
         placed, ended = self._said("snooze.placed", row["id"]), self._said("snooze.ended", row["id"])
         if placed is None:
             return "no entry of the log names it"
-        told = tuple(placed.get(n) for n in ("merchant", "rule", "until", "by", "agreed_by", "reason_digest"))
+        told = tuple(placed.get(n) for n in ("merchant", "rule", "until", "by", "agreed_by"))
         is_so = tuple(row[n] for n in ("merchant", "rule", "until", "placed_by", "agreed_by"))
-        if told != (*is_so, _digest(row["reason"])):
+        if told != is_so or not self._is_of(placed.get("reason_digest"), row["reason"]):
             return "is not what the log says was placed"
         return "" if row["ended_by"] == (ended or {}).get("by") else "its end is not what the log says"
+
+    def _is_of(self, digest: object, words: object) -> bool:
+        return is_of(self._connection, digest, words)
 
     def _said(self, kind: str, id_: object) -> Said | None:
         found = self._named.execute("SELECT said FROM done WHERE kind = ? AND id = ?", (kind, id_)).fetchone()

@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 
 from paycordon.errors import Conflict
 from paycordon.people import Person, Role
-from paycordon.record.log import append, digest_of
+from paycordon.record.apart import digest_apart
+from paycordon.record.log import append
 from paycordon.store import cases, clocks, holds
 from paycordon.store.cases import Case, State
 from paycordon.store.clocks import NewClock
@@ -165,9 +166,9 @@ def _done(
     entry: dict[str, str | int | list[str] | None] = {
         "case": case.id,
         "by": by.name,
-        "reason_digest": digest_of(reason),
+        "reason_digest": digest_apart(connection, case.id, reason),
     }
     if stored is not None:
-        entry["detail_digest"] = digest_of(stored)
+        entry["detail_digest"] = digest_apart(connection, case.id, stored)
     append(connection, now, f"case.{action}", entry)
     return cases.get(connection, case.id)

@@ -11,7 +11,8 @@ from paycordon.decisions import Outcome, Scope
 from paycordon.errors import ApprovalRequired, Conflict, NotFound
 from paycordon.ids import Randomness
 from paycordon.people import Person, Role
-from paycordon.record.log import append, digest_of
+from paycordon.record.apart import digest_apart
+from paycordon.record.log import append
 from paycordon.store import acts, cases, clocks, holds, proposals, snoozes
 from paycordon.store.acts import NewAct
 from paycordon.store.cases import State
@@ -209,7 +210,11 @@ def _refer(connection: Connection, agreed: Proposal, wish: Wish) -> None:
         raise Conflict(f"the case of `{agreed.id}` is gone") from None
     note = f"to {agreed.detail['to']}, proposed by {agreed.proposed_by}: {agreed.reason}"
     cases.add_event(connection, case.id, wish.now, "refer", actor=wish.by.name, note=note)
-    entry = {"case": case.id, "proposal": agreed.id, "to_digest": digest_of(str(agreed.detail["to"]))}
+    entry = {
+        "case": case.id,
+        "proposal": agreed.id,
+        "to_digest": digest_apart(connection, case.id, str(agreed.detail["to"])),
+    }
     append(connection, wish.now, "case.refer", entry)
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 from sqlalchemy import Connection, text
 
 from paycordon.errors import Conflict, NotFound
+from paycordon.record.apart import forget
 from paycordon.record.log import append, digest_of
 from paycordon.sections import RetentionSection
 from paycordon.store import Store, erasure
@@ -238,7 +239,11 @@ def _erase_rest(connection: Connection, merchant: str, erasing: Erasing) -> None
     for name in ("cases", "notices"):
         kind = _CLASSES[name]
         gone[name] = _remove(connection, kind, "merchant = :merchant AND " + kind.where, where, erasing.now)
+    forget(connection, merchant)
     for name, condition in _REST.items():
+        if name in _WRITTEN:
+            ids = text(f"SELECT id FROM {name} WHERE merchant = :merchant AND {condition}")  # noqa: S608
+            forget(connection, *connection.execute(ids, where).scalars())
         query = f"DELETE FROM {name} WHERE merchant = :merchant AND {condition}"  # noqa: S608
         gone[name] = connection.execute(text(query), where).rowcount
     said = {f"{name}_rows": number for name, number in gone.items() if number}
@@ -256,6 +261,10 @@ _REST: Mapping[str, str] = {
     "notifications": "state = 'delivered'",
     "restrictions": "desired = 'none' AND applied = 'none' AND state = 'settled'",
 }
+
+
+_WRITTEN = ("proposals", "snoozes")
+"""Those of `_REST` in which people wrote something."""
 
 
 def _forget_sightings(connection: Connection, where: Mapping[str, Any]) -> None:
@@ -289,6 +298,7 @@ def _remove(connection: Connection, kind: _Class, condition: str, where: Mapping
         erasure.withhold(connection, now, kept)
     if kind.children:
         table, parent, _ = kind.children
+        forget(connection, *connection.execute(text(keys), where).scalars())
         connection.execute(text(f"DELETE FROM {table} WHERE {parent} IN ({keys})"), where)  # noqa: S608
     return connection.execute(text(f"DELETE FROM {kind.table} WHERE {kind.key} IN ({keys})"), where).rowcount  # noqa: S608
 

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, String, bindparam, text
 
 from paycordon.aggregates.facts import Facts, facts_of
 from paycordon.events import Event
+from paycordon.record.apart import forget
 from paycordon.record.log import append, digest_of, salted_digest
 from paycordon.store.facts import HOUR, rows_of
 from paycordon.store.prepared import Prepared
@@ -184,6 +185,7 @@ def erase(
     for row in hold_rows:
         done.append((HOLD, row.id, hold_digest(row._asdict())))
         _blank_hold(connection, {"id": row.id})
+    forget(connection, *(row.id for row in hold_rows))
     if done:
         _note(connection, erasing, done)
     return Erased(len(event_rows), len(decision_rows), len(hold_rows))

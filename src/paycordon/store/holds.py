@@ -15,7 +15,8 @@ from paycordon.events import Event, Stage
 from paycordon.ids import Randomness, new_id
 from paycordon.people import Forbidden, same_name
 from paycordon.policy.guarded import COALITION_CODES
-from paycordon.record.log import Payload, append, digest_of
+from paycordon.record.apart import digest_apart
+from paycordon.record.log import Payload, append
 from paycordon.store import cases, clocks, schema
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_micros, micros
@@ -178,12 +179,13 @@ def place_by_hand(connection: Connection, wanted: NewHold, now: datetime, random
     case = cases.open_for(connection, wanted.merchant, now, randomness, priority=urgency)
     cases.add_event(connection, case, now, "hold", actor=wanted.placed_by, note=f"{hold}: {wanted.internal_reason}")
     placed = get(connection, hold)
-    append(connection, now, "hold.placed", said_of(placed))
+    why = digest_apart(connection, hold, wanted.internal_reason)
+    append(connection, now, "hold.placed", {**said_of(placed), "reason_digest": why})
     return placed
 
 
 def said_of(hold: Hold) -> Payload:
-    """Return what the log says of a hold that no decision asked for."""
+    """Return what the log says of a hold that no decision asked for, but for the digest of its reason."""
     fields = ("merchant", "instance", "account", "subject_kind", "subject_id", "outcome", "scope", "rule", "source")
     return {
         "placed": hold.id,
@@ -192,7 +194,6 @@ def said_of(hold: Hold) -> Payload:
         "amount": hold.amount,
         "currency": hold.currency,
         "by": hold.placed_by,
-        "reason_digest": digest_of(hold.internal_reason or ""),
         "two_people": int(hold.two_people),
     }
 
@@ -273,7 +274,7 @@ def release(
     want_reconciled(connection, hold.merchant, hold.instance, hold.account, now)
     _note_release(connection, hold, by, reason, now)
     second = {} if agreed_by is None else {"agreed_by": agreed_by}
-    entry: Payload = {"hold": hold_id, "by": by, "reason_digest": digest_of(reason), **second}
+    entry: Payload = {"hold": hold_id, "by": by, "reason_digest": digest_apart(connection, hold_id, reason), **second}
     entry = {**entry, "two_people": int(hold.two_people)}
     append(connection, now, "hold.released", entry)
     return get(connection, hold_id)

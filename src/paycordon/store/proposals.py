@@ -12,6 +12,7 @@ from sqlalchemy import Connection, RowMapping, select
 
 from paycordon.errors import Conflict, NotFound
 from paycordon.ids import Randomness, new_id
+from paycordon.record.apart import digest_apart
 from paycordon.record.log import append, digest_of
 from paycordon.store import schema
 from paycordon.store.schema import from_micros, micros
@@ -101,7 +102,7 @@ def propose(connection: Connection, wanted: NewProposal, now: datetime, randomne
     connection.execute(table.insert().values(row))
     entry = {name: str(row[name]) for name in ("kind", "merchant")}
     made = {"proposal": id_, "subject": wanted.subject_id, "detail_digest": digest_of(detail)}
-    why = {"by": wanted.proposed_by, "reason_digest": digest_of(wanted.reason)}
+    why = {"by": wanted.proposed_by, "reason_digest": digest_apart(connection, id_, wanted.reason)}
     append(connection, now, "proposal.made", {**entry, **made, **why, "lapses_at": micros(wanted.lapses_at)})
     return get(connection, id_, now)
 
@@ -148,7 +149,7 @@ def decide(connection: Connection, proposal: Proposal, state: str, by: str, reas
     if changed.rowcount != 1:
         state_now = get(connection, proposal.id, now).state
         raise Conflict(f"the proposal `{proposal.id}` is not open any more: it is `{state_now}`")
-    entry = {"proposal": proposal.id, "by": by, "reason_digest": digest_of(reason)}
+    entry = {"proposal": proposal.id, "by": by, "reason_digest": digest_apart(connection, proposal.id, reason)}
     append(connection, now, f"proposal.{state}", entry)
 
 

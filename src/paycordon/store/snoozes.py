@@ -10,7 +10,8 @@ from sqlalchemy import Connection, RowMapping, select
 
 from paycordon.errors import Conflict, NotFound
 from paycordon.ids import Randomness, new_id
-from paycordon.record.log import Payload, append, digest_of
+from paycordon.record.apart import digest_apart
+from paycordon.record.log import Payload, append
 from paycordon.store import schema
 from paycordon.store.schema import from_micros, micros
 
@@ -74,7 +75,7 @@ def place(connection: Connection, wanted: NewSnooze, now: datetime, randomness: 
         "until": micros(wanted.until),
         "by": wanted.placed_by,
         "agreed_by": wanted.agreed_by,
-        "reason_digest": digest_of(wanted.reason),
+        "reason_digest": digest_apart(connection, id_, wanted.reason),
     }
     append(connection, now, "snooze.placed", entry)
     return get(connection, id_)
@@ -96,7 +97,8 @@ def end(connection: Connection, snooze_id: str, *, by: str, reason: str, now: da
     )
     if changed.rowcount != 1:
         raise Conflict(f"the snooze `{snooze_id}` has ended already")
-    append(connection, now, "snooze.ended", {"snooze": snooze_id, "by": by, "reason_digest": digest_of(reason)})
+    why = digest_apart(connection, snooze_id, reason)
+    append(connection, now, "snooze.ended", {"snooze": snooze_id, "by": by, "reason_digest": why})
     return get(connection, snooze_id)
 
 

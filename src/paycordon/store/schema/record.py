@@ -62,6 +62,16 @@ withheld = Table(
     Column("at", BigInteger, nullable=False),
 )
 
+# Salts of what people wrote, by the digest that the log names it by; `subject` is the record that has the text.
+salts = Table(
+    "salts",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("subject", String, nullable=False, index=True),
+    Column("salt", String, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # Indicators and policy versions that were withdrawn or corrected, and the decisions that had used them.
 withdrawals = Table(
     "withdrawals",
