@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
+from paycordon.admission import Instances, is_repeated
 from paycordon.coalition.identifiers import Digester
 from paycordon.config import Config, load_config
 from paycordon.context import Context, NameHit
@@ -46,7 +47,6 @@ from paycordon.store.volumes import Counted, count, usage
 from paycordon.store.windows import aggregate
 
 UNAVAILABLE_REASON = "processing_delayed"
-_MAX_STRANGE = 100
 
 Clock = Callable[[], datetime]
 _logger = logging.getLogger("paycordon")
@@ -78,10 +78,6 @@ class Cordon:
     """The engine: screens events under the configured policies.
 
     Thread-safe. Make one per process and keep it; `close` it at the end.
-
-    Attributes:
-        instances: the gateway instances that are configured; empty where no configuration says. At another one nobody
-            enforces a hold, so guards and the sidecar refuse it, and `screen` judges it but says so in the log.
     """
 
     def __init__(
@@ -100,8 +96,7 @@ class Cordon:
         instances: Collection[str] = (),
     ) -> None:
         self.store = store
-        self.instances = frozenset(instances)
-        self._strange: set[str] = set()
+        self._instances = Instances(instances)
         self.plugins = plugins
         self.digester = digester
         self.metrics = metrics or Metrics()
@@ -171,6 +166,11 @@ class Cordon:
         return made
 
     @property
+    def instances(self) -> frozenset[str]:
+        """The configured gateway instances; empty where no configuration says. At others nobody enforces a hold."""
+        return self._instances.names
+
+    @property
     def policies(self) -> PolicySet:
         """What judges now."""
         return self._judge.policies
@@ -196,7 +196,7 @@ class Cordon:
         decision states the configured outcome and nothing is recorded: ask again later.
         """
         started = self._monotonic()
-        self._warn_of_strange(event.instance)
+        self._instances.warn_of(event.instance)
         try:
             decision = self._screen(event, started)
         except StoreUnavailable as error:
@@ -223,7 +223,7 @@ class Cordon:
         with self.store.session() as session:
             with session.read() as connection:
                 found = origin(connection, concealed, now)
-                if found.decision and found.recorded and _is_repeated(concealed, found.recorded):
+                if found.decision and found.recorded and is_repeated(concealed, found.recorded):
                     return Decision.model_validate_json(found.decision)
                 known = replace(context(connection, concealed, found.merchant, now, former=found.former), names=named)
                 numbers = aggregate(connection, concealed, found.merchant, judge.plan(concealed).aggregates)
@@ -295,7 +295,7 @@ class Cordon:
         judge, now = self._judge, self._clock()
         with session.read() as connection:
             found = origin(connection, event, now)
-            if found.recorded is not None and not _is_repeated(event, found.recorded):
+            if found.recorded is not None and not is_repeated(event, found.recorded):
                 _logger.error("an event id was used again for something else; nothing was recorded of that")
                 return self._undecided(event, "event_id_reused", least=Outcome.HOLD)
             if found.decision is not None:
@@ -367,16 +367,6 @@ class Cordon:
         )
         return (unremarkable(real, judged_by) if covered else real), real
 
-    def _warn_of_strange(self, instance: str) -> None:
-        """Say once that a name is none of the configured instances': whatever is held there, no worker enforces."""
-        if not self.instances or instance in self.instances or instance in self._strange:
-            return
-        if len(self._strange) < _MAX_STRANGE:
-            self._strange.add(instance)
-            _logger.error(
-                "events of `%s` are screened, which is not among `gateways`: holds are not enforced", instance
-            )
-
     def _alarm(self, decision: Decision) -> None:
         """Say that a cap was reached; the decision, and so the log, says it too."""
         for cap in decision.caps:
@@ -401,21 +391,6 @@ class Cordon:
             policies=self.policies.refs,
             decided_at=now,
         )
-
-
-def _is_repeated(event: Event, recorded: str) -> bool:
-    """Tell whether an event asks for what the recorded one of its id asked for; what else is known may have grown."""
-    if not recorded:  # erased: what it asked for is not known any more
-        return False
-    before = Event.model_validate_json(recorded)
-    if None not in (event.merchant.id, before.merchant.id) and event.merchant.id != before.merchant.id:
-        return False
-    return _matter(event) == _matter(before)
-
-
-def _matter(event: Event) -> tuple[object, ...]:
-    payout = event.payout
-    return event.type, event.mode, event.subject, payout and (payout.amount, payout.destination)
 
 
 def _is_unrecorded(decision: Decision) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from paycordon.adapting.guarding import Call, Checkpoint
+from paycordon.admission import Instances
 from paycordon.decisions import Outcome
 from paycordon.errors import ConfigError
 from paycordon.events import Event
@@ -20,7 +21,7 @@ from paycordon.testing import make_event
 @pytest.fixture
 def cordon(sqlite_store: Store, make_cordon: Callable[[Store], Cordon]) -> Cordon:
     made = make_cordon(sqlite_store)
-    made.instances = frozenset({"acme", "acme_us"})
+    made._instances = Instances({"acme", "acme_us"})
     return made
 
 
@@ -45,7 +46,7 @@ def test_the_engine_judges_it_and_says_so_once(cordon: Cordon, caplog: pytest.Lo
             assert cordon.screen(event).outcome is Outcome.ALLOW
         assert cordon.screen(asked("acme")).outcome is Outcome.ALLOW
     assert [record.getMessage() for record in caplog.records] == [
-        "events of `acme_eu` are screened, which is not among `gateways`: holds are not enforced"
+        "events of `acme_eu` come in, which is not among `gateways`: holds are not enforced there"
     ]
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, RowMapping, select
 from paycordon.errors import Conflict, NotFound
 from paycordon.gateways import Performed
 from paycordon.ids import Randomness, new_id
+from paycordon.record.apart import digest_apart
 from paycordon.record.log import append, digest_of
 from paycordon.store import schema
 from paycordon.store.engine import Store
@@ -118,7 +119,8 @@ def ask(connection: Connection, wanted: NewAct, now: datetime, randomness: Rando
     }
     connection.execute(_table.insert().values(row))
     named = {"asked": id_, **{name: row[name] for name in ("instance", "account", "merchant", "act")}}
-    people = {"by": wanted.asked_by, "agreed_by": wanted.agreed_by, "reason_digest": digest_of(wanted.reason)}
+    why = digest_apart(connection, id_, wanted.reason)
+    people = {"by": wanted.asked_by, "agreed_by": wanted.agreed_by, "reason_digest": why}
     append(connection, now, "act.asked", {**named, "parameters_digest": digest_of(wanted.parameters), **people})
     return get(connection, id_)
 
@@ -216,7 +218,8 @@ def requeue(connection: Connection, id_: str, *, by: str, reason: str, now: date
     stuck = (_table.c.id == id_, _table.c.state == ActState.STUCK.value)
     if connection.execute(_table.update().where(*stuck).values(values)).rowcount != 1:
         raise Conflict(f"the act `{id_}` is not stuck: it is `{get(connection, id_).state}`")
-    append(connection, now, "act.retried", {"retried": id_, "by": by, "reason_digest": digest_of(reason)})
+    why = digest_apart(connection, id_, reason)
+    append(connection, now, "act.retried", {"retried": id_, "by": by, "reason_digest": why})
     return get(connection, id_)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, or_, select
+from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select
 
 from paycordon.gateways import Restriction, Settings
 from paycordon.store import Store, schema
@@ -81,8 +81,8 @@ def claim(
     with store.write() as connection:
         rows = connection.execute(due).mappings().all()
         claimed = []
-        for row in rows:
-            row = _with_owner(connection, row)
+        for found in rows:
+            row = _with_owner(connection, found)
             values = {
                 "merchant": row["merchant"],
                 "lease_owner": owner,
@@ -198,7 +198,7 @@ def _key(instance: str, account: str) -> tuple[Any, Any]:
     return _table.c.instance == instance, _table.c.account == account
 
 
-def _with_owner(connection: Connection, row: Mapping[str, Any]) -> dict[str, Any]:
+def _with_owner(connection: Connection, row: RowMapping) -> dict[str, Any]:
     """Take a row with the merchant whom its account belongs to now.
 
     Whoever places a hold while the account is being linked to another merchant may write the former one.
