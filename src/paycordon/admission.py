@@ -25,7 +25,7 @@ class Instances:
         if len(self._strange) < _MAX_STRANGE:
             self._strange.add(instance)
             _logger.error(
-                "events of `%s` are screened, which is not among `gateways`: holds are not enforced", instance
+                "events of `%s` come in, which is not among `gateways`: holds are not enforced there", instance
             )
 
 

@@ -167,7 +167,7 @@ def context(
     in_force = _in_force(connection, where).all()
     before = Outcome.ALLOW
     if former is not None:
-        before = standing_of(connection, former, event.instance, event.account.id, event.subject.id)
+        before = standing_of(connection, former, event.subject)
     return Context(
         now=now,
         merchant=merchant,
