@@ -117,6 +117,14 @@ class Support:
     clock: str = ""
 
 
+ASKED_AS = "asked_as"
+"""Where an event's `extra` lists the ids that a guard may have given to the request for what it tells of.
+
+A `payout.requested` that the guard, and perhaps people after it, let through is then a `payout.updated`: it is neither
+counted twice nor held once more after its release.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A webhook call as it came in. Header names are lower case; the body is the exact bytes."""

@@ -232,6 +232,82 @@ def test_the_guard_holds_a_payout_and_lets_the_same_call_pass_after_the_release(
     assert client.v1.accounts.retrieve(hit).id == hit
 
 
+LARGE = """\
+policy: large
+version: 1
+on_error: review
+aggregates:
+  payouts: {count: payout.requested, window: 7d}
+rules:
+  - id: large
+    on: [payout.requested]
+    when: event.payout.amount.minor >= 1000 || aggregates.payouts > 1
+    then: hold
+    merchant_reason: additional_information_required
+    references: [synthetic]
+"""
+
+
+def paid_out(deployment: Deployment, account: str, amount: int) -> None:
+    """Take in the delivery of the latest payout, as Stripe tells of it."""
+    created = [each for each in deployment.simulator.events(account) if each["type"] == "payout.created"][-1]
+    assert created["data"]["object"]["amount"] == amount
+    headers, body = deployment.simulator.signed_delivery(created)
+    lowered = {name.lower(): value for name, value in headers.items()}
+    messages = deployment.gateway.verify(Delivery(lowered, body), deployment.clock())
+    deliveries.store_messages(deployment.store, deployment.gateway.instance, messages, deployment.clock())
+    while deployment.screener.run_once():
+        pass
+    deployment.settle(rounds=2)
+
+
+@pytest.mark.parametrize("key", [None, "payout-1"])
+def test_a_payout_that_the_guard_let_through_is_not_asked_for_again_by_its_delivery(
+    deployment: Deployment, tmp_path: Path, key: str | None
+) -> None:
+    """Else what people have released would be held once more, and with it all payouts of the account."""
+    (tmp_path / "policy.yaml").write_text(LARGE)
+    deployment.cordon.adopt(load_policies([tmp_path / "policy.yaml"]))
+    simulator, account = deployment.simulator, deployment.simulator.create_account(balance={"usd": 50_000})
+    own = stripe.StripeClient(simulator.api_key, base_addresses={"api": simulator.base_url})
+    client = guard(own, deployment.cordon, "stripe_eu", clock=deployment.clock)
+    options: Any = {"stripe_account": account, **({"idempotency_key": key} if key else {})}
+    if key:
+        with pytest.raises(Held):
+            client.v1.payouts.create({"amount": 1_000, "currency": "usd"}, options)
+        deployment.release_all()
+    amount = 1_000 if key else 900
+    client.v1.payouts.create({"amount": amount, "currency": "usd"}, options)
+
+    paid_out(deployment, account, amount)
+
+    with deployment.store.read() as connection:
+        types = connection.exec_driver_sql("SELECT type FROM events ORDER BY position").scalars().all()
+        assert [hold for hold in holds.listed(connection) if hold.released_at is None] == []
+    assert types == ["payout.requested", "payout.updated"]
+    assert simulator.schedule(account)["interval"] == "daily"
+
+
+@pytest.mark.parametrize("held_before", [False, True])
+def test_a_payout_around_the_guard_is_asked_for_by_its_delivery(
+    deployment: Deployment, tmp_path: Path, held_before: bool
+) -> None:
+    (tmp_path / "policy.yaml").write_text(LARGE)
+    deployment.cordon.adopt(load_policies([tmp_path / "policy.yaml"]))
+    simulator, account = deployment.simulator, deployment.simulator.create_account(balance={"usd": 50_000})
+    own = stripe.StripeClient(simulator.api_key, base_addresses={"api": simulator.base_url})
+    params: Any = {"amount": 1_000, "currency": "usd"}
+    options: Any = {"stripe_account": account, "idempotency_key": "payout-1"}
+    if held_before:
+        with pytest.raises(Held):
+            guard(own, deployment.cordon, "stripe_eu", clock=deployment.clock).v1.payouts.create(params, options)
+    own.v1.payouts.create(params, options)
+
+    paid_out(deployment, account, 1_000)
+
+    assert simulator.schedule(account)["interval"] == "manual"
+
+
 def test_a_dispute_and_a_payment_are_screened_and_recorded(deployment: Deployment) -> None:
     account = deployment.apply_with("fpHonest")
     deployment.deliver("charge.succeeded", synthetic.charge("ch_1", deployment.clock()), account)

@@ -54,12 +54,22 @@ class Call:
     idempotency_key: str | None
     path: str = ""
 
-    def event_id(self) -> str:
-        """Name the request: the same for a retry with the same key and parameters, new for a call without a key."""
+    def event_id(self, said: object = None) -> str:
+        """Name the request: the same for a retry with the same key and parameters, new for a call without a key.
+
+        Args:
+            said: what counts of the parameters; all of them unless given. Where it is no more than the gateway will
+                tell of what was made, its delivery can name the request as well: see `paycordon.gateways.ASKED_AS`.
+        """
         if self.idempotency_key is None:
             return f"guard-{uuid.uuid4().hex}"
-        text = json.dumps([self.path, self.account, self.idempotency_key, self.params], sort_keys=True, default=str)
-        return f"guard-{hashlib.sha256(text.encode()).hexdigest()[:40]}"
+        return asked_id(self.path, self.account, self.idempotency_key, self.params if said is None else said)
+
+
+def asked_id(path: str, account: str, idempotency_key: str, said: object) -> str:
+    """Return the id of the event of a guarded request."""
+    text = json.dumps([path, account, idempotency_key, said], sort_keys=True, default=str)
+    return f"guard-{hashlib.sha256(text.encode()).hexdigest()[:40]}"
 
 
 class Checkpoint:

@@ -10,18 +10,28 @@ from typing import Any, Protocol
 
 from paycordon.decisions import Decision
 from paycordon.errors import NotFound, PayloadInvalid, Refused, RetryLater, StoreUnavailable
-from paycordon.events import Event
-from paycordon.gateways import Gateway
+from paycordon.events import Event, EventType
+from paycordon.gateways import ASKED_AS, Gateway
 from paycordon.intake.meaning import described, events_with_content
 from paycordon.metrics import Metrics
 from paycordon.store import Store
-from paycordon.store.deliveries import DeliveryState, StoredDelivery, claim, done, failed, give_back, pause_after
+from paycordon.store.deliveries import (
+    DeliveryState,
+    StoredDelivery,
+    any_let_through,
+    claim,
+    done,
+    failed,
+    give_back,
+    pause_after,
+)
 
 DEFAULT_LEASE = timedelta(minutes=5)
 BATCH = 20
 # After so many failures to read the gateway, about 20 minutes, an event is judged on what its delivery carried:
 # better on that than not at all.
 RESOLVE_FAILURES = 5
+_MAX_ASKED_AS = 8
 _LONGEST_WAIT = timedelta(days=1)
 _logger = logging.getLogger("paycordon")
 
@@ -116,8 +126,17 @@ class DeliveryWorker:
             raise NotFound(f"the instance `{delivery.instance}` is not configured")
         events = [_resolved(gateway, event, delivery) for event in events_with_content(gateway, delivery.message)]
         for event in events:
-            self._cordon.screen(event)
+            self._cordon.screen(self._as_asked(event))
         return events
+
+    def _as_asked(self, event: Event) -> Event:
+        """Take a payout that a guard has let through for news of it, not for another request."""
+        asked_as = event.extra.get(ASKED_AS)
+        if event.type != EventType.PAYOUT_REQUESTED or not isinstance(asked_as, list):
+            return event
+        if not any_let_through(self._store, event.instance, [str(each) for each in asked_as[:_MAX_ASKED_AS]]):
+            return event
+        return event.model_copy(update={"type": EventType.PAYOUT_UPDATED})
 
     def _failed(
         self, delivery: StoredDelivery, error: str, *, wait: timedelta | None = None, final: bool = False

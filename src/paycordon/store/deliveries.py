@@ -65,6 +65,13 @@ _lost = Prepared(
     )
 )
 _recorded = Prepared(text("SELECT 1 FROM events WHERE instance = :instance AND id = :id"))
+_let_through = Prepared(
+    text(
+        "SELECT 1 FROM events AS e WHERE e.instance = :instance AND e.id = :id AND NOT EXISTS ("
+        "SELECT 1 FROM holds AS h WHERE h.merchant = e.merchant AND h.instance = e.instance AND h.account = e.account "
+        "AND h.subject_id = e.id AND h.released_at IS NULL)"
+    )
+)
 _requeue = Prepared(
     text("UPDATE deliveries SET state = 'waiting', failures = 0, due_at = :now WHERE id = :id AND state = 'stuck'")
 )
@@ -241,6 +248,12 @@ def give_back(store: Store, deliveries: Iterable[StoredDelivery]) -> None:
     with store.write() as connection:
         for delivery in deliveries:
             _fenced(connection, _give_back, delivery)
+
+
+def any_let_through(store: Store, instance: str, event_ids: Sequence[str]) -> bool:
+    """Tell whether an event of one of these ids was recorded, and no hold on what it asked for stands."""
+    with store.read() as connection:
+        return any(_let_through(connection, {"instance": instance, "id": id_}).first() for id_ in event_ids)
 
 
 def requeue(store: Store, delivery_id: int, now: datetime) -> None:

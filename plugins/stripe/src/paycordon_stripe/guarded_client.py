@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import json
+import uuid
 from collections.abc import AsyncIterable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from paycordon.errors import PayloadInvalid
 from paycordon.events import Mode
 from paycordon_stripe.acts import ACCOUNT_ID
 from paycordon_stripe.requested import event_of
-from paycordon_stripe.screened_calls import call_of, headers_of
+from paycordon_stripe.screened_calls import call_of, headers_of, key_of
 
 if TYPE_CHECKING:
     from stripe import RequestOptions
@@ -145,6 +146,9 @@ class _Requestor(_APIRequestor):
             return params, options, None
         if _mode_of((kept_options or {}).get("api_key") or self.api_key) is not self._mode:
             raise PayloadInvalid("the key of this call is of another mode than that of the guarded client")
+        if method.lower() == "post" and key_of(kept_options) is None:
+            # The SDK would make one up as well, but not tell: by it the delivery of a payout names its request.
+            kept_options = {**(kept_options or {}), "idempotency_key": str(uuid.uuid4())}
         given = kept(_as_sent(params or {}))
         return given, kept_options, call_of(method.lower(), url, given, kept_options, acting)
 

@@ -21,6 +21,7 @@ from paycordon_stripe.accounts import (
     identifiers_of_person,
     merchant_of,
 )
+from paycordon_stripe.asked import PATH, said_of
 from paycordon_stripe.money import money
 from paycordon_stripe.requested_v2 import account_as_v1, person_as_v1
 from paycordon_stripe.shapes import Node
@@ -45,9 +46,15 @@ def event_of(call: Call, instance: str, mode: Mode, now: datetime) -> Event:
     Raises:
         PayloadInvalid: the parameters cannot be read, or carry a card number; what cannot be screened is not sent.
     """
-    id_ = call.event_id()
     try:
-        fields = _payout(call) if call.verb in _PAYOUTS else _account(call, id_)
+        if call.verb in _PAYOUTS:
+            payout = _payout(call)
+            # Its delivery does not tell the other parameters.
+            id_ = call.event_id(said_of(payout, payout.destination) if call.path == PATH else None)
+            fields = {"type": EventType.PAYOUT_REQUESTED, "account": Account(id=call.account), "payout": payout}
+        else:
+            id_ = call.event_id()
+            fields = _account(call, id_)
         return Event(
             id=id_,
             occurred_at=now,
@@ -61,7 +68,7 @@ def event_of(call: Call, instance: str, mode: Mode, now: datetime) -> Event:
         raise PayloadInvalid(f"`{call.verb}` cannot be screened: {problems(error)}") from None
 
 
-def _payout(call: Call) -> dict[str, Any]:
+def _payout(call: Call) -> Payout:
     node = Node(call.params, "params")
     where = _PAYOUTS[call.verb]
     method, destination = node.text("method"), node.text(where) if where else None
@@ -70,9 +77,9 @@ def _payout(call: Call) -> dict[str, Any]:
         amount = money(_whole(asked.fields(), "value"), asked.needed_text("currency"))
         destination = node.child("to").text("payout_method")
     else:
+        destination = destination or node.text("payout_method")
         amount = money(_whole(call.params, "amount"), node.needed_text("currency"))
-    payout = Payout(amount=amount, method=method, destination=destination, automatic=False)
-    return {"type": EventType.PAYOUT_REQUESTED, "account": Account(id=call.account), "payout": payout}
+    return Payout(amount=amount, method=method, destination=destination, automatic=False)
 
 
 def _whole(params: Mapping[str, Any], key: str) -> int:

@@ -123,7 +123,7 @@ def call_of(
         return None
     if urlsplit(url).query:
         raise PayloadInvalid(f"`{rule.verb}` cannot be screened: parameters in its URL; give them as `params`")
-    return Call(rule.verb, account, given, _key(options), path)
+    return Call(rule.verb, account, given, key_of(options), path)
 
 
 def _matched(method: str, url: str) -> tuple[_Rule, tuple[str, ...], str] | None:
@@ -138,7 +138,8 @@ def _only_switches_off(rule: _Rule, params: Mapping[str, Any]) -> bool:
     return rule.verb == "capabilities.update" and params.get("requested") in (False, "false")
 
 
-def _key(options: Mapping[str, Any] | None) -> str | None:
+def key_of(options: Mapping[str, Any] | None) -> str | None:
+    """Return the idempotency key that a request is given, if it is given one."""
     found: str | None = headers_of(options).get("idempotency-key") or (options or _NO_OPTIONS).get("idempotency_key")
     return found
 

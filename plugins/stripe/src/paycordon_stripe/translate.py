@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from paycordon.adapting.fields import problems
 from paycordon.errors import PayloadInvalid
 from paycordon.events import Account, Event, EventType, Mode, Payout
-from paycordon.gateways import Message, NotCarried
+from paycordon.gateways import ASKED_AS, Message, NotCarried
 from paycordon_stripe.accounts import (
     account_of,
     facts_of,
@@ -28,6 +28,7 @@ from paycordon_stripe.accounts import (
     identifiers_of_person,
     merchant_of,
 )
+from paycordon_stripe.asked import asked_as
 from paycordon_stripe.money import money_of
 from paycordon_stripe.shapes import Node, object_of
 from paycordon_stripe.translate_payments import READERS
@@ -141,9 +142,18 @@ def _payout(type_: EventType) -> _Reader:
         if account is None:
             return None  # the platform's own money
         payout = payout_of(object_of(envelope))
-        return {"type": type_, "account": Account(id=account), "payout": payout}
+        return {"type": type_, "account": Account(id=account), "payout": payout, "extra": asked(envelope, payout)}
 
+    asked = _asked if type_ is EventType.PAYOUT_REQUESTED else lambda *_: {}
     return read
+
+
+def _asked(envelope: Node, payout: Payout) -> dict[str, Any]:
+    # By older versions of the API, the request is an id only.
+    key, account = envelope.expanded("request").text("idempotency_key"), envelope.text("account")
+    if key is None or account is None or payout.automatic is not False:
+        return {}
+    return {ASKED_AS: asked_as(account, key, payout, object_of(envelope).reference("payout_method"))}
 
 
 def payout_of(node: Node) -> Payout:
