@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar, Self
+
+from paycordon.events import Money
+from paycordon.gateways import Restriction
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,94 @@ class Described:
     use: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Applicant:
+    """Somebody who applies at a gateway; synthetic.
+
+    Attributes:
+        merchant: the facilitator's own id of the merchant.
+        name: of the company.
+        email: where it is written to.
+        bank_account: the number of the bank account that it is to be paid out to, an IBAN.
+    """
+
+    merchant: str
+    name: str
+    email: str
+    bank_account: str = field(repr=False)
+
+
+class Stage(ABC):
+    """A simulated gateway in words that all gateways share, so that one scenario can be played at each.
+
+    Everything is done as it is at the gateway: by its own API through the vendor's SDK where a facilitator does it, at
+    the simulator where the gateway, a bank or a payer does; and told by the gateway's own signed webhooks. Use as a
+    context manager: it listens on loopback between enter and exit.
+    """
+
+    @abstractmethod
+    def __enter__(self) -> Self:
+        """Start the simulator, in test mode."""
+
+    @abstractmethod
+    def __exit__(self, *_: object) -> None:
+        """Stop the simulator."""
+
+    @abstractmethod
+    def settings(self) -> Mapping[str, Any]:
+        """Return the settings of an instance that speaks to the simulator; secrets are the simulator's own."""
+
+    @abstractmethod
+    def deliver_to(self, url: str) -> None:
+        """Deliver to this webhook of the instance from now on all that it is to hear of."""
+
+    @abstractmethod
+    def open_account(self, applicant: Applicant) -> str:
+        """Let somebody apply and be accepted; return the account's id. It has money, and is paid out by schedule."""
+
+    @abstractmethod
+    def change_bank_account(self, account: str, number: str) -> None:
+        """Let the merchant have payouts sent to another bank account from now on."""
+
+    @abstractmethod
+    def pay(self, account: str, amount: Money, payer: str) -> str:
+        """Let a payer pay, and return the payment's id; the same payer is the same card."""
+
+    @abstractmethod
+    def dispute(self, account: str, payment: str) -> None:
+        """Let the payer of a payment dispute it."""
+
+    @abstractmethod
+    def pay_out(self, account: str, amount: Money, key: str, *, guarded: Any = None) -> str:
+        """Pay out by the backend's own call under an idempotency key, and return the payout's id.
+
+        Args:
+            account: whose money.
+            amount: how much.
+            key: the same for every try of one payout.
+            guarded: the engine that screens the call first; none to send it as it is.
+
+        Raises:
+            Held, Blocked: the guard stopped it.
+        """
+
+    @abstractmethod
+    def lift_by_hand(self, account: str) -> None:
+        """Let a person at the gateway's website undo what holds the payouts of an account."""
+
+    @abstractmethod
+    def settings_of(self, account: str) -> Mapping[str, Any]:
+        """Return all that decides whether money moves, as the gateway keeps it; to be compared, not understood."""
+
+    @abstractmethod
+    def restriction(self, account: str) -> Restriction:
+        """Say how far an account is restricted, asked at the simulator and not of the adapter."""
+
+    @abstractmethod
+    def told(self) -> None:
+        """Return once all webhooks so far have been delivered."""
+
+
 class Simulator(ABC):
     """A gateway on this machine, from `start` to `stop`. It listens on loopback only, and calls nobody else.
 
@@ -64,6 +155,8 @@ class Simulator(ABC):
     """What `paycordon simulate` calls it: the adapter's name."""
     about: ClassVar[str]
     """One sentence: what it simulates."""
+    stage: ClassVar[type[Stage] | None] = None
+    """What plays scenarios that all gateways share at it; with it the adapter takes part in the parity suite."""
 
     @abstractmethod
     def __init__(self, options: SimulatorOptions) -> None:

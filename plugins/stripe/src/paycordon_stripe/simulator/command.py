@@ -9,6 +9,7 @@ from paycordon.errors import ConfigError
 from paycordon.simulation import PREFIX
 from paycordon.simulators import Described, Simulator, SimulatorOptions
 from paycordon_stripe.simulator.server import StripeSimulator
+from paycordon_stripe.simulator.stage import StripeStage
 
 API_KEY = "sk_test_simulated"
 
@@ -18,6 +19,7 @@ class SimulatedStripe(Simulator):
 
     name: ClassVar[str] = "stripe"
     about: ClassVar[str] = "Stripe Connect in test mode: accounts, balances, payouts, disputes, events, webhooks"
+    stage = StripeStage
 
     def __init__(self, options: SimulatorOptions) -> None:
         """Take the options; a webhook gets the events of connected accounts and those of the platform."""
