@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from paycordon.events import Money
@@ -57,6 +57,10 @@ class Described:
     use: Sequence[str]
 
 
+STAGE_BEGINS_BEFORE = timedelta(hours=1)
+"""So long before the present a stage's clock begins, so that a scenario can let time pass and not outrun the world."""
+
+
 @dataclass(frozen=True, slots=True)
 class Applicant:
     """Somebody who applies at a gateway; synthetic.
@@ -84,7 +88,7 @@ class Stage(ABC):
 
     @abstractmethod
     def __enter__(self) -> Self:
-        """Start the simulator, in test mode."""
+        """Start the simulator, in test mode, its clock `STAGE_BEGINS_BEFORE` behind."""
 
     @abstractmethod
     def __exit__(self, *_: object) -> None:
@@ -139,6 +143,10 @@ class Stage(ABC):
     @abstractmethod
     def restriction(self, account: str) -> Restriction:
         """Say how far an account is restricted, asked at the simulator and not of the adapter."""
+
+    @abstractmethod
+    def later(self, by: timedelta) -> None:
+        """Let time pass at the gateway, in all less than `STAGE_BEGINS_BEFORE`."""
 
     @abstractmethod
     def told(self) -> None:

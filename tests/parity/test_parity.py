@@ -9,6 +9,7 @@ An adapter takes part as soon as a simulator that it registers has a `stage`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_an_applicant_whom_the_coalition_knows_is_held_until_two_people_release(
     before = world.stages[gateway].settings_of(account)
     world.settle()
     assert rules(world, gateway, account)[0] == (HOLD, frozenset({"known"}), "additional_information_required")
-    assert world.held("m_1") == {("hold", "known", "payouts")}
+    assert world.held("m_1") == {("hold", "parity/known", "payouts")}
     assert world.restriction(gateway, account) is Restriction.PAYOUTS_HELD
     assert world.pay_out(gateway, account, 5_000, "key-1") == HELD
 
@@ -78,11 +79,12 @@ def test_a_payout_right_after_the_bank_account_changed_is_held(make_world, gatew
     world = make_world(gateway)
     account = world.stages[gateway].open_account(applicant("m_1"))
     world.settle()
+    world.stages[gateway].later(timedelta(minutes=10))
     world.stages[gateway].change_bank_account(account, IBANS[1])
     world.settle()
     assert world.pay_out(gateway, account, 5_000, "key-1") == "Held: payout_details_verification_required"
     world.settle()
-    assert world.held("m_1") == {("hold", "changed-destination", "payouts")}
+    assert world.held("m_1") == {("hold", "parity/changed-destination", "payouts")}
     assert world.restriction(gateway, account) is Restriction.PAYOUTS_HELD
 
 

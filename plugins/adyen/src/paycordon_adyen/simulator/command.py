@@ -10,6 +10,7 @@ from paycordon.simulation import PREFIX
 from paycordon.simulators import Described, Simulator, SimulatorOptions
 from paycordon_adyen.simulator.ledger import CLASSIC, PLATFORM
 from paycordon_adyen.simulator.server import API_KEY, AdyenSimulator
+from paycordon_adyen.simulator.stage import AdyenStage
 
 
 class SimulatedAdyen(Simulator):
@@ -19,6 +20,8 @@ class SimulatedAdyen(Simulator):
     about: ClassVar[str] = (
         "Adyen for Platforms, test environment: account holders, sweeps, transfers, disputes, webhooks"
     )
+
+    stage = AdyenStage
 
     def __init__(self, options: SimulatorOptions) -> None:
         """Take the options; a webhook gets both families."""

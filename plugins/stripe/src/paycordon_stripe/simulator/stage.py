@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Self
 
 import stripe
 
 from paycordon.events import Money
 from paycordon.gateways import Restriction
-from paycordon.simulators import Applicant, Stage
+from paycordon.simulators import STAGE_BEGINS_BEFORE, Applicant, Stage
 from paycordon_stripe.guarded_client import guard
 from paycordon_stripe.simulator.server import StripeSimulator
 
@@ -26,6 +27,7 @@ class StripeStage(Stage):
 
     def __enter__(self) -> Self:
         """Start the simulator."""
+        self.simulator.shift(-STAGE_BEGINS_BEFORE)
         self.simulator.start()
         address = self.simulator.base_url
         self._client = stripe.StripeClient(
@@ -98,6 +100,10 @@ class StripeStage(Stage):
             return Restriction.NONE
         takes = any(found["requested"].get(name) for name in _CAPABILITIES)
         return Restriction.PAYOUTS_HELD if takes else Restriction.BLOCKED
+
+    def later(self, by: timedelta) -> None:
+        """Let time pass at Stripe."""
+        self.simulator.advance(by)
 
     def told(self) -> None:
         """Wait for the webhooks."""
