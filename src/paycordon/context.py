@@ -11,6 +11,14 @@ from paycordon.decisions import Outcome
 __all__ = ["Context", "IndicatorHit", "KnownIdentifier", "NameHit", "SharedIdentifier", "Snooze"]
 
 
+def cleared_indicator(source: str, reference: str, digest: str, status: str, confidence: int) -> str:
+    """Name an indicator that people have looked at, as its source states it; kept as the `rule` of a snooze.
+
+    What the source states anew has another name, and is not cleared.
+    """
+    return f"indicators/{source}/{reference}#{digest}@{status}/{confidence}"
+
+
 @dataclass(frozen=True, slots=True)
 class IndicatorHit:
     """An identifier of the event that the coalition knows. `confidence` lies between 0 and 100, as its source says."""
@@ -23,6 +31,11 @@ class IndicatorHit:
     reference: str
     valid_from: datetime | None = None
     valid_until: datetime | None = None
+
+    @property
+    def clearance(self) -> str:
+        """What is kept when people have looked at it and released."""
+        return cleared_indicator(self.source, self.reference, self.digest, self.status, self.confidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +118,11 @@ class Context:
     standing: Outcome = Outcome.ALLOW
     snoozes: tuple[Snooze, ...] = ()
     names: tuple[NameHit, ...] = ()
+
+    @property
+    def cleared(self) -> frozenset[str]:
+        """What people have silenced or cleared for this merchant, by its `rule` or `clearance`."""
+        return frozenset(each.rule for each in self.snoozes)
 
     def number(self, name: str) -> int:
         """Return the value of an aggregate of the kinds `count`, `sum` and `distinct`, which always have one.

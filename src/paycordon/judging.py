@@ -17,7 +17,7 @@ from paycordon.events import Event, Stage
 from paycordon.isolation import CheckCall
 from paycordon.plugins import Plugins
 from paycordon.policy import PolicySet, evaluate
-from paycordon.policy.guarded import guarded_rules
+from paycordon.policy.guarded import coalition_rules, guarded_rules
 from paycordon.policy.limiter import Usage, capped_bindings, limited
 from paycordon.policy.snoozing import silenced
 
@@ -64,6 +64,11 @@ class Judge:
     def guarded(self) -> frozenset[str]:
         """The rules that only two people silence."""
         return guarded_rules(self.policies)
+
+    @cached_property
+    def coalition(self) -> frozenset[str]:
+        """The rules and typologies that the release of a hold does not silence."""
+        return coalition_rules(self.policies)
 
     def plan(self, event: Event) -> Plan:
         """Say what screening an event takes."""
@@ -113,7 +118,7 @@ class Judge:
             self.policies, event, findings, own, check_errors=errors, standing=standing, merchant=known.merchant
         )
         if known.snoozes:
-            judged = silenced(self.policies, judged, known.snoozes, self.guarded)
+            judged = silenced(self.policies, judged, known.snoozes, self.guarded, self.coalition)
         capped = self.capped(judged.bindings, standing)
         if not capped or not judged.outcome.stops:
             return judged

@@ -260,11 +260,17 @@ class ReviewSection(Section):
         proposal: how long a proposal waits for the second person, before it lapses.
         longest_snooze: how long a rule may be silenced for one merchant.
         upheld: when a hold that was upheld is looked at again.
+        released: how long the rule of a released hold does not stop that merchant again, unless it rests on the
+            coalition's knowledge.
+        cleared: how long an indicator that a released hold rested on is passed over for that merchant, as long as its
+            source says nothing new.
     """
 
     proposal: SpanField = Span(timedelta(days=7))
     longest_snooze: SpanField = Span(timedelta(days=90))
     upheld: SpanField = Span(timedelta(days=30))
+    released: SpanField = Span(timedelta(hours=24))
+    cleared: SpanField = Span(timedelta(days=90))
 
 
 class DirectivesSection(Section):

@@ -20,13 +20,13 @@ from sqlalchemy import select
 
 from paycordon.config import load_config
 from paycordon.decisions import Decision, Outcome
+from paycordon.enforcement import ondemand
 from paycordon.errors import Stopped
 from paycordon.events import Identifier, Money
 from paycordon.gateways import Gateway, Restriction
 from paycordon.people import Person, Role
 from paycordon.plugins import load_all, open_gateways
 from paycordon.review import directives, proposals
-from paycordon.enforcement import ondemand
 from paycordon.review.proposals import Wish
 from paycordon.review.withdrawal import release_unsupported
 from paycordon.screening import Cordon
@@ -97,7 +97,9 @@ class World:
         digest = self.cordon.digester.digest(Identifier(kind=kind, value=value))
         correction = indicators.Correction("ana", "taken back by the source")
         with self.cordon.store.write() as connection:
-            begun = indicators.withdraw(connection, digest, "synthetic", "R-1", datetime.now(UTC), correction=correction)
+            begun = indicators.withdraw(
+                connection, digest, "synthetic", "R-1", datetime.now(UTC), correction=correction
+            )
         return begun.id
 
     def seen(self, instance: str, account: str, *types: str) -> list[Seen]:
@@ -238,7 +240,9 @@ def make_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
             port = server.servers[0].sockets[0].getsockname()[1]
             for name, stage in stages.items():
                 stage.deliver_to(f"http://127.0.0.1:{port}/webhooks/{name}")
-            return World(cordon, gateways, stages, _worker(cordon, gateways, config))
+            working = Cordon.from_loaded(config, patience=timedelta(seconds=PATIENCE))  # as `paycordon work` does
+            opened.callback(working.close)
+            return World(cordon, gateways, stages, _worker(working, gateways, config))
 
         yield make
 

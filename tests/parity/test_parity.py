@@ -163,7 +163,8 @@ def test_a_hold_that_somebody_lifts_by_hand_is_noticed_and_put_back(make_world, 
 def test_what_one_gateway_learns_protects_all(make_world: Callable[..., World], first: str) -> None:
     world = make_world(*sorted(STAGES))
     accounts = {
-        name: stage.open_account(applicant("m_1", email=f"{name}@goods.example")) for name, stage in world.stages.items()
+        name: stage.open_account(applicant("m_1", email=f"{name}@goods.example"))
+        for name, stage in world.stages.items()
     }
     world.settle()
     world.know("email", "late@goods.example")

@@ -23,7 +23,8 @@ class IndicatorMatch(Check[IndicatorMatchSettings]):
     """An identifier of the event is one the coalition shares knowledge about.
 
     A match is a lead, never a proof: the finding's confidence is the indicator's own, and the policy decides. Only
-    indicators that are valid now and not withdrawn are compared.
+    indicators that are valid now and not withdrawn are compared. What people have released a hold of this merchant's in
+    spite of is passed over for a while (`review.cleared`), unless its source states it anew.
     """
 
     id: ClassVar[str] = "indicator_match"
@@ -33,7 +34,7 @@ class IndicatorMatch(Check[IndicatorMatchSettings]):
 
     def _screen(self, context: Context) -> Iterable[Finding]:
         for hit in context.indicators:
-            if hit.confidence >= self.settings.min_confidence:
+            if hit.confidence >= self.settings.min_confidence and hit.clearance not in context.cleared:
                 yield Finding(
                     check=self.id,
                     code="indicator.match",

@@ -25,9 +25,8 @@ class NameMatch(Check[CheckSettings]):
     bounded: ClassVar[bool] = True
 
     def _screen(self, context: Context) -> Iterable[Finding]:
-        cleared = {each.rule for each in context.snoozes}
         for hit in context.names:
-            if hit.clearance not in cleared:
+            if hit.clearance not in context.cleared:
                 yield Finding(
                     check=self.id,
                     code="name.match",

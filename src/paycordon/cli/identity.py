@@ -85,7 +85,9 @@ def wish_of(config: Config, by: Person, reason: str) -> Wish:
     from paycordon.spans import deadline
 
     now = utc_now()
-    return Wish(by, reason, now, secrets.token_bytes, deadline(now, config.review.proposal) - now)
+    spans = (config.review.proposal, config.review.released, config.review.cleared)
+    lifetime, rules, indicators = (deadline(now, span) - now for span in spans)
+    return Wish(by, reason, now, secrets.token_bytes, lifetime, rules, indicators)
 
 
 def moment(text: str, option: str) -> datetime:

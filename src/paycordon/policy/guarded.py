@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from paycordon.policy.changes import used_by
+from paycordon.policy.evaluate import TYPOLOGY
 from paycordon.policy.model import Policy, PolicySet, Rule
 from paycordon.policy.syntax import Const, SyntaxInvalid, codes_needed, parse, paths, walk
 
@@ -18,6 +19,15 @@ def guarded_rules(policies: PolicySet) -> frozenset[str]:
         for rule in policy.rules
         if rule.child_protection or rests_on_coalition(policy, rule)
     )
+
+
+def coalition_rules(policies: PolicySet) -> frozenset[str]:
+    """Return the rules, and the typologies that such rules add to, that may state something by the coalition."""
+    found = [
+        (policy, rule) for policy in policies.policies for rule in policy.rules if rests_on_coalition(policy, rule)
+    ]
+    rules = {f"{policy.ref.name}/{rule.id}" for policy, rule in found}
+    return frozenset(rules | {f"{policy.ref.name}/{TYPOLOGY}{name}" for policy, rule in found for name in rule.adds})
 
 
 def rests_on_coalition(policy: Policy, rule: Rule) -> bool:

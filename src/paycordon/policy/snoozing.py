@@ -1,5 +1,8 @@
 """Snoozes: a rule's match stays on the decision, and counts as `allow`, while a person has silenced it for a merchant.
 
+A released hold silences its rule for a while too, unless that rests on the coalition's knowledge: then only what was
+looked at is passed over, by the check.
+
 Pure: which snoozes last is an argument. Standing holds and `on_error` cannot be snoozed.
 """
 
@@ -13,12 +16,19 @@ from paycordon.decisions import Evaluation, Judgement, Outcome, RuleMatch, Score
 from paycordon.policy.evaluate import ON_ERROR, STANDING_HOLD, TYPOLOGY
 from paycordon.policy.model import PolicySet
 
+RELEASED = "released/"
+"""Before a rule that is silent because people have released what it held."""
+
 _J = TypeVar("_J", bound=Judgement)
 _NEVER = frozenset({ON_ERROR, STANDING_HOLD})
 
 
 def silenced(
-    policies: PolicySet, evaluation: Evaluation, snoozes: Sequence[Snooze], guarded: frozenset[str]
+    policies: PolicySet,
+    evaluation: Evaluation,
+    snoozes: Sequence[Snooze],
+    guarded: frozenset[str],
+    coalition: frozenset[str] = frozenset(),
 ) -> Evaluation:
     """Let snoozed rules count as `allow`, in force and in shadow.
 
@@ -27,8 +37,11 @@ def silenced(
         evaluation: what it said.
         snoozes: those that last for the merchant.
         guarded: rules, as `policy/rule`, that only a snooze of two people silences.
+        coalition: rules and typologies that a release does not silence, since they rest on the coalition's knowledge.
     """
     by_rule = {each.rule: each.id for each in snoozes if each.by_two or each.rule not in guarded}
+    released = {each.rule.removeprefix(RELEASED): each.id for each in snoozes if each.rule.startswith(RELEASED)}
+    by_rule |= {rule: id_ for rule, id_ in released.items() if rule not in coalition}
     if not by_rule:
         return evaluation
     judged = _silenced(policies, evaluation, by_rule)

@@ -18,6 +18,7 @@ from paycordon.store.acts import NewAct
 from paycordon.store.cases import State
 from paycordon.store.holds import Hold, NewHold, Source
 from paycordon.store.proposals import Kind, NewProposal, Proposal
+from paycordon.store.remembering import remember
 from paycordon.store.schema import from_micros, micros
 from paycordon.store.snoozes import NewSnooze, StoredSnooze
 
@@ -26,13 +27,20 @@ LIFETIME = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Who wants something, why and when; `lifetime` is how long a proposal of it stays open."""
+    """Who wants something, why and when.
+
+    Attributes:
+        lifetime: how long a proposal of it stays open.
+        rules_quiet, indicators_quiet: how long what was released does not hold the same merchant again.
+    """
 
     by: Person
     reason: str
     now: datetime
     randomness: Randomness
     lifetime: timedelta = LIFETIME
+    rules_quiet: timedelta = timedelta(hours=24)
+    indicators_quiet: timedelta = timedelta(days=90)
 
 
 def release(connection: Connection, hold_id: str, wish: Wish) -> Hold | Proposal:
@@ -48,7 +56,9 @@ def release(connection: Connection, hold_id: str, wish: Wish) -> Hold | Proposal
     if hold.active and hold.source is Source.ORDER:
         raise Conflict(f"the hold `{hold_id}` was ordered by an authority; it ends with the order")
     if not hold.active or not hold.two_people:
-        return holds.release(connection, hold_id, by=wish.by.name, reason=wish.reason, now=wish.now)
+        released = holds.release(connection, hold_id, by=wish.by.name, reason=wish.reason, now=wish.now)
+        _remember(connection, released, wish, wish.reason, wish.by.name)
+        return released
     return _propose(connection, Kind.RELEASE, hold.merchant, hold.id, {}, wish)
 
 
@@ -180,13 +190,30 @@ _BLOCK_FIELDS = ("merchant", "instance", "account", "subject_kind", "subject_id"
 
 
 def _release(connection: Connection, agreed: Proposal, wish: Wish) -> None:
-    holds.release(
+    released = holds.release(
         connection,
         agreed.subject_id,
         by=agreed.proposed_by,
         reason=agreed.reason,
         now=wish.now,
         agreed_by=wish.by.name,
+    )
+    _remember(connection, released, wish, agreed.reason, agreed.proposed_by, wish.by.name)
+
+
+def _remember(
+    connection: Connection, hold: Hold, wish: Wish, reason: str, by: str, agreed_by: str | None = None
+) -> None:
+    remember(
+        connection,
+        hold,
+        wish.now,
+        rules_for=wish.rules_quiet,
+        indicators_for=wish.indicators_quiet,
+        reason=reason,
+        by=by,
+        agreed_by=agreed_by,
+        randomness=wish.randomness,
     )
 
 
