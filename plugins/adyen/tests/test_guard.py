@@ -178,6 +178,53 @@ def test_each_call_about_an_account_and_its_money_is_screened(backend, sent, ver
     assert len(sent.writes) == 1
 
 
+def test_an_account_holder_that_was_opened_is_screened_by_its_id_before_the_call_returns(backend, sent):
+    sent.request = lambda *_, **__: (json.dumps({"id": HOLDER}), None, 200, {})
+    cordon = Screening()
+    api = guarded(backend, cordon).balancePlatform.account_holders_api
+    api.create_account_holder({"legalEntityId": "LE1"}, idempotency_key="k-1")
+
+    asked, opened = cordon.events
+    assert (asked.account.at_gateway, opened.account.at_gateway, opened.account.id) == (False, True, HOLDER)
+    assert opened.id == f"{asked.id}-opened"
+
+
+def test_a_call_of_the_other_mode_is_not_screened_as_if_it_were_of_this_one(backend, sent):
+    adyen = guarded(backend, Screening())
+    adyen.client.platform = "test"
+
+    with pytest.raises(PayloadInvalid, match="mode"):
+        adyen.transfers.transfers_api.transfer_funds(TRANSFER)
+    assert sent.writes == []
+
+
+@pytest.mark.parametrize(("id_", "error"), [("../transfers?x=", PayloadInvalid), ("../transfers#", Blocked)])
+def test_an_id_that_leads_elsewhere_is_screened_as_what_it_leads_to(backend, sent, id_, error):
+    with pytest.raises(error):
+        guarded(backend, Screening("block")).transfers.transfers_api.return_transfer(TRANSFER, id_)
+    assert sent.writes == []
+
+
+def test_a_held_transfer_waits_at_the_simulator_until_people_approve_it(backend, simulator, gateway, subject_of):
+    from paycordon_adyen.client import connect
+    from paycordon_adyen.peoples_acts import OneTransfer
+
+    from .conftest import settings_of
+
+    holder = simulator.create_account_holder(balance={"EUR": 50_000})
+    asked = {**TRANSFER, "balanceAccountId": simulator.balance_account_of(holder)}
+    asked["counterparty"] = {"transferInstrumentId": simulator.transfer_instrument_of(holder)}
+    adyen = guarded(
+        connect(settings_of(simulator.base_url), simulator.api_key), Screening("hold"), review_held_transfers=True
+    )
+    api = adyen.transfers.transfers_api
+    made = api.transfer_funds(asked).message["id"]
+
+    assert api.get_transfer(made).message["status"] == "pendingApproval"
+    gateway.perform(subject_of(holder), "approve_transfer", OneTransfer(transfer=made), "act-1")
+    assert api.get_transfer(made).message["status"] in ("authorised", "booked")
+
+
 def test_what_a_call_says_of_a_merchant_is_what_is_screened(backend):
     cordon = Screening()
     for verb in (

@@ -45,7 +45,8 @@ def guard(
     Screened are transfers that leave the platform, and what creates or changes account holders, balance accounts,
     sweeps, payout schedules, legal entities and transfer instruments: see `paycordon_adyen.screened_calls`. Transfers
     between balance accounts are not payouts. A call repeated with its idempotency key and parameters is the same event,
-    so it passes once the hold is released.
+    so it passes once the hold is released. An account holder that a call has opened is screened once more, by its id,
+    before the call returns: so policy can hold what leaves it.
 
     Args:
         adyen: the backend's own SDK.
@@ -64,7 +65,7 @@ def guard(
         PayloadInvalid: from a screened call whose parameters cannot be read; it was not sent either.
     """
     own: AdyenClient = adyen.client
-    mode = Mode.LIVE if str(own.platform).lower() == "live" else Mode.TEST
+    mode = _mode_of(own)
     lookup = _Lookup(adyen, account_holder_of)
 
     def event(call: Call) -> Event:
@@ -121,7 +122,7 @@ class _Client(AdyenClient):  # type: ignore[misc]  # untyped in the SDK
 
     def __init__(self, own: AdyenClient, checkpoint: Checkpoint, *, reviews: bool) -> None:
         self.__dict__.update(own.__dict__)
-        self._checkpoint, self._reviews = checkpoint, reviews
+        self._checkpoint, self._reviews, self._mode = checkpoint, reviews, _mode_of(own)
 
     def call_adyen_api(
         self,
@@ -132,27 +133,42 @@ class _Client(AdyenClient):  # type: ignore[misc]  # untyped in the SDK
         idempotency_key: str | None = None,
         **kwargs: Any,
     ) -> Any:
+        call = None
         if method.upper() != "GET":
-            request_data, kwargs = self._screened(request_data, service, method, endpoint, idempotency_key, kwargs)
-        return super().call_adyen_api(request_data, service, method, endpoint, idempotency_key, **kwargs)
-
-    def _screened(
-        self, params: Any, service: str, method: str, endpoint: str, key: str | None, given: dict[str, Any]
-    ) -> tuple[Any, dict[str, Any]]:
-        """Return parameters and arguments; copies where it is screened, so that what is sent is what was seen."""
-        if call_of(service, method, endpoint, params, key, given) is None:
-            return params, given
-        params, given = kept(params), kept(given)
-        call = call_of(service, method, endpoint, params, key, given)
+            call = call_of(service, method, endpoint, request_data, idempotency_key, kwargs)
         if call is None:
-            raise PayloadInvalid("the parameters changed while they were looked at")
+            return super().call_adyen_api(request_data, service, method, endpoint, idempotency_key, **kwargs)
+        # What is sent is what was screened: copies, whoever changes the originals meanwhile.
+        params, given = kept(request_data), kept(kwargs)
+        params = self._screened(params, call_of(service, method, endpoint, params, idempotency_key, given))
+        answer = super().call_adyen_api(params, service, method, endpoint, idempotency_key, **given)
+        if opened := _opened(call, answer.message):
+            self._checkpoint.opened(call, opened)
+        return answer
+
+    def _screened(self, params: Any, call: Call | None) -> Any:
+        """Return the parameters to send."""
+        if call is None or _mode_of(self) is not self._mode:
+            raise PayloadInvalid("the call is not the one that was looked at, or of another mode than the guarded SDK")
         try:
             self._checkpoint.passes(call)
         except Held:
             if not self._reviews or call.verb != "transfers.create":
                 raise
-            params = {**params, "review": {**(params.get("review") or {}), **_review(params)}}
-        return params, given
+            return {**params, "review": {**(params.get("review") or {}), **_review(params)}}
+        return params
+
+
+def _mode_of(client: AdyenClient) -> Mode:
+    return Mode.LIVE if str(client.platform).lower() == "live" else Mode.TEST
+
+
+def _opened(call: Call, answer: object) -> str | None:
+    """Return the account holder that a call has opened, if it has; an answer that cannot be read tells of none."""
+    if call.verb != "account_holders.create" or not isinstance(answer, Mapping):
+        return None
+    id_ = answer.get("id")
+    return id_ if isinstance(id_, str) and is_account_holder(id_) else None
 
 
 def _review(params: Mapping[str, Any]) -> dict[str, int]:

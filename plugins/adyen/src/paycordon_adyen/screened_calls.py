@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from posixpath import normpath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -132,7 +133,7 @@ def call_of(
 
 
 def _matched(service: str, method: str, address: str) -> tuple[_Rule | None, tuple[str, ...], str]:
-    path = "/" + "/".join(part for part in unquote(urlsplit(address).path).split("/") if part)
+    path = normpath(f"/{unquote(urlsplit(address).path).strip('/')}")  # as the transport resolves `..`
     own = _VERSION.split(path)[-1]
     for rule, pattern in _PATTERNS:
         found = pattern.fullmatch(own)
