@@ -68,10 +68,16 @@ def test_the_table_of_checks_names_no_other() -> None:
     assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == list(CHECKS)
 
 
+def between(page: str, begin: str, end: str) -> str:
+    """Return what stands between two marks, with them; the same end may close something else before."""
+    start = page.index(begin)
+    return page[start : page.index(end, start) + len(end)]
+
+
 def test_the_adyen_page_lists_the_capabilities_of_the_adapter() -> None:
     written = pytest.importorskip("paycordon_adyen.capabilities")
 
-    found = ADYEN[ADYEN.index(written.BEGIN) : ADYEN.index(written.END) + len(written.END)]
+    found = between(ADYEN, written.BEGIN, written.END)
     assert found == written.table(), "write it anew with `python -m paycordon_adyen.capabilities`"
 
 
@@ -79,7 +85,7 @@ def test_the_stripe_page_lists_the_capabilities_of_the_adapter() -> None:
     written = pytest.importorskip("paycordon_stripe.capabilities")
     clock = pytest.importorskip("paycordon_stripe.gateway").StripeGateway.capabilities["blocked"].clock
 
-    found = STRIPE[STRIPE.index(written.BEGIN) : STRIPE.index(written.END) + len(written.END)]
+    found = between(STRIPE, written.BEGIN, written.END)
     assert found == written.table(), "write it anew with `python -m paycordon_stripe.capabilities`"
     for time in re.findall(r"\d+ (?:days|years)", clock):
         assert time in STRIPE.replace(found, "")
