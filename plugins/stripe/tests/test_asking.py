@@ -19,9 +19,8 @@ from paycordon.deployment import create
 from paycordon.enforcement import Timing
 from paycordon.enforcement.acting import ActWorker
 from paycordon.record.verify import verify
-from paycordon.review import retention
 from paycordon.screening import utc_now
-from paycordon.store import Store, acts
+from paycordon.store import Store, acts, erasure, schema
 from paycordon.store.acts import ActState, NewAct
 from paycordon.testing import FrozenClock
 from paycordon_stripe.simulator import Fault, FaultKind, StripeSimulator
@@ -215,6 +214,27 @@ def test_what_keeps_failing_is_put_before_a_person(office, store, simulator, mak
 
 def test_an_act_that_is_not_done_keeps_its_merchant_from_being_erased(office, store, simulator) -> None:
     asked(store, simulator)
-    found = state(store)
-    assert found.merchant == f"stripe_sim/{ACCT}"
-    assert "acts" in retention._REST
+    merchant = state(store).merchant
+    with store.read() as connection:
+        assert erasure.standing(connection, merchant, utc_now()) == ["an act that is not done"]
+
+
+CHANGES = ({"agreed_by": "ana"}, {"parameters": "{}"}, {"reason": "another"}, {"state": "done"}, {"act": "unreject"})
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_log_tells_when_an_act_was_changed_afterwards(office, store, simulator, change) -> None:
+    asked(store, simulator)
+    assert verify(store).ok
+    with store.write() as connection:
+        connection.execute(schema.acts.update().values(change))
+
+    assert [problem.what for problem in verify(store).problems] == ["changed"]
+
+
+def test_an_act_that_nobody_asked_for_is_found(office, store, simulator) -> None:
+    asked(store, simulator)
+    with store.write() as connection:
+        connection.execute(schema.acts.update().values(id="act_made_up"))
+
+    assert not verify(store).ok

@@ -1,4 +1,4 @@
-"""Compare what people did by hand with what the log says: holds they placed, releases, proposals and snoozes.
+"""Compare what people did by hand with what the log says: holds they placed, releases, proposals, snoozes and acts.
 
 What retention has deleted is not missed here: what came of it has entries of its own.
 """
@@ -28,6 +28,8 @@ _KINDS = {
     "proposal.declined": "proposal",
     "snooze.placed": "snooze",
     "snooze.ended": "snooze",
+    "act.asked": "asked",
+    "act.done": "done",
 }
 _PLACED = (
     "merchant", "instance", "account", "subject_kind", "subject_id", "outcome", "scope", "rule", "source",
@@ -82,11 +84,13 @@ class ReviewCheck:
         return "was released by one person, although it takes two people" if takes_two and not agreed else ""
 
     def end(self) -> None:
-        """Find proposals and snoozes that are not as the log says."""
+        """Find proposals, snoozes and acts that are not as the log says."""
         for row in self._all(schema.proposals, restricted=False):
             self._report("proposal", row["id"], self._doubt_of_proposal(row))
         for row in self._all(schema.snoozes):
             self._report("snooze", row["id"], self._doubt_of_snooze(row))
+        for row in self._all(schema.acts):
+            self._report("act", row["id"], self._doubt_of_act(row))
 
     def _doubt_of_proposal(self, row: Mapping[str, Any]) -> str:
         made = self._said("proposal.made", row["id"])
@@ -113,6 +117,19 @@ class ReviewCheck:
         if told != is_so or not self._is_of(placed.get("reason_digest"), row["reason"]):
             return "is not what the log says was placed"
         return "" if row["ended_by"] == (ended or {}).get("by") else "its end is not what the log says"
+
+    def _doubt_of_act(self, row: Mapping[str, Any]) -> str:
+        asked, done = self._said("act.asked", row["id"]), self._said("act.done", row["id"])
+        if asked is None:
+            return "no entry of the log names it"
+        named = ("instance", "account", "merchant", "act", "by", "agreed_by", "parameters_digest")
+        is_so = tuple(row[n] for n in ("instance", "account", "merchant", "act", "asked_by", "agreed_by"))
+        told = tuple(asked.get(name) for name in named)
+        if told != (*is_so, _digest(row["parameters"])) or not self._is_of(asked.get("reason_digest"), row["reason"]):
+            return "is not what the log says was asked for"
+        ended = None if done is None else (done.get("reference"), done.get("shows"))
+        is_done = (row["reference"], row["result"]) if row["state"] == "done" else None
+        return "" if ended == is_done else "what became of it is not what the log says"
 
     def _is_of(self, digest: object, words: object) -> bool:
         return is_of(self._connection, digest, words)
