@@ -11,7 +11,7 @@ from acme_simulator import API_KEY
 from pydantic import ValidationError
 
 from paycordon.events import EventType, IdentifierKind, Mode, SubjectKind
-from paycordon.testing import NOON, Answer, Fault, FaultPlan, FrozenClock, HttpSimulator, make_event
+from paycordon.testing import NOON, Answer, Fault, FaultPlan, FrozenClock, HttpSimulator, PlannedFaults, make_event
 
 
 def test_the_clock_stands_still_until_it_is_moved():
@@ -123,3 +123,15 @@ def test_a_stopped_simulator_waits_for_no_stalled_request():
 def test_the_core_does_not_load_pytest():
     code = "import sys, paycordon.gateways, paycordon.events, paycordon.signatures; print('pytest' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_a_plan_of_faults_is_followed_by_simulators_of_the_common_kind():
+    plan = FaultPlan()
+    faults = PlannedFaults(plan, waits=1)
+    for fault in (Fault.TIMEOUT_AFTER, Fault.RATE_LIMITED, Fault.TIMEOUT_BEFORE):
+        plan.add(fault)
+        met = faults.take("GET", "/")
+        assert met is not None
+        assert met.kind is PlannedFaults.MEANING[fault].kind
+    assert met.seconds == 0  # what is waited for was used up by the first
+    assert faults.take("GET", "/") is None

@@ -8,7 +8,6 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +21,8 @@ from openapi_core.testing import MockRequest
 
 from paycordon.events import Mode, Money, Subject, SubjectKind
 from paycordon.gateways import Delivery, Restriction
-from paycordon.simulation import Fault, FaultKind, Faults
-from paycordon.testing import Fault as KitFault
-from paycordon.testing import FaultPlan, GatewayHarness, Recorded, Statement
+from paycordon.simulation import Faults
+from paycordon.testing import FaultPlan, GatewayHarness, PlannedFaults, Recorded, Statement
 from paycordon.testing.clock import NOON, FrozenClock
 from paycordon_adyen.client import connect
 from paycordon_adyen.deliveries import signed_text
@@ -206,35 +204,6 @@ def backend(simulator: AdyenSimulator) -> Adyen.Adyen:
     return connect(settings_of(simulator.base_url), simulator.api_key)
 
 
-class Planned(Faults):
-    """Lets the simulator follow the plan of the conformance kit."""
-
-    MEANING: ClassVar = {
-        KitFault.RATE_LIMITED: Fault(FaultKind.ANSWER, status=429),
-        KitFault.ERROR_BEFORE: Fault(FaultKind.ERROR_BEFORE),
-        KitFault.ERROR_AFTER: Fault(FaultKind.ERROR_AFTER),
-        KitFault.TIMEOUT_BEFORE: Fault(FaultKind.LOST_BEFORE, seconds=5),
-        KitFault.TIMEOUT_AFTER: Fault(FaultKind.LOST_AFTER, seconds=5),
-        KitFault.UNREACHABLE: Fault(FaultKind.LOST_BEFORE),
-    }
-
-    WAITS: ClassVar = 3
-    """How many answers that never come are waited for; after that the connection breaks at once."""
-
-    def __init__(self, plan: FaultPlan) -> None:
-        super().__init__()
-        self._plan = plan
-        self._waited = 0
-
-    def take(self, method: str, path: str) -> Fault | None:
-        planned = self._plan.take()
-        if planned is None:
-            return None
-        fault = self.MEANING[planned]
-        self._waited += fault.seconds > 0
-        return replace(fault, seconds=0) if self._waited > self.WAITS else fault
-
-
 class AdyenHarness(GatewayHarness):
     """The adapter, or a faulty variant of it, with the simulator; statements are those of the platform's webhooks."""
 
@@ -250,7 +219,7 @@ class AdyenHarness(GatewayHarness):
         self._account = simulator.balance_account_of(HOLDER)
         self._transfer = self._pay_out()
         self._plan = FaultPlan()
-        simulator.faults = Planned(self._plan)
+        simulator.faults = PlannedFaults(self._plan, waits=3)
 
     def _pay_out(self) -> str:
         sdk = connect(settings_of(self._simulator.base_url), self._simulator.api_key)

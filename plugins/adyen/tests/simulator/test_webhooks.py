@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
+import Adyen
 import pytest
 from Adyen.util import is_valid_hmac_notification, is_valid_hmac_payload
 
@@ -155,6 +156,18 @@ def test_everything_that_happens_to_disputes_is_told_in_adyens_shape(simulator, 
     simulator.disable_sweep(simulator.add_sweep(holder))
     codes = [each.type for each in simulator.told(holder)]
     assert {*GOING_ON, "NOTIFICATION_OF_FRAUD", "balancePlatform.balanceAccountSweep.updated"} <= set(codes)
+
+
+def test_a_payment_may_be_of_a_merchant_account_of_its_own(simulator, sdk, holder):
+    payment = simulator.pay(holder, 1_000, merchant="ShopOwn", metadata={"own": "1"})
+    dispute = simulator.open_dispute(payment)
+    told = [each.body for each in simulator.told(holder) if each.family == "classic"]
+    assert {each["merchantAccountCode"] for each in told} == {"ShopOwn"}
+    asked = {"disputePspReference": dispute, "merchantAccountCode": "ShopOwn"}
+    reasons = sdk.disputes.disputes_api.retrieve_applicable_defense_reasons
+    assert reasons(asked).message["disputeServiceResult"] == {"success": True}
+    with pytest.raises(Adyen.exceptions.AdyenAPIInvalidPermission):
+        reasons({**asked, "merchantAccountCode": simulator.ledger.merchant})
 
 
 def test_live_webhooks_say_so(clock, receiver):

@@ -33,6 +33,11 @@ def _descriptions() -> dict[str, Any]:
     return found
 
 
+def prepare() -> None:
+    """Read the descriptions now, which no request should wait for."""
+    _descriptions()
+
+
 def check_body(operation: str, body: Any, *, partial: bool = False) -> None:
     """Hold the body of a request to its description.
 

@@ -182,9 +182,11 @@ def accept(call: Call) -> Json:
 
 
 def _found(call: Call) -> Json | None:
-    if call.body["merchantAccountCode"] != call.ledger.merchant:
+    dispute = call.ledger.shelf("disputes").get(call.body["disputePspReference"])
+    merchant = call.ledger.find("payments", dispute["payment"])["merchant"] if dispute else call.ledger.merchant
+    if call.body["merchantAccountCode"] != merchant:
         raise Problem(403, "Not the right permission to access this service.", code="010")
-    return call.ledger.shelf("disputes").get(call.body["disputePspReference"])
+    return dispute
 
 
 def _is_open(ledger: Ledger, dispute: Json) -> bool:

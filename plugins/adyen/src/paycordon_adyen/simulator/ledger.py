@@ -135,7 +135,7 @@ class Ledger(AnyLedger):
 
     def notify(self, item: Json, account: str) -> None:
         """Send a notification of a payment or dispute."""
-        whole = {"merchantAccountCode": self.merchant, "eventDate": self.stamp(), "success": "true", **item}
+        whole = {"eventDate": self.stamp(), "success": "true", **item}
         self.tell(item["eventCode"], account, whole, CLASSIC)
 
     def event(self, name: str, account: str, data: Json) -> None:

@@ -16,7 +16,9 @@ _STATUS = {  # what the transfer of a platform payment is called when it has bee
 _COMES_IN = ("capture", "chargebackReversal")
 
 
-def pay(ledger: Ledger, account: str, amount: Json, *, method: str = "visa", **additional: str) -> Json:
+def pay(
+    ledger: Ledger, account: str, amount: Json, *, method: str = "visa", merchant: str = "", **additional: str
+) -> Json:
     """Let a payer pay for what an account holder sells, into one of its balance accounts.
 
     Args:
@@ -24,6 +26,7 @@ def pay(ledger: Ledger, account: str, amount: Json, *, method: str = "visa", **a
         account: the balance account.
         amount: currency and value.
         method: Adyen's name of the payment method.
+        merchant: the code of the merchant account that takes it, if not the simulator's own.
         additional: further `additionalData` of the notification.
 
     Raises:
@@ -38,6 +41,7 @@ def pay(ledger: Ledger, account: str, amount: Json, *, method: str = "visa", **a
         "account": account,
         "holder": holder["id"],
         "amount": dict(amount),
+        "merchant": merchant or ledger.merchant,
         "method": method,
         "reference": f"order-{ledger.next_number('order')}",
         "refunded": 0,
@@ -114,5 +118,10 @@ def move(ledger: Ledger, payment: Json, type_: str, value: int, reference: str) 
 
 def _common(payment: Json, code: str, value: int | None = None) -> Json:
     amount = payment["amount"] if value is None else {**payment["amount"], "value": value}
-    named = {"merchantReference": payment["reference"], "paymentMethod": payment["method"]}
-    return {"amount": amount, "eventCode": code, **named}
+    return {
+        "amount": amount,
+        "eventCode": code,
+        "merchantAccountCode": payment["merchant"],
+        "merchantReference": payment["reference"],
+        "paymentMethod": payment["method"],
+    }

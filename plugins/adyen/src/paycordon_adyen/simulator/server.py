@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Self
 
 from paycordon.simulation import Answer, Fault, KeyInUse, KeyReused, Keys, Request
-from paycordon_adyen.simulator import sweeps, synthetic
+from paycordon_adyen.simulator import described, sweeps, synthetic
 from paycordon_adyen.simulator.calls import Answered
 from paycordon_adyen.simulator.control import control_of
 from paycordon_adyen.simulator.courier import AdyenCourier
@@ -86,6 +87,11 @@ class AdyenSimulator(Steering):
         self._requests_run = 0
         self._keys: Keys[Answered] = Keys(KEPT_FOR)
         self._control = control_of(self)
+
+    def start(self) -> Self:
+        """Listen and answer in threads of its own."""
+        described.prepare()
+        return super().start()
 
     def answer_control(self, request: Request) -> Answer:
         """Answer a request to watch or steer the simulator."""
