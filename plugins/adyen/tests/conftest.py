@@ -33,6 +33,7 @@ from paycordon_adyen.simulator import Recorded as Sent
 INSTANCE = "adyen_sim"
 HOLDER, ACCOUNT = "AH00000000000000000000001", "BA00000000000000000000001"
 TIMEOUT_SECONDS = 0.4
+OF_THE_KIT_SECONDS = 1.0  # it makes thousands of requests, none of which may be late on a busy machine
 CAPABILITIES = ("receivePayments", "sendToBalanceAccount", "sendToTransferInstrument")
 KEYS = ("AA" * 32, "BB" * 32, "CC" * 32)
 """HMAC keys as the Customer Area shows them; the third is never configured."""
@@ -219,7 +220,7 @@ class AdyenHarness(GatewayHarness):
         self._account = simulator.balance_account_of(HOLDER)
         self._transfer = self._pay_out()
         self._plan = FaultPlan()
-        simulator.faults = PlannedFaults(self._plan, waits=3)
+        simulator.faults = PlannedFaults(self._plan, waits=2)
 
     def _pay_out(self) -> str:
         sdk = connect(settings_of(self._simulator.base_url), self._simulator.api_key)
@@ -235,6 +236,7 @@ class AdyenHarness(GatewayHarness):
             hmac_keys=tuple(secrets),
             legal_entity_api_key="key_simulated",
             payout_schedules=False,  # `test_acts.py` has them
+            timeout_seconds=OF_THE_KIT_SECONDS,
         )
         return self._adapter(INSTANCE, settings)
 
