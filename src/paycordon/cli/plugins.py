@@ -160,7 +160,7 @@ def _show_adapter(adapter: Mapping[str, Any]) -> None:
     )
     if adapter["acts"]:
         print_table(
-            ("act of people", "grade", "how", "undone by", "people", "limits"),
+            ("act of people", "grade", "how", "undone by", "people", "takes", "limits"),
             [_act_row(act) for act in adapter["acts"]],
         )
     _show_settings(adapter["settings"])
@@ -173,9 +173,10 @@ def _capability_row(found: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _act_row(act: Mapping[str, Any]) -> tuple[str, ...]:
     if act["grade"] == "impossible":
-        return (act["act"], act["grade"], act["how"], "", "", act["limits"])
+        return (act["act"], act["grade"], act["how"], "", "", "", act["limits"])
     people = "two" if act["two_people"] else "one"
-    return (act["act"], act["grade"], act["how"], act["undone_by"] or "nothing", people, act["limits"])
+    takes = "; ".join(f"{each['name']}{'' if each['required'] else '?'}: {each['type']}" for each in act["parameters"])
+    return (act["act"], act["grade"], act["how"], act["undone_by"] or "nothing", people, takes, act["limits"])
 
 
 def _show_settings(settings: list[dict[str, Any]]) -> None:
