@@ -38,6 +38,7 @@ WHERES: tuple[tuple[Condition, ...], ...] = (
     (),
     (Condition(column=Column.CURRENCY, any_of=("EUR",)),),
     (Condition(column=Column.AMOUNT, at_least=0, below=400), Condition(column=Column.CURRENCY, any_of=("SEK", "JPY"))),
+    (Condition(column=Column.AMOUNT, multiple_of=10), Condition(column=Column.CURRENCY, any_of=("EUR", "SEK"))),
     (Condition(column=Column.METHOD, any_of=("instant", "standard")),),
     (Condition(column=Column.STATUS, any_of=("paid",)),),
     (Condition(column=Column.REASON, any_of=("fraudulent",)),),

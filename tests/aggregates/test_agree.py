@@ -76,6 +76,8 @@ def satisfies(facts: Facts, wanted: Aggregate) -> bool:
             return False
         if condition.below is not None and value >= condition.below:
             return False
+        if condition.multiple_of is not None and value // condition.multiple_of * condition.multiple_of != value:
+            return False
     return True
 
 

@@ -91,7 +91,7 @@ def test_a_category_is_the_same_with_and_without_quotes() -> None:
         ({"count": "payout.requested", "where": {"amount": ["1 EUR", "1 SEK"]}}, "different currencies"),
         (
             {"count": "payout.requested", "where": {"amount": {"above": "1 EUR"}}},
-            "bounds are `at_least`, `below` or both",
+            "bounds are `at_least`, `below`, `multiple_of` or several of them",
         ),
         ({"count": "payout.requested", "where": {"amount": {}}}, "bounds are `at_least`, `below`"),
         ({"count": "payout.requested", "where": {"payer": "p"}}, "Extra inputs are not permitted"),

@@ -126,17 +126,19 @@ _KINDS = {
 class Condition(Record):
     """What one column must be: one of some values, or within bounds. What is missing matches nothing.
 
-    Amounts are minor units; a condition on the currency belongs beside them. `below` is not included.
+    Amounts are minor units; a condition on the currency belongs beside them. `below` is not included; `multiple_of`
+    is what whole multiples are asked for, such as even amounts.
     """
 
     column: Column
     any_of: tuple[StrictInt | str, ...] | None = None
     at_least: StrictInt | None = None
     below: StrictInt | None = None
+    multiple_of: Annotated[StrictInt, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
-        has_bounds = self.at_least is not None or self.below is not None
+        has_bounds = any(each is not None for each in (self.at_least, self.below, self.multiple_of))
         if has_bounds == bool(self.any_of):
             raise ValueError("a condition has either `any_of` or bounds")
         type_ = int if self.column in NUMERIC else str

@@ -28,6 +28,7 @@ from paycordon.events import EventType, IdentifierKind, Money, minor_unit_expone
 
 _MONEY = re.compile(r"^(-?\d{1,12})(?:\.(\d{1,4}))? ([A-Z]{3})$")
 _BOUNDS = ("at_least", "below")
+_AMOUNT_BOUNDS = (*_BOUNDS, "multiple_of")
 _MAX_VALUES = 1_000
 
 
@@ -94,12 +95,13 @@ def _as_list(value: object) -> list[object]:
     return values
 
 
-def _bounds(value: object) -> dict[str, object] | None:
+def _bounds(value: object, known: tuple[str, ...] = _BOUNDS) -> dict[str, object] | None:
     """The bounds, if the value is a mapping."""
     if not isinstance(value, dict):
         return None
-    if not value or not set(value) <= set(_BOUNDS):
-        raise ValueError("bounds are `at_least`, `below` or both")
+    if not value or not set(value) <= set(known):
+        several = "both" if len(known) == 2 else "several of them"
+        raise ValueError(f"bounds are {', '.join(f'`{each}`' for each in known)} or {several}")
     return value
 
 
@@ -132,7 +134,7 @@ def _integers(column: Column, least: int, most: int) -> Callable[[object], tuple
 
 
 def _amounts(value: object) -> tuple[Condition, ...]:
-    bounds = _bounds(value)
+    bounds = _bounds(value, _AMOUNT_BOUNDS)
     amounts = [_amount(each) for each in (_as_list(value) if bounds is None else bounds.values())]
     if len({amount.currency for amount in amounts}) > 1:
         raise ValueError("amounts of different currencies are not compared; write one aggregate for each")
@@ -149,10 +151,16 @@ def _amount(value: object) -> Money:
     return parse_money(value if isinstance(value, str) else "")
 
 
-def _schema(one: dict[str, Any], *, bounds: bool = False) -> WithJsonSchema:
+PARAM = re.compile(r"params\.([a-z][a-z0-9_]{0,62})")
+"""How a parameter of the policy is named where an aggregate takes a value; replaced before the aggregate is read."""
+_PARAM_SCHEMA = {"type": "string", "pattern": f"^{PARAM.pattern}$"}
+
+
+def _schema(one: dict[str, Any], *, bounds: tuple[str, ...] = ()) -> WithJsonSchema:
+    one = {"anyOf": [one, _PARAM_SCHEMA]}
     forms: list[dict[str, Any]] = [one, {"type": "array", "items": one, "minItems": 1, "maxItems": _MAX_VALUES}]
     if bounds:
-        limits = dict.fromkeys(_BOUNDS, one)
+        limits = dict.fromkeys(bounds, one)
         forms.append({"type": "object", "properties": limits, "additionalProperties": False, "minProperties": 1})
     return WithJsonSchema({"anyOf": forms})
 
@@ -163,16 +171,16 @@ def _text_field(column: Column, pattern: str, what: str) -> Any:
 
 
 def _integer_field(column: Column, least: int, most: int) -> Any:
-    schema = _schema({"type": "integer", "minimum": least, "maximum": most}, bounds=True)
+    schema = _schema({"type": "integer", "minimum": least, "maximum": most}, bounds=_BOUNDS)
     return Annotated[tuple[Condition, ...], BeforeValidator(_integers(column, least, most)), schema]
 
 
 _ANY_TEXT = f".{{1,{MAX_TEXT}}}"
 _COUNTRY = ("[A-Z]{2}", "a country code such as `NL`")
-_MONEY_SCHEMA = _schema({"type": "string", "pattern": _MONEY.pattern}, bounds=True)
+_MONEY_SCHEMA = _schema({"type": "string", "pattern": _MONEY.pattern}, bounds=_AMOUNT_BOUNDS)
 _MCC_SCHEMA = _schema(
     {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 9999}, {"type": "string", "pattern": "^[0-9]{4}$"}]},
-    bounds=True,
+    bounds=_BOUNDS,
 )
 
 
@@ -184,7 +192,8 @@ class WhereDocument(_Part):
     """Which events count: all conditions must hold, and what an event lacks matches nothing.
 
     A condition is a value, a list of values (any of them), or for amounts, categories and times bounds:
-    `{at_least: 200 EUR, below: 1000 EUR}`. An amount implies its currency.
+    `{at_least: 200 EUR, below: 1000 EUR}`, and for amounts `multiple_of: 10 EUR`. An amount implies its currency;
+    with `currency: [EUR, USD, GBP]` beside it, its number counts alike in each of these.
     """
 
     amount: Annotated[tuple[Condition, ...], BeforeValidator(_amounts), _MONEY_SCHEMA] = ()
@@ -200,7 +209,17 @@ class WhereDocument(_Part):
 
     def conditions(self) -> tuple[Condition, ...]:
         """What the store and the backtest filter by."""
-        return tuple(condition for name in type(self).model_fields for condition in getattr(self, name))
+        found = (condition for name in type(self).model_fields for condition in getattr(self, name))
+        implied = self.amount[1:] if self.currency else ()
+        return tuple(condition for condition in found if not any(condition is each for each in implied))
+
+    @model_validator(mode="after")
+    def _on_one_scale(self) -> Self:
+        if self.amount and self.currency:
+            codes = [str(code) for each in (*self.amount[1:], *self.currency) for code in each.any_of or ()]
+            if len({minor_unit_exponent(code) for code in codes}) > 1:
+                raise ValueError("amounts count alike only in currencies with as many decimals")
+        return self
 
 
 AnyEventType = Annotated[StrictStr, AfterValidator(_event_type)]

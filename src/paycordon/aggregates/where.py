@@ -32,7 +32,8 @@ def _matches(value: Any, condition: Condition) -> bool:
     if condition.any_of is not None:
         return value in condition.any_of
     above: bool = condition.at_least is None or value >= condition.at_least
-    return above and (condition.below is None or bool(value < condition.below))
+    below: bool = condition.below is None or value < condition.below
+    return above and below and (condition.multiple_of is None or value % condition.multiple_of == 0)
 
 
 def in_sql(where: Sequence[Condition], mark: str) -> tuple[str, dict[str, Any]]:
@@ -56,4 +57,6 @@ def in_sql(where: Sequence[Condition], mark: str) -> tuple[str, dict[str, Any]]:
             parts.append(f"{condition.column} >= {parameter(condition.at_least)}")
         if condition.below is not None:
             parts.append(f"{condition.column} < {parameter(condition.below)}")
+        if condition.multiple_of is not None:
+            parts.append(f"{condition.column} % {parameter(condition.multiple_of)} = 0")
     return " AND ".join(parts), parameters

@@ -27,6 +27,7 @@ COMMANDS = (
     ("policy explain", "paycordon.cli.policy_explain", "explain"),
     ("policy backtest", "paycordon.cli.policy_backtest", "backtest"),
     ("policy diff", "paycordon.cli.policy_backtest", "diff"),
+    ("policy rates", "paycordon.cli.policy_rates", "rates"),
     ("policy status", "paycordon.cli.policy_status", "status"),
     ("policy keygen", "paycordon.cli.policy_approval", "keygen"),
     ("policy sign", "paycordon.cli.policy_approval", "sign"),

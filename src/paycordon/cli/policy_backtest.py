@@ -180,7 +180,11 @@ def _reported(options: _Options, sides: Mapping[str, Selection], config: Config 
     settings = running.Settings(
         processes=options.jobs, memory=options.memory, with_standing=options.standing, strict=options.strict
     )
-    with _history(options.history, config) as history, opened(options.state) as state, _progress() as progress:
+    with (
+        _history(options.history, config) as history,
+        opened(options.state) as state,
+        shown_progress() as progress,
+    ):
         run = running.run(history, sides, state, _keys(config), settings, progress)
         try:
             with room_for(options.memory):
@@ -242,7 +246,8 @@ def _keys(config: Config | None) -> Keys:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
+def shown_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show how far a backtest is; nothing where stderr is no terminal."""
     if not sys.stderr.isatty():
         with nullcontext():
             yield lambda _step, _done, _total: None

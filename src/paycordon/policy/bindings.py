@@ -201,7 +201,11 @@ class Bindings:
 
 
 def bindings_from(
-    content: bytes, file: Path | str, params: Mapping[str, Mapping[str, Param]], rules: RuleIds
+    content: bytes,
+    file: Path | str,
+    params: Mapping[str, Mapping[str, Param]],
+    rules: RuleIds,
+    fixed: RuleIds = MappingProxyType({}),
 ) -> Bindings:
     """Read, check and compile the bytes of a `bindings.yaml`.
 
@@ -210,6 +214,7 @@ def bindings_from(
         file: its name, for positions.
         params: the parameters of each policy, by the policy's name; bindings may only override these, by their kind.
         rules: the ids of the rules of each policy, by the policy's name.
+        fixed: the parameters of each policy that its aggregates use, which cannot differ between bindings.
 
     Raises:
         PolicyError: with the file, line and column of every problem found.
@@ -220,7 +225,7 @@ def bindings_from(
     except ValidationError as invalid:
         raise error_from(problems_of(invalid, BindingsDocument, document), PolicyError) from None
     language = Language({}, ())
-    problems = [*_problems(written, document, params, rules), *_faults(written, document, language)]
+    problems = [*_problems(written, document, params, rules, fixed), *_faults(written, document, language)]
     if problems:
         raise error_from(problems, PolicyError)
     by_policy: dict[str, list[Binding]] = {}
@@ -249,7 +254,11 @@ def _all(answers: list[bool | Unclear]) -> bool | Unclear:
 
 
 def _problems(
-    written: BindingsDocument, document: Document, params: Mapping[str, Mapping[str, Param]], rules: RuleIds
+    written: BindingsDocument,
+    document: Document,
+    params: Mapping[str, Mapping[str, Param]],
+    rules: RuleIds,
+    fixed: RuleIds,
 ) -> Iterator[Problem]:
     seen: set[str] = set()
     for index, each in enumerate(written.bindings):
@@ -262,6 +271,11 @@ def _problems(
             yield Problem(document.position((*at, "policy")), f"there is no policy `{each.policy}`", hint)
             continue
         yield from _overrides(each, at, document, params[each.policy], rules[each.policy])
+        for name in each.params:
+            if name in fixed.get(each.policy, ()):
+                position = document.position((*at, "params", name), key=True)
+                message = f"aggregates of `{each.policy}` use `{name}`, which is the same under each binding"
+                yield Problem(position, message, "change it in the policy, or in a copy of it")
         for place, name in enumerate(each.segments):
             if name not in written.segments:
                 hint = did_you_mean(name, sorted(written.segments))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -21,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from paycordon.aggregates.document import AggregateDocument, parse_money
+from paycordon.aggregates.document import PARAM, AggregateDocument, parse_money
 from paycordon.decisions import Outcome, Scope
 from paycordon.documents import did_you_mean
 from paycordon.events import EventType, Stage
@@ -162,6 +164,22 @@ class ListDocument(Part):
         return self
 
 
+class Status(StrEnum):
+    """How far a rule is to be trusted; `unverified`: what it rests on could not be read in its source."""
+
+    UNVERIFIED = "unverified"
+    EXPERIMENTAL = "experimental"
+    TEST = "test"
+    STABLE = "stable"
+
+
+class Weight(StrEnum):
+    """What a rule weighs: `hard` is a fact of its own, such as a listing; `soft` is what honest people do as well."""
+
+    HARD = "hard"
+    SOFT = "soft"
+
+
 class RuleDocument(Part):
     """One rule under `rules:`.
 
@@ -191,6 +209,12 @@ class RuleDocument(Part):
     """For your own people only."""
     references: Annotated[tuple[Prose, ...], Field(max_length=64)] = ()
     """Where the rule comes from."""
+    status: Status | None = None
+    """How far it is to be trusted: `unverified`, `experimental`, `test` or `stable`."""
+    weight: Weight | None = None
+    """`hard` for a fact of its own, `soft` for behaviour that honest people show as well."""
+    false_positives: Annotated[tuple[Prose, ...], Field(max_length=64)] = ()
+    """Who is honest and matches all the same."""
     review_after: Duration | None = None
     """How long a hold may wait for a person."""
     scope: Scope | None = None
@@ -260,8 +284,24 @@ class TypologyDocument(Part):
         return self
 
 
+class PackDocument(Part):
+    """What makes a policy a pack: a publication, put into rules. Lint asks more of the rules of a pack."""
+
+    source: Annotated[Prose, Field(min_length=1)]
+    """The publication."""
+    jurisdictions: Annotated[tuple[Annotated[StrictStr, Field(pattern=r"^[A-Z]{2}$")], ...], Field(max_length=250)] = ()
+    """For which countries it was written; none for all. Bindings say where it applies."""
+    review_by: date
+    """When somebody has to compare it with its source again."""
+    left_out: Annotated[tuple[Prose, ...], Field(max_length=64)] = ()
+    """What the publication names and no rule looks at, and why."""
+
+
 class PolicyDocument(Part):
-    """A whole policy file. `review_after` and `child_protection` are what its rules have where they say nothing."""
+    """A whole policy file.
+
+    `review_after`, `child_protection`, `status` and `weight` are what its rules have where they say nothing.
+    """
 
     policy: PolicyName
     """The name of the policy."""
@@ -272,8 +312,12 @@ class PolicyDocument(Part):
     """What a failed check, or a rule without an answer, means here."""
     review_after: Duration | None = None
     child_protection: StrictBool = False
+    pack: PackDocument | None = None
+    """The publication that it puts into rules, if it is a pack."""
+    status: Status | None = None
+    weight: Weight | None = None
     params: dict[Name, ParamValue] = {}
-    """Numbers and texts that rules use as `params.name`."""
+    """Numbers and texts that rules, and the windows and conditions of aggregates, use as `params.name`."""
     lists: dict[Name, ListDocument] = {}
     """Sets of texts that rules use as `listed(value, lists.name)`."""
     aggregates: dict[Name, AggregateDocument] = {}
@@ -283,3 +327,32 @@ class PolicyDocument(Part):
     typologies: dict[TypologyName, TypologyDocument] = {}
     """Named patterns that rules add points to."""
     rules: Annotated[tuple[RuleDocument, ...], Field(min_length=1, max_length=2_000)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_aggregates(cls, data: Any) -> Any:
+        """Put parameters into the aggregates that name them."""
+        if not isinstance(data, dict) or not isinstance(params := data.get("params"), dict):
+            return data
+        return {**data, "aggregates": _filled(data.get("aggregates") or {}, params)}
+
+
+def params_fixed(aggregates: object) -> Iterator[str]:
+    """The parameters that aggregates name, as they are written in the file: no binding can set these."""
+    if isinstance(aggregates, str):
+        if found := PARAM.fullmatch(aggregates):
+            yield found[1]
+    elif isinstance(aggregates, dict | list):
+        for each in aggregates.values() if isinstance(aggregates, dict) else aggregates:
+            yield from params_fixed(each)
+
+
+def _filled(value: Any, params: dict[str, Any]) -> Any:
+    if isinstance(value, str):
+        found = PARAM.fullmatch(value)
+        return params.get(found[1], value) if found else value
+    if isinstance(value, dict):
+        return {name: _filled(each, params) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_filled(each, params) for each in value]
+    return value

@@ -16,7 +16,7 @@ from paycordon.documents import Document, Problem, document_from, error_from, pr
 from paycordon.errors import PolicyError, Position
 from paycordon.policy.bindings import bindings_from
 from paycordon.policy.cel import ExpressionInvalid, Language
-from paycordon.policy.document import PolicyDocument, RuleDocument, TypologyDocument
+from paycordon.policy.document import PolicyDocument, RuleDocument, TypologyDocument, params_fixed
 from paycordon.policy.lists import Items, items_from, items_of
 from paycordon.policy.model import STANDING_POLICY, Policy, PolicySet, Rule, Source, Typology
 from paycordon.policy.rates import RateTable, rates_from
@@ -115,7 +115,8 @@ def load_set(files: PolicyFiles, *, read: Read = read_file, stored: Stored = Map
     if files.bindings is not None:
         params = {policy.ref.name: policy.params for policy in policies}
         rules = {policy.ref.name: [rule.id for rule in policy.rules] for policy in policies}
-        bindings = bindings_from(reader(files.bindings), files.bindings, params, rules)
+        fixed = {policy.ref.name: policy.fixed for policy in policies}
+        bindings = bindings_from(reader(files.bindings), files.bindings, params, rules, fixed)
     names = {Path(policy.file): policy.ref for policy in policies}
     if bindings is not None and files.bindings is not None:
         names[files.bindings] = bindings.ref
@@ -181,6 +182,8 @@ def examine(
         ),
         language=language,
         stores=MappingProxyType({name: each.store for name, each in written.lists.items() if each.store is not None}),
+        pack=written.pack,
+        fixed=frozenset(params_fixed(document.data.get("aggregates"))),
     )
 
 
@@ -251,6 +254,9 @@ def _rule(policy: PolicyDocument, rule: RuleDocument, where: str | None, positio
         scope=rule.scope,
         child_protection=policy.child_protection if own is None else own,
         position=position,
+        status=rule.status or policy.status,
+        weight=rule.weight or policy.weight,
+        false_positives=rule.false_positives,
     )
 
 

@@ -17,6 +17,7 @@ from paycordon.decisions import Outcome, PolicyRef, Scope
 from paycordon.errors import PolicyError, Position
 from paycordon.policy.bindings import Binding, BindingMode, Bindings
 from paycordon.policy.cel import Conditions, Language, Param
+from paycordon.policy.document import PackDocument, Status, Weight
 from paycordon.policy.lists import Items
 from paycordon.policy.schema import Path as UsedPath
 from paycordon.policy.syntax import codes_needed, parse
@@ -36,6 +37,7 @@ class Rule:
         review_after: how long a hold of this rule may wait for a person.
         scope: what a hold of this rule stops; none for what is usual for its outcome.
         child_protection: whether weakening it takes a second person.
+        status, weight, false_positives: how far to trust it; see `RuleDocument`.
     """
 
     policy: str
@@ -53,6 +55,9 @@ class Rule:
     scope: Scope | None
     child_protection: bool
     position: Position
+    status: Status | None = None
+    weight: Weight | None = None
+    false_positives: tuple[str, ...] = ()
 
     @property
     def condition(self) -> str:
@@ -128,6 +133,8 @@ class Policy:
         aggregates: by their names in the file.
         typologies: by name.
         rules: in the order of the file.
+        pack: the publication it puts into rules, if it is a pack.
+        fixed: the parameters that its aggregates use, which no binding can set.
     """
 
     ref: PolicyRef
@@ -141,6 +148,8 @@ class Policy:
     rules: tuple[Rule, ...]
     language: Language = field(repr=False, compare=False)
     stores: Mapping[str, str] = field(default_factory=dict)
+    pack: PackDocument | None = None
+    fixed: frozenset[str] = frozenset()
 
     @cached_property
     def programs(self) -> Mapping[str, Program]:

@@ -221,7 +221,7 @@ class _Loader:
         name = self.policy.ref.name
         content = json.dumps({"bindings": [binding]}).encode()  # JSON is YAML
         rules = {name: [rule.id for rule in self.policy.rules]}
-        return bindings_from(content, self.document.file, {name: self.policy.params}, rules)
+        return bindings_from(content, self.document.file, {name: self.policy.params}, rules, {name: self.policy.fixed})
 
     def _check_expectation(self, expect: ExpectDocument, loc: Loc) -> None:
         own = [rule.id for rule in self.policy.rules]

@@ -29,6 +29,7 @@ def _unused(policy: PolicySubject) -> Iterator[Issue]:
     if any(not rule.complete for rule in policy.rules):
         return
     used = {path for _, each in policy.expressions for path in _names(each.tree, each.loc)}
+    used |= {("params", name) for name in policy.policy.fixed}
     for id_, section, kind in _SECTIONS:
         for name in policy.data.get(section) or ():
             if (section, name) not in used:

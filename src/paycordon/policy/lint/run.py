@@ -129,7 +129,8 @@ def _bindings(path: Path, loaded: Iterable[PolicySubject], read: Read) -> Bindin
     rules = {name: [rule.id for rule in policy.rules] for name, policy in policies.items()}
     try:
         content = read(path)
-        read_: Bindings = bindings_from(content, path, params, rules)
+        fixed = {name: policy.fixed for name, policy in policies.items()}
+        read_: Bindings = bindings_from(content, path, params, rules, fixed)
         return BindingsSubject(read_, document_from(content, path, error=PolicyError), text_of(content), policies)
     except PolicyError as error:
         return _unloadable(error, path)

@@ -19,7 +19,8 @@ _OF_POLICY = (
     ("policy",),
     ("version",),
     ("description",),
-    ("on_error", "review_after", "child_protection"),
+    ("pack",),
+    ("on_error", "review_after", "child_protection", "status", "weight"),
     ("params", "lists", "aggregates", "variables", "typologies"),
     ("rules",),
 )
