@@ -11,7 +11,7 @@ import pytest
 
 from paycordon.cli.rehearsal import rehearsal
 from paycordon.errors import PolicyError
-from paycordon.policy.cases import Meter, junit, load_cases, policy_beside, rules_tested, run, schema
+from paycordon.policy.cases import Meter, junit, load_cases, policy_beside, rules_tried, run, schema
 
 POLICY = """\
 policy: payouts
@@ -250,7 +250,7 @@ def test_the_policy_lies_beside_its_tests(tmp_path: Path) -> None:
 def test_rules_that_are_expected_to_match_count_as_tested(tmp_path: Path) -> None:
     content = b"cases:\n- {name: a, expect: {rules: [x]}, but: [{name: b, expect: {includes: [y], excludes: [z]}}]}\n"
 
-    assert rules_tested(content, tmp_path / "p.test.yaml") == {"x", "y"}
+    assert rules_tried(content, tmp_path / "p.test.yaml").met == {"x", "y"}
 
 
 def test_coverage_names_what_was_never_true_and_never_false(load, past) -> None:

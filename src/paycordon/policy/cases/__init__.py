@@ -6,7 +6,15 @@
 from paycordon.policy.cases.coverage import Coverage, Covered, Meter, percent_of
 from paycordon.policy.cases.document import CasesDocument, schema
 from paycordon.policy.cases.junit import junit
-from paycordon.policy.cases.load import SUFFIX, cases_from, is_case_file, load_cases, policy_beside, rules_tested
+from paycordon.policy.cases.load import (
+    SUFFIX,
+    RulesTried,
+    cases_from,
+    is_case_file,
+    load_cases,
+    policy_beside,
+    rules_tried,
+)
 from paycordon.policy.cases.model import Case, CaseFile, CaseResult, Difference, Past
 from paycordon.policy.cases.run import matched, run
 
@@ -21,6 +29,7 @@ __all__ = [
     "Difference",
     "Meter",
     "Past",
+    "RulesTried",
     "cases_from",
     "is_case_file",
     "junit",
@@ -28,7 +37,7 @@ __all__ = [
     "matched",
     "percent_of",
     "policy_beside",
-    "rules_tested",
+    "rules_tried",
     "run",
     "schema",
 ]

@@ -247,12 +247,49 @@ def _csv(items: Items) -> bytes:
     return text.getvalue().encode()
 
 
-def rules_tested(content: bytes, path: Path) -> frozenset[str]:
-    """The rules of which a file of tests expects at least once that they match; for lint.
+@dataclass(frozen=True, slots=True)
+class RulesTried:
+    """What tests expect of rules, by their ids.
+
+    Attributes:
+        met: those that match in a case.
+        missed: those that do not match in a case.
+        nearly: those that match in a case and no more in one of its near misses.
+    """
+
+    met: frozenset[str] = frozenset()
+    missed: frozenset[str] = frozenset()
+    nearly: frozenset[str] = frozenset()
+
+    def __or__(self, other: RulesTried) -> RulesTried:
+        """Both together."""
+        return RulesTried(self.met | other.met, self.missed | other.missed, self.nearly | other.nearly)
+
+    @property
+    def by_kind(self) -> Mapping[str, frozenset[str]]:
+        """The rules, by what tests see of them."""
+        return {"matches": self.met, "does not match": self.missed, "nearly matches": self.nearly}
+
+
+def rules_tried(content: bytes, path: Path) -> RulesTried:
+    """What a file of tests expects of the rules; for lint.
 
     Raises:
         PolicyError: the file is malformed.
     """
     written = validate(CasesDocument, document_from(content, path, error=PolicyError), error=PolicyError)
-    expectations = [each.expect for case in written.cases for each in (case, *case.but)]
-    return frozenset(rule for each in expectations for rule in (*(each.rules or ()), *each.includes))
+    named = {rule for case in written.cases for each in (case, *case.but) for rule in _met(each.expect)}
+    found = RulesTried(frozenset(named))
+    for case in written.cases:
+        missed = frozenset(rule for rule in named if _misses(case.expect, rule))
+        nearly = (r for r in _met(case.expect) if any(_misses(variant.expect, r) for variant in case.but))
+        found |= RulesTried(missed=missed, nearly=frozenset(nearly))
+    return found
+
+
+def _met(expect: ExpectDocument) -> frozenset[str]:
+    return frozenset((*(expect.rules or ()), *expect.includes))
+
+
+def _misses(expect: ExpectDocument, rule: str) -> bool:
+    return rule in expect.excludes or (expect.rules is not None and rule not in expect.rules)

@@ -11,7 +11,8 @@ from pathlib import Path
 from paycordon.documents import Document, document_from
 from paycordon.errors import PolicyError, Position
 from paycordon.policy.bindings import Bindings, bindings_from
-from paycordon.policy.lint import amounts, bound, conditions, declared, ignores, missing, risks, style
+from paycordon.policy.cases import RulesTried, policy_beside, rules_tried
+from paycordon.policy.lint import amounts, bound, conditions, declared, governance, ignores, missing, risks, style
 from paycordon.policy.lint.issues import Issue
 from paycordon.policy.lint.subject import BindingsSubject, Known, PolicySubject
 from paycordon.policy.load import Read, examine, read_file
@@ -152,21 +153,21 @@ def _of_policy(policy: PolicySubject, known: Known, read: Read) -> Iterator[Issu
     yield from declared.issues(policy, known)
     yield from conditions.issues(policy, known)
     yield from bound.unbound(policy)
-    yield from risks.issues(policy, _tested(Path(policy.document.file), read))
+    tried = _tried(Path(policy.document.file), read)
+    yield from risks.issues(policy, tried.met)
+    yield from governance.issues(policy, tried, known.now)
     yield from missing.issues(policy)
     yield from amounts.issues(policy)
     yield from style.issues(policy)
 
 
-def _tested(path: Path, read: Read) -> frozenset[str]:
-    """The rules that the tests beside a policy expect to match; `policy test` says what is wrong with the tests."""
-    from paycordon.policy.cases import policy_beside, rules_tested
-
-    found: frozenset[str] = frozenset()
+def _tried(path: Path, read: Read) -> RulesTried:
+    """What the tests beside a policy expect of its rules; `policy test` says what is wrong with the tests."""
+    found = RulesTried()
     for tests in sorted(path.parent.glob(f"{path.stem}*{_TESTS}")):
         try:
             if policy_beside(tests) == path:
-                found |= rules_tested(read(tests), tests)
+                found |= rules_tried(read(tests), tests)
         except PolicyError:
             continue
     return found
@@ -179,9 +180,11 @@ def _unsure(known: Known, bound: bool) -> frozenset[str]:
         "P121": known.gateways is None,
         "P118": known.now is None,
         "P116": known.now is None,
+        "P219": known.now is None,
         # Found with or without bindings, and then not the other way round.
         "P115": not bound,
         "P203": bound,
+        "P217": bound,
     }
     return frozenset(id_ for id_, is_missing in missing.items() if is_missing)
 
