@@ -27,6 +27,8 @@ COMMANDS = (
     ("policy explain", "paycordon.cli.policy_explain", "explain"),
     ("policy backtest", "paycordon.cli.policy_backtest", "backtest"),
     ("policy diff", "paycordon.cli.policy_backtest", "diff"),
+    ("policy packs", "paycordon.cli.policy_packs", "packs"),
+    ("policy install", "paycordon.cli.policy_packs", "install"),
     ("policy rates", "paycordon.cli.policy_rates", "rates"),
     ("policy status", "paycordon.cli.policy_status", "status"),
     ("policy keygen", "paycordon.cli.policy_approval", "keygen"),

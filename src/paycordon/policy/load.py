@@ -183,7 +183,7 @@ def examine(
         language=language,
         stores=MappingProxyType({name: each.store for name, each in written.lists.items() if each.store is not None}),
         pack=written.pack,
-        fixed=frozenset(params_fixed(document.data.get("aggregates"))),
+        fixed=frozenset(params_fixed(document.part("aggregates").data)) if written.aggregates else frozenset(),
     )
 
 

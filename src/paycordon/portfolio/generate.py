@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 from pydantic_core import to_json
 
@@ -75,7 +74,7 @@ class Portfolio:
                 life = self._life(random, kind, number, False, (random.choice(countries), mcc, _age(random)))
                 life.onboard(shared=_family(random, kind, number))
                 if random.random() < _MOVES:
-                    _moving(life, random)
+                    life.moves_on = random.uniform(20, 110)
                 live(life)
                 yield life
         for pattern, (live_so, many, countries, mccs, age, size) in planted.OF.items():
@@ -122,16 +121,3 @@ def _family(random: Random, kind: str, number: int) -> tuple[tuple[str, str], ..
     if random.random() < _SHARES:
         return (("phone", f"+44 20 7946 1{100 + number // 2 % 900} {kind}"),)
     return ()
-
-
-def _moving(life: Life, random: Random) -> None:
-    """Have another bank account from some day on; it shows with the next payout."""
-    day = random.uniform(20, 110)
-    pay_out = life.payout
-
-    def moved(at: float, **how: Any) -> None:
-        if at >= day and life.bank.endswith("first account"):
-            life.change_bank(day, f"{life.id} second account")
-        pay_out(at, **how)
-
-    life.payout = moved  # type: ignore[method-assign]

@@ -53,8 +53,8 @@ class Payer(NamedTuple):
 class Life:
     """Collects the events of a merchant; times are days since the start of the portfolio, with fractions.
 
-    `bank` is where it is paid out to, a wallet for virtual currency if `wallet` says so. `told` are the identifiers
-    that it named so far, as kind and value.
+    `bank` is where it is paid out to, a wallet for virtual currency if `wallet` says so; on the day `moves_on` it
+    becomes another one. `told` are the identifiers that it named so far, as kind and value.
 
     Args:
         random: the merchant's own, so that no merchant depends on another.
@@ -70,6 +70,7 @@ class Life:
         self.opened = -age
         self.bank = f"{id} first account"
         self.wallet = False
+        self.moves_on: float | None = None
         self.told: list[tuple[str, str]] = []
         self.lines: list[Line] = []
         self.currency = "EUR" if country in EURO or country == "RO" else _CURRENCIES.get(country, "USD")
@@ -122,6 +123,9 @@ class Life:
 
     def payout(self, day: float, *, share: float = 1.0, by_hand: bool = False, instant: bool = False) -> None:
         """Be paid out what there is, or a share of it."""
+        if self.moves_on is not None and day >= self.moves_on:
+            self.change_bank(self.moves_on, f"{self.id} second account")
+            self.moves_on = None
         minor = int(self._balance * share)
         if minor <= 0 or not 0 <= day < DAYS:
             return

@@ -1,4 +1,7 @@
-"""Planted patterns: shapes of payments that the publications behind the packs describe."""
+"""Planted patterns: shapes of payments that the publications behind the packs describe.
+
+Some of each pattern are careful, and lack a sign or two.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +19,26 @@ def on_demand(life: Life, _: str) -> None:
     then more and more often. AIC no. 634: gaps below 20 days. The money leaves at once.
     """
     random = life.random
+    odd, patient, by_day = (random.random() < share for share in (0.2, 0.25, 0.1))
     due: list[tuple[float, int, Payer, float]] = []
     for number in range(random.randrange(7, 16)):
         payer = Payer(f"{life.id} {number}", random.choice(SENDING))
-        at, gap, amount = max(0.0, life.opened) + random.uniform(1, 30), random.uniform(9, 18), random.choice((20, 30))
+        at, gap, amount = (
+            max(0.0, life.opened) + random.uniform(1, 30),
+            random.uniform(9, 18),
+            random.choice((20.0, 30.0)),
+        )
         while at < DAYS:
             due.append((at, number, payer, amount))
             at += gap * random.uniform(0.7, 1.3)
             gap, amount = max(2.0, gap * 0.82), min(200, amount + random.choice((0, 10, 10, 20)))
     last = -9.0
-    for at, _, payer, amount in sorted(due):
-        life.pay(at, amount, payer, random.choice((22.4, 23.2, 0.5, 1.4, 2.3, 3.6, 4.5)))
-        if at - last > 2:
+    for at, _number, payer, amount in sorted(due):
+        hour = random.uniform(9, 20) if by_day else random.choice((22.4, 23.2, 0.5, 1.4, 2.3, 3.6, 4.5))
+        life.pay(at, amount - random.choice((1, 2, 3)) if odd else amount, payer, hour)
+        if at - last > (7 if patient else 2):
             last = at
-            life.payout(int(at) + 1.9, share=0.97, by_hand=True, instant=True)
+            life.payout(int(at) + 1.9, share=0.97, by_hand=not patient, instant=not patient)
 
 
 def extortion(life: Life, _: str) -> None:
@@ -39,19 +48,20 @@ def extortion(life: Life, _: str) -> None:
     bursts, new accounts, cashed out at once. Some payers dispute weeks later.
     """
     random = life.random
+    patient = random.random() < 0.25
     day = max(0.0, life.opened) + 1
     number = 0
     while day < min(DAYS, life.opened + 55):
         number += 1
         payer = Payer(f"{life.id} {number}", random.choice(("US", "GB", "CA", "AU", "DE")))
         hour, total = random.uniform(15, 21), 0.0
-        demands = random.randrange(3, 7)
+        demands = random.randrange(2, 7)
         for demand in range(demands):
             amount = min(float(random.choice((50, 80, 100, 150, 200))) * (1 + demand / 3) // 5 * 5, 1_480 - total)
             if amount > 0:
                 total += amount
                 life.pay(day + (hour + demand * 5) // 24, amount, payer, (hour + demand * 5) % 24)
-        life.payout(int(day) + 2.2, share=0.97, by_hand=True, instant=True)
+        life.payout(int(day) + 2.2, share=0.97, by_hand=not patient, instant=not patient)
         if random.random() < 0.35:
             life.dispute(day + random.uniform(18, 35), amount, payer, "fraudulent")
         day += random.uniform(0.8, 2.5)
@@ -62,14 +72,15 @@ def front(life: Life, group: str) -> None:
 
     FIN-2020-A008: front companies, funnel accounts, takings outside of opening hours, identifiers in common.
     """
-    life.bank = f"{group} account"
     random = life.random
+    patient = random.random() < 0.25
+    life.bank = f"{group} account" if random.random() < 0.8 else f"{life.id} account"
     for day in range(int(max(0, life.opened)) + 1, DAYS):
         for _ in range(random.choice((1, 2, 2, 3))):
             payer, amount = stranger(life, life.country), random.choice((80, 100, 120, 150, 160, 200))
             life.pay(day, amount, payer, random.choice((22.2, 23, 23.5, 0.5, 1.5, 2.5, 3.5, 20)))
         if day % 2:
-            life.payout(day + 0.5, share=0.98, by_hand=True, instant=True)
+            life.payout(day + 0.5, share=0.98, by_hand=not patient, instant=not patient)
 
 
 def bust_out(life: Life, _: str) -> None:

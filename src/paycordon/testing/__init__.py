@@ -1,4 +1,4 @@
-"""For tests of adapters, checks and policies: conformance kit, frozen clock, synthetic events, simulator.
+"""For tests of adapters, checks and policies: conformance kit, frozen clock, synthetic events and merchants, simulator.
 
 Needs pytest; nothing else in the package imports it.
 """
@@ -15,7 +15,8 @@ pytest.register_assert_rewrite(
     "paycordon.testing.secrecy",
 )
 
-from paycordon.testing.builders import make_event  # noqa: E402 - assertion rewriting comes first
+from paycordon.portfolio import Label, Portfolio  # noqa: E402 - assertion rewriting comes first
+from paycordon.testing.builders import make_event  # noqa: E402
 from paycordon.testing.clock import NOON, FrozenClock  # noqa: E402
 from paycordon.testing.conformance import GatewayConformance  # noqa: E402
 from paycordon.testing.faults import Fault, FaultPlan  # noqa: E402
@@ -32,7 +33,9 @@ __all__ = [
     "GatewayConformance",
     "GatewayHarness",
     "HttpSimulator",
+    "Label",
     "PlannedFaults",
+    "Portfolio",
     "Recorded",
     "Request",
     "Statement",
