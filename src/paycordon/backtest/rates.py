@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from pydantic_core import from_json
 
@@ -166,16 +166,18 @@ def _rates(
         honest=honest,
         patterns={k: Hits(merchants=kinds[k], of=all_kinds[k]) for k in PLANTED if kinds[k]},
         kinds={k: Hits(merchants=kinds[k], of=all_kinds[k]) for k in HONEST if kinds[k]},
-        unequal=_unequal(met, labels, honest, factor),
+        unequal=unequal(met, labels, factor),
     )
 
 
-def _unequal(met: set[str], labels: Mapping[str, Label], honest: Hits, factor: float) -> tuple[Country, ...]:
+def unequal(met: Collection[str], labels: Mapping[str, Label], factor: float) -> tuple[Country, ...]:
+    """The countries whose honest merchants are met at more than so many times the rate of all honest merchants."""
     everybody = Counter(label.country for label in labels.values() if not label.planted)
     hits = Counter(labels[merchant].country for merchant in met if not labels[merchant].planted)
+    overall = hits.total() / everybody.total() if everybody else 0.0
     found = []
     for country, number in hits.items():
         those = Hits(merchants=number, of=everybody[country])
-        if those.of >= FEW and number > 1 and those.rate > factor * honest.rate:
-            found.append(Country(country=country, hits=those, ratio=those.rate / honest.rate))
+        if those.of >= FEW and number > 1 and those.rate > factor * overall:
+            found.append(Country(country=country, hits=those, ratio=those.rate / overall))
     return tuple(sorted(found, key=lambda each: (-each.ratio, each.country)))
