@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paycordon.aggregates import Aggregate, Function, Number
-from paycordon.aggregates.definition import By, Column
+from paycordon.aggregates.definition import By, Column, Condition
 from paycordon.aggregates.facts import Facts
 from paycordon.aggregates.offline import compute, create_tables, insert
 from paycordon.events import EventType
@@ -185,6 +186,19 @@ def test_all_three_agree_on_short_histories_that_shrink(
     wanted = definitions(rng, 3, every=False)
     taken = take(sqlite_store, rng, history(rng, size), wanted)
     assert differing(taken, wanted) == []
+
+
+def test_all_three_agree_on_even_amounts_in_several_currencies(store: Store, history: Make, take: Take) -> None:
+    rng = random.Random("even")
+    where = (
+        Condition(column=Column.AMOUNT, at_least=-(2**62), below=2**62, multiple_of=20),
+        Condition(column=Column.CURRENCY, any_of=("EUR", "SEK")),
+    )
+    about = {"of": EventType.PAYMENT_SUCCEEDED, "where": where, "window": timedelta(days=30)}
+    wanted = {str(function): Aggregate(function=function, **about) for function in (Function.COUNT, Function.SHARE)}
+    taken = take(store, rng, history(rng, 150), wanted)
+    assert differing(taken, wanted) == []
+    assert {0, 1} < {current.values["count"] for current in taken}
 
 
 def plain_range(each: Any, current: Any) -> bool:

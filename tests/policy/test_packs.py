@@ -7,17 +7,21 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from paycordon import checks
 from paycordon.cli.test_runs import run_files
 from paycordon.decisions import Outcome
+from paycordon.documents import document_from
 from paycordon.errors import ConfigError, PolicyError
 from paycordon.events import Stage
-from paycordon.policy import load_set
+from paycordon.policy import PolicySet, load_set
+from paycordon.policy.changes import changes
 from paycordon.policy.document import Status, Weight
 from paycordon.policy.lint import Files, Known, examined
-from paycordon.policy.load import PolicyFiles
-from paycordon.policy.packs import install, pack, pack_names
+from paycordon.policy.load import PolicyFiles, policy_from
+from paycordon.policy.packs import install, pack, pack_content, pack_names
+from paycordon.schemas import shipped
 
 DIRECTORY = Path(str(files("paycordon.policy.packs")))
 NAMES = (
@@ -88,6 +92,22 @@ def test_what_says_that_it_is_unverified_is_and_the_other_way_round(name: str) -
     for rule in pack(name).rules:
         says = any(reference.startswith("unverified:") for reference in rule.references)
         assert says is (rule.status is Status.UNVERIFIED), rule.id
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_editor_takes_packs_and_their_tests(name: str) -> None:
+    for file, schema in ((f"{name}.yaml", "policy.v1.json"), (f"{name}.test.yaml", "test.v1.json")):
+        data = document_from((DIRECTORY / file).read_bytes(), file).data
+        assert list(Draft202012Validator(shipped(schema)).iter_errors(data)) == []
+
+
+def test_a_change_of_status_shows_when_a_change_is_approved() -> None:
+    text = pack_content("fatf-ocse")
+    old, new = (policy_from(each, "p.yaml") for each in (text, text.replace(b"status: unverified", b"status: test")))
+
+    found = [str(change) for change in changes(PolicySet([old]), PolicySet([new]))]
+
+    assert found == ["fatf-ocse/gone-at-once: `status` is test instead of unverified"]
 
 
 def test_no_rule_about_victims_stops_anything() -> None:
