@@ -136,9 +136,9 @@ class _Comparison:
             return
         for text, tighter in _differences(old, new):
             yield Change(where, text, Why.LOOSENING if guarded and not tighter else None)
-        for key in ("status", "weight"):
-            if getattr(old, key) != getattr(new, key):
-                yield Change(where, f"`{key}` is {getattr(new, key)} instead of {getattr(old, key)}")
+        for mark in ("status", "weight"):
+            if getattr(old, mark) != getattr(new, mark):
+                yield Change(where, f"`{mark}` is {getattr(new, mark)} instead of {getattr(old, mark)}")
         if old.child_protection and not new.child_protection:
             yield Change(where, "is no longer marked as `child_protection`", Why.LOOSENING)
         used = self._used(old)
