@@ -1,8 +1,7 @@
 """The tutorial adapter: Acme Pay, a gateway that exists only in `acme_simulator.py` beside this file.
 
 Acme signs `time.body` with HMAC-SHA-256 and sends `acme-signature: t=<seconds>,s=<hex>`. It holds payouts by a manual
-payout schedule and stops payments with a switch; both are settings of an account that anyone at its dashboard can
-change as well.
+payout schedule and stops payments with a switch; people can change both in its dashboard as well.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ from typing import Annotated, Any, ClassVar
 import requests
 from pydantic import Field, JsonValue, SecretStr, ValidationError
 
+from paycordon.adapting.answers import meaning
+from paycordon.adapting.fields import Node
 from paycordon.errors import OutcomeUnknown, PayloadInvalid, Refused, RetryLater, SignatureInvalid
 from paycordon.events import Event, EventType, Mode, Subject
 from paycordon.gateways import (
@@ -37,7 +38,6 @@ from paycordon.signatures import matches_any, require_fresh
 
 SIGNATURE = re.compile(r"t=([0-9]{1,12}),s=([0-9a-f]{64})")
 MANUAL: JsonValue = {"interval": "manual"}
-Secret = Annotated[SecretStr, Field(min_length=1)]
 ACCOUNT_ID = re.compile(r"acct_[a-z0-9]{1,40}")
 TYPES = {
     "account.created": EventType.MERCHANT_ONBOARDING,
@@ -52,7 +52,7 @@ class AcmeSettings(GatewaySettings):
 
     url: str
     api_key: SecretStr
-    webhook_secrets: Annotated[tuple[Secret, ...], Field(min_length=1)]
+    webhook_secrets: Annotated[tuple[Annotated[SecretStr, Field(min_length=1)], ...], Field(min_length=1)]
     timeout: float = 10.0
 
 
@@ -77,8 +77,9 @@ class AcmePay(Gateway[AcmeSettings]):
             raise SignatureInvalid("the signature matches none of the configured secrets")
         try:
             body = json.loads(delivery.body)
-            return [Message(id=_text(body, "id"), type=_text(body, "type"), body=body)]
-        except (ValueError, RecursionError, KeyError, TypeError):
+            said = Node(body, "message")
+            return [Message(said.needed_text("id"), said.needed_text("type"), body)]
+        except (ValueError, RecursionError, PayloadInvalid):
             raise SignatureInvalid("the body is not an Acme message") from None
 
     def translate(self, message: Message) -> Iterable[Event]:
@@ -100,8 +101,8 @@ class AcmePay(Gateway[AcmeSettings]):
             fields["merchant"] = {"name": data["name"], "country": data["country"]}
             fields["identifiers"] = [{"kind": "email", "value": data["email"]}]
         else:
-            part = {"id": data["id"], "amount": {"minor": data["cents"], "currency": data["currency"]}}
-            fields[known.split(".")[0]] = part
+            amount = {"minor": data["cents"], "currency": data["currency"]}
+            fields[known.split(".")[0]] = {"id": data["id"], "amount": amount}
         return Event(
             id=message.id,
             type=known,
@@ -144,26 +145,14 @@ class AcmePay(Gateway[AcmeSettings]):
         if not ACCOUNT_ID.fullmatch(subject.account):
             raise Refused("the account id is not one of Acme's")
         headers = {"authorization": f"Bearer {self.settings.api_key.get_secret_value()}", "idempotency-key": key}
-        url = f"{self.settings.url}/v1/accounts/{subject.account}"
-        # What a read could not do did not happen; what a write could not do may have happened.
-        uncertain = RetryLater if method == "GET" else OutcomeUnknown
+        url, writing = f"{self.settings.url}/v1/accounts/{subject.account}", method != "GET"
         try:
             answer = requests.request(method, url, json=body, headers=headers, timeout=self.settings.timeout)
         except requests.RequestException as lost:
-            raise uncertain(f"no answer from Acme ({type(lost).__name__})") from None
-        if answer.status_code == 429:
-            raise RetryLater("Acme asks to slow down")
+            raise meaning("Acme", None, type(lost).__name__, writing=writing) from None
         if answer.status_code != 200:
-            error = uncertain if answer.status_code >= 500 else Refused
-            raise error(f"Acme answered with status {answer.status_code}")
+            raise meaning("Acme", answer.status_code, f"status {answer.status_code}", writing=writing)
         return answer.json()
-
-
-def _text(body: Any, name: str) -> str:
-    value = body[name]
-    if not isinstance(value, str) or not value:
-        raise TypeError(f"`{name}` is not a text")
-    return value
 
 
 def _restriction(settings: Settings) -> Restriction:

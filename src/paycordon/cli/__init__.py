@@ -123,11 +123,13 @@ COMMANDS = (
     ("hub add-member", "paycordon.cli.hub_members", "add_member"),
     ("hub members", "paycordon.cli.hub_members", "list_members"),
     ("hub remove-member", "paycordon.cli.hub_members", "remove_member"),
+    ("adapter new", "paycordon.cli.adapter", "new"),
     ("demo", "paycordon.cli.demo", "demo"),
     ("simulate", "paycordon.cli.simulate", "simulate"),
 )
 GROUPS = {
     "policy": "Write, test, backtest, approve and watch policies.",
+    "adapter": "Begin an adapter for another gateway.",
     "list": "Keep lists that policies look values up in.",
     "hold": "See what is held or blocked; hold and release by hand.",
     "case": "Work on what people have to look at.",
