@@ -194,6 +194,17 @@ def test_the_guard_holds_a_transfer_and_lets_the_same_call_pass_after_the_releas
     deployment.release_all()
     assert api.transfer_funds(asked, idempotency_key="payout-1").message["id"]
     assert len(simulator.transfers(hit)) == 1
+    deployment.catch_up(hit)
+    asked = deployment.scalars("SELECT id FROM events WHERE type = 'payout.requested'")
+    assert len(asked) == 1, "its delivery was taken for another request"
+
+
+def test_a_transfer_that_no_guard_has_seen_is_a_request(deployment):
+    account = deployment.apply_with("NL20INGB0001234567")
+    deployment.simulator.advance(timedelta(days=2))
+    deployment.catch_up(account)
+
+    assert deployment.scalars("SELECT id FROM events WHERE type = 'payout.requested'")
 
 
 def _subject(account):

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from paycordon.decisions import Decision, Outcome
 from paycordon.errors import Blocked, ConfigError, Held
-from paycordon.events import Event
+from paycordon.events import Event, EventType
 
 NEUTRAL_REASON = "additional_information_required"
 """What is told when the decision itself said nothing, for the hold came later."""
@@ -111,6 +111,18 @@ class Checkpoint:
         """As `opened`, for asyncio."""
         await self._cordon.screen_async(_of_account(self._event_of(call), account))
 
+    def paid_out(self, call: Call, payout: str) -> None:
+        """Record by which id the gateway knows a payout that a call has just made, so that its delivery is news of it.
+
+        For gateways whose deliveries tell nothing of the request by which the guard could know it again; their
+        `translate` names `made_as(payout)` under `paycordon.gateways.ASKED_AS`.
+        """
+        asked = self._event_of(call)
+        if asked.payout is not None:
+            made = asked.payout.model_copy(update={"id": payout})
+            changes = {"id": made_as(payout), "type": EventType.PAYOUT_UPDATED, "payout": made}
+            self._cordon.screen(asked.model_copy(update=changes))
+
     def _asked(self, call: Call) -> Event:
         event = self._event_of(call)
         known = getattr(self._cordon, "instances", ())  # what is given as a cordon need not have a configuration
@@ -118,6 +130,11 @@ class Checkpoint:
             hint = f"give the guard one of {', '.join(f'`{name}`' for name in sorted(known))}"
             raise ConfigError(f"no instance `{event.instance}` is configured under `gateways`", hint=hint)
         return event
+
+
+def made_as(payout: str) -> str:
+    """Return the id of the event by which a guard records what has become of a request to pay out."""
+    return f"guard-made-{payout}"
 
 
 def _of_account(asked: Event, account: str) -> Event:

@@ -20,7 +20,7 @@ from Adyen.services.base import AdyenServiceBase
 from paycordon.adapting.guarding import Call, Checkpoint, Cordon, kept
 from paycordon.errors import Held, PayloadInvalid
 from paycordon.events import Event, Mode
-from paycordon_adyen.ids import is_account_holder, is_balance_account
+from paycordon_adyen.ids import is_account_holder, is_balance_account, is_id
 from paycordon_adyen.requested import Whose, event_of
 from paycordon_adyen.screened_calls import call_of
 
@@ -142,8 +142,9 @@ class _Client(AdyenClient):  # type: ignore[misc]  # untyped in the SDK
         params, given = kept(request_data), kept(kwargs)
         params = self._screened(params, call_of(service, method, endpoint, params, idempotency_key, given))
         answer = super().call_adyen_api(params, service, method, endpoint, idempotency_key, **given)
-        if opened := _opened(call, answer.message):
-            self._checkpoint.opened(call, opened)
+        if made := _made(call, answer.message):
+            after = self._checkpoint.opened if call.verb == "account_holders.create" else self._checkpoint.paid_out
+            after(call, made)
         return answer
 
     def _screened(self, params: Any, call: Call | None) -> Any:
@@ -163,12 +164,11 @@ def _mode_of(client: AdyenClient) -> Mode:
     return Mode.LIVE if str(client.platform).lower() == "live" else Mode.TEST
 
 
-def _opened(call: Call, answer: object) -> str | None:
-    """Return the account holder that a call has opened, if it has; an answer that cannot be read tells of none."""
-    if call.verb != "account_holders.create" or not isinstance(answer, Mapping):
-        return None
-    id_ = answer.get("id")
-    return id_ if isinstance(id_, str) and is_account_holder(id_) else None
+def _made(call: Call, answer: object) -> str | None:
+    """Return the id of the account holder or transfer that a call has made; an answer that is none tells of none."""
+    form = {"account_holders.create": is_account_holder, "transfers.create": is_id}.get(call.verb)
+    id_ = answer.get("id") if isinstance(answer, Mapping) else None
+    return id_ if form is not None and isinstance(id_, str) and form(id_) else None
 
 
 def _review(params: Mapping[str, Any]) -> dict[str, int]:

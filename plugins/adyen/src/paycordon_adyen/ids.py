@@ -34,12 +34,17 @@ def account_holder_id(subject: Subject) -> str:
     return subject.account
 
 
+def is_id(text: str) -> bool:
+    """Tell whether a text has the form of an id, so that it may stand in a path."""
+    return _ANY.fullmatch(text) is not None
+
+
 def in_path(value: str) -> str:
     """Return an id that may stand in a path.
 
     Raises:
         Refused: it could mean something else there.
     """
-    if not _ANY.fullmatch(value):
+    if not is_id(value):
         raise Refused("the id is not one of adyen's")
     return value

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from paycordon.adapting.fields import Node
+from paycordon.adapting.guarding import made_as
 from paycordon.errors import PayloadInvalid
 from paycordon.events import Account, Dispute, EventType, Payment, Payout
+from paycordon.gateways import ASKED_AS
 from paycordon_adyen.accounts import identifiers_of_bank_account
 from paycordon_adyen.money import money_of
 from paycordon_adyen.sources import Fields, Sources
@@ -59,7 +61,10 @@ def read_transfer(envelope: Node, *, created: bool, sources: Sources) -> Fields 
         fields = _dispute(transfer, sources) if type_ in _DISPUTES else _payment(transfer, type_, sources)
     if fields is None:
         return None
+    payout = fields.get("payout")
+    asked_as = [made_as(payout.id)] if payout is not None and created else None
     extra = {
+        ASKED_AS: asked_as,
         "sequence": transfer.integer("sequenceNumber"),
         "transfer_type": type_,
         "reason": transfer.text("reason"),
