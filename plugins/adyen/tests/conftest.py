@@ -32,7 +32,7 @@ from paycordon_adyen.simulator import Recorded as Sent
 
 INSTANCE = "adyen_sim"
 HOLDER, ACCOUNT = "AH00000000000000000000001", "BA00000000000000000000001"
-TIMEOUT_SECONDS = 0.4
+TIMEOUT_SECONDS = 10.0
 OF_THE_KIT_SECONDS = 1.0  # it makes thousands of requests, none of which may be late on a busy machine
 CAPABILITIES = ("receivePayments", "sendToBalanceAccount", "sendToTransferInstrument")
 KEYS = ("AA" * 32, "BB" * 32, "CC" * 32)
