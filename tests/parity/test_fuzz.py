@@ -81,7 +81,9 @@ def adyen_authentic(headers: Headers, body: bytes, settings: Mapping[str, Any]) 
         item = each["NotificationRequestItem"]
         fields = [item.get("pspReference"), item.get("originalReference"), item.get("merchantAccountCode")]
         fields += [item.get("merchantReference"), item["amount"]["value"], item["amount"]["currency"]]
-        text = ":".join("" if v is None else str(v) for v in [*fields, item.get("eventCode"), item.get("success")])
+        fields += [item.get("eventCode"), item.get("success")]
+        # As Adyen writes them, whatever the JSON makes of them: `true`, and nothing for what is not there.
+        text = ":".join("" if v is None else str(v).lower() if isinstance(v, bool) else str(v) for v in fields)
         if not signed(text.encode(), item["additionalData"]["hmacSignature"]):
             return False
     return True
