@@ -102,22 +102,22 @@ def test_one_person_may_switch_a_capability_off(office, simulator: StripeSimulat
     assert simulator.account(ACCT)["requested"]["card_payments"] is False
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (("ask", "close_dispute", ACCT), "has no act"),
-        (("ask", "pause_account", ACCT), "stripe has no call for it"),
-        (("ask", "reject", ACCT), "`reason`: Field required"),
-        (("ask", "reject", ACCT, "--set", "reason=fraud"), "`reason`"),
-        (("ask", "reject", ACCT, "--set", "reason"), "NAME=VALUE"),
-        (("ask", "reject", ACCT, "--set", "reason=other", "--set", "reason=credit"), "twice"),
-        (("ask", "reject", ACCT, "--instance", "stripe_us"), "no instance"),
-        (("retry", "act_none"), "no act `act_none`"),
-    ],
-)
-def test_what_cannot_be_asked_for_is_said_and_nothing_is_kept(office, arguments, says) -> None:
-    done = office("act", *arguments, *WHY)
-    assert (done.code, says in done.err) == (2, True), done.err
+REFUSED = [
+    (("ask", "close_dispute", ACCT), "has no act"),
+    (("ask", "pause_account", ACCT), "stripe has no call for it"),
+    (("ask", "reject", ACCT), "`reason`: Field required"),
+    (("ask", "reject", ACCT, "--set", "reason=fraud"), "`reason`"),
+    (("ask", "reject", ACCT, "--set", "reason"), "NAME=VALUE"),
+    (("ask", "reject", ACCT, "--set", "reason=other", "--set", "reason=credit"), "twice"),
+    (("ask", "reject", ACCT, "--instance", "stripe_us"), "no instance"),
+    (("retry", "act_none"), "no act `act_none`"),
+]
+
+
+def test_what_cannot_be_asked_for_is_said_and_nothing_is_kept(office) -> None:
+    for arguments, says in REFUSED:
+        done = office("act", *arguments, *WHY)
+        assert (done.code, says in done.err) == (2, True), done.err
     assert office("act", "list", "--all", "--json").json == []
     assert office("proposal", "list", "--json").json == []
 
@@ -150,9 +150,7 @@ def state(store: Store) -> acts.StoredAct:
         return found
 
 
-@pytest.mark.parametrize(
-    "kind", [FaultKind.LOST_AFTER, FaultKind.LOST_BEFORE, FaultKind.ERROR_AFTER, FaultKind.GARBLED]
-)
+@pytest.mark.parametrize("kind", [FaultKind.LOST_AFTER, FaultKind.LOST_BEFORE])
 def test_an_answer_that_never_came_moves_the_money_once(office, store, simulator, make_gateway, kind) -> None:
     transfer, clock = asked(store, simulator), FrozenClock(utc_now())
     worker = ActWorker(store, make_gateway(simulator.base_url), owner="w", clock=clock)
@@ -222,14 +220,15 @@ def test_an_act_that_is_not_done_keeps_its_merchant_from_being_erased(office, st
 CHANGES = ({"agreed_by": "ana"}, {"parameters": "{}"}, {"reason": "another"}, {"state": "done"}, {"act": "unreject"})
 
 
-@pytest.mark.parametrize("change", CHANGES)
-def test_the_log_tells_when_an_act_was_changed_afterwards(office, store, simulator, change) -> None:
+def test_the_log_tells_when_an_act_was_changed_afterwards(office, store, simulator) -> None:
     asked(store, simulator)
     assert verify(store).ok
-    with store.write() as connection:
-        connection.execute(schema.acts.update().values(change))
-
-    assert [problem.what for problem in verify(store).problems] == ["changed"]
+    with store.read() as connection:
+        as_asked = dict(connection.execute(schema.acts.select()).mappings().one())
+    for change in CHANGES:
+        with store.write() as connection:
+            connection.execute(schema.acts.update().values({**as_asked, **change}))
+        assert [problem.what for problem in verify(store).problems] == ["changed"], change
 
 
 def test_an_act_that_nobody_asked_for_is_found(office, store, simulator) -> None:
