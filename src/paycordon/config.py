@@ -17,6 +17,10 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from paycordon.coalition import warninglist
+from paycordon.coalition.identifiers import Digester
+from paycordon.coalition.indicators import Standards
+from paycordon.coalition_sections import IndicatorsSection, NameListSection, SourceSection
 from paycordon.documents import Document, Problem, error_from, read_document, validate
 from paycordon.errors import ConfigError, Position
 from paycordon.events import Mode
@@ -31,7 +35,6 @@ from paycordon.sections import (
     HubSection,
     IdentifierKeys,
     Name,
-    NameListSection,
     NoticesSection,
     NotificationSection,
     PersonSection,
@@ -77,6 +80,8 @@ class Config(Section):
     Attributes:
         store: SQLAlchemy URL of the database; a relative SQLite path starts at the configuration file.
         identifier_keys: HMAC keys of identifier digests.
+        indicators: how indicators are compared with events.
+        sources: how far sources of indicators are trusted, by the names that they give themselves.
         log_signing_key: Ed25519 private key in PEM that signs checkpoints of the decision log.
         api_token: what callers of the sidecar's screen API present.
         policies: the policy files, with directories expanded.
@@ -103,6 +108,8 @@ class Config(Section):
 
     store: _Secret = "sqlite:///paycordon.db"
     identifier_keys: IdentifierKeys
+    indicators: IndicatorsSection = IndicatorsSection()
+    sources: dict[Annotated[str, Field(min_length=1, max_length=255)], SourceSection] = {}
     log_signing_key: Annotated[StrictStr | None, Field(repr=False)] = None
     # A reference in the file may be shorter than the token itself.
     api_token: Annotated[
@@ -136,6 +143,27 @@ class Config(Section):
     def position(self, *loc: str | int) -> Position:
         """Where in the file the value at `loc` stands, or what is nearest around it."""
         return self._document.position(loc)
+
+    def digester(self) -> Digester:
+        """Return what makes digests of identifiers, with the warning lists that the configuration names.
+
+        Raises:
+            ConfigError: a key or a list cannot be used.
+        """
+        keys = {key_id: secret.encode() for key_id, secret in self.identifier_keys.keys.items()}
+        own = [entry for path in self.indicators.warnings for entry in warninglist.read(self._base / path)]
+        return Digester(keys, self.identifier_keys.current, [*own, *warninglist.shipped()] if own else None)
+
+    @property
+    def standards(self) -> Standards:
+        """How indicators are weighed."""
+        trust = {name: source.trust for name, source in self.sources.items()}
+        return Standards(trust, self.indicators.most_merchants)
+
+    @property
+    def lookup(self) -> Path | None:
+        """Where the lookup of indicators is, if there is to be one."""
+        return None if self.indicators.lookup is None else self._base / self.indicators.lookup
 
     def policy_files(self) -> PolicyFiles:
         """Look again which files judge: directories may have got others since the configuration was read.

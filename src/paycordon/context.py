@@ -21,7 +21,17 @@ def cleared_indicator(source: str, reference: str, digest: str, status: str, con
 
 @dataclass(frozen=True, slots=True)
 class IndicatorHit:
-    """An identifier of the event that the coalition knows. `confidence` lies between 0 and 100, as its source says."""
+    """An identifier of the event that the coalition knows.
+
+    Attributes:
+        confidence: between 0 and 100, as its source says; `coalition.confidence` says what it comes to.
+        half_life_days: in so many days after `fresh_at` it loses half of its weight; none if it loses nothing.
+        fresh_at: when it was last known to be true.
+        trust: how far the deployment trusts its source, between 0 and 100.
+        relation: how it belongs to the event: `exact`, `domain` or `network` (`coalition.identifiers.Relation`).
+        of: the digest of the event's identifier that it belongs to, when that is another than its own.
+        common: why it names no one in particular, if it does not: what the warning list says, or how many match it.
+    """
 
     kind: str
     digest: str
@@ -31,6 +41,14 @@ class IndicatorHit:
     reference: str
     valid_from: datetime | None = None
     valid_until: datetime | None = None
+    category: str = ""
+    tlp: str = ""
+    half_life_days: int | None = None
+    fresh_at: datetime | None = None
+    trust: int = 100
+    relation: str = "exact"
+    of: str = ""
+    common: str = ""
 
     @property
     def clearance(self) -> str:
@@ -75,12 +93,16 @@ class KnownIdentifier:
 
 @dataclass(frozen=True, slots=True)
 class SharedIdentifier:
-    """An identifier of the event that other merchants were seen with as well."""
+    """An identifier of the event that other merchants were seen with as well.
+
+    `stored` are the digests under which they were: after a change of keys there may be several of one identifier.
+    """
 
     kind: str
     digest: str
     others: int
     blocked: int
+    stored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What judges: policies and checks together, as one value that is never changed.
+"""What judges: policies and checks together, as one value that is never changed; and how long it may take.
 
 A running engine takes a new one by a single assignment, so that every screening is under one policy set from start to
 end, whatever is reloaded meanwhile.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cached_property
+from typing import Self
 
 from paycordon.aggregates import Aggregate
 from paycordon.context import Context
@@ -20,12 +22,40 @@ from paycordon.policy import PolicySet, evaluate
 from paycordon.policy.guarded import coalition_rules, guarded_rules
 from paycordon.policy.limiter import Usage, capped_bindings, limited
 from paycordon.policy.snoozing import silenced
+from paycordon.sections import Screening
 
 SCREENED_STAGES = frozenset({Stage.MERCHANT, Stage.PAYOUT, Stage.DISPUTE})
 _MAX_PLANS = 1_000
 
 UsageOf = Callable[[Sequence[str]], Mapping[str, Usage]]
 """Says what capped bindings, given by their ids, did within the last hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the caller's patience is, and what it gets when that runs out.
+
+    Attributes:
+        budget: within this time the caller has an outcome.
+        check_deadline: how long one check may take.
+        when_unavailable: the outcome when the store cannot be used; nothing is recorded then.
+        store_patience: within this time it is noticed that the store is dead, as against busy.
+    """
+
+    budget: timedelta = timedelta(milliseconds=200)
+    check_deadline: timedelta = timedelta(milliseconds=50)
+    when_unavailable: Outcome = Outcome.HOLD
+    store_patience: timedelta = timedelta(milliseconds=40)
+
+    @classmethod
+    def of(cls, section: Screening) -> Self:
+        """Return the limits that a configuration states."""
+        return cls(
+            timedelta(milliseconds=section.budget_ms),
+            timedelta(milliseconds=section.check_deadline_ms),
+            section.when_unavailable,
+            timedelta(milliseconds=section.store_patience_ms),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,14 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
 from paycordon.admission import Instances, is_repeated
-from paycordon.coalition.identifiers import Digester
+from paycordon.coalition.identifiers import Digester, Leads
+from paycordon.coalition.indicators import Standards
 from paycordon.config import Config, load_config
 from paycordon.context import Context, NameHit
 from paycordon.covering import unremarkable
@@ -32,6 +33,7 @@ from paycordon.events import Event
 from paycordon.ids import Randomness, new_id
 from paycordon.isolation import CheckRunner, Monotonic
 from paycordon.judging import SCREENED_STAGES, Judge
+from paycordon.judging import Limits as Limits
 from paycordon.metrics import Metrics
 from paycordon.names import NamedBy, named_by
 from paycordon.plugins import Plugins
@@ -42,7 +44,8 @@ from paycordon.reload import Reloader
 from paycordon.store import Store
 from paycordon.store.engine import Session
 from paycordon.store.ledger import Entry, Superseded, record
-from paycordon.store.snapshot import context, origin, standing_alone, standing_of
+from paycordon.store.lookups import Lookup, origin_and_lookup
+from paycordon.store.snapshot import context, standing_alone, standing_of
 from paycordon.store.volumes import Counted, count, usage
 from paycordon.store.windows import aggregate
 
@@ -55,23 +58,6 @@ _logger = logging.getLogger("paycordon")
 def utc_now() -> datetime:
     """The clock of a running deployment."""
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the caller's patience is, and what it gets when that runs out.
-
-    Attributes:
-        budget: within this time the caller has an outcome.
-        check_deadline: how long one check may take.
-        when_unavailable: the outcome when the store cannot be used; nothing is recorded then.
-        store_patience: within this time it is noticed that the store is dead, as against busy.
-    """
-
-    budget: timedelta = timedelta(milliseconds=200)
-    check_deadline: timedelta = timedelta(milliseconds=50)
-    when_unavailable: Outcome = Outcome.HOLD
-    store_patience: timedelta = timedelta(milliseconds=40)
 
 
 class Cordon:
@@ -89,6 +75,8 @@ class Cordon:
         *,
         names: NamedBy | None = None,
         limits: Limits | None = None,
+        standards: Standards | None = None,
+        lookup: Lookup | None = None,
         metrics: Metrics | None = None,
         clock: Clock = utc_now,
         monotonic: Monotonic = time.monotonic,
@@ -102,6 +90,8 @@ class Cordon:
         self.metrics = metrics or Metrics()
         self._names = names or (lambda _: ())
         self._limits = limits or Limits()
+        self._standards = standards or Standards()
+        self._lookup = lookup
         self._clock = clock
         self._monotonic = monotonic
         self._randomness = randomness
@@ -133,16 +123,9 @@ class Cordon:
                 waiting.
         """
         plugins = plugins or load_plugins(config)
-        digester = Digester(
-            {key_id: secret.encode() for key_id, secret in config.identifier_keys.keys.items()},
-            config.identifier_keys.current,
-        )
-        limits = Limits(
-            timedelta(milliseconds=config.screening.budget_ms),
-            timedelta(milliseconds=config.screening.check_deadline_ms),
-            config.screening.when_unavailable,
-            timedelta(milliseconds=config.screening.store_patience_ms),
-        )
+        digester = config.digester()
+        digester.prepare()  # its libraries load now, not within somebody's budget
+        limits = Limits.of(config.screening)
         watch = limits.store_patience if patience is None else None
         store, metrics = Store.open(config.store, patience=patience or limits.budget, watch=watch), Metrics()
         names = named_by(config, digester)
@@ -155,6 +138,8 @@ class Cordon:
                 digester,
                 names=names,
                 limits=limits,
+                standards=config.standards,
+                lookup=Lookup(config.lookup, store) if config.lookup else None,
                 metrics=metrics,
                 instances=config.gateways,
             )
@@ -162,6 +147,8 @@ class Cordon:
             store.close()
             raise
         made._reloader = reloader
+        if made._lookup is not None:
+            made._lookup.start()
         reloader.start(made.adopt)
         return made
 
@@ -181,8 +168,9 @@ class Cordon:
 
     def close(self) -> None:
         """Stop the threads and give the database connections back."""
-        if self._reloader is not None:
-            self._reloader.close()
+        for looking in (self._reloader, self._lookup):
+            if looking is not None:
+                looking.close()
         self._threads.shutdown()
         self._runner.close()
         self.store.close()
@@ -218,15 +206,17 @@ class Cordon:
             StoreUnavailable: the store cannot be read.
         """
         started = self._monotonic()
-        judge, now, concealed = self._judge, self._clock(), self.digester.conceal(event)
-        named = self._named(event)
+        judge, now, leads = self._judge, self._clock(), self.digester.leads(event)
+        concealed, named = leads.event, self._named(event)
         with self.store.session() as session:
             with session.read() as connection:
-                found = origin(connection, concealed, now)
+                found, knows = origin_and_lookup(self._lookup, connection, concealed, now)
                 if found.decision and found.recorded and is_repeated(concealed, found.recorded):
                     return Decision.model_validate_json(found.decision)
-                known = replace(context(connection, concealed, found.merchant, now, former=found.former), names=named)
-                numbers = aggregate(connection, concealed, found.merchant, judge.plan(concealed).aggregates)
+                known = context(connection, leads, found, now, self._standards, knows)
+                wanted = judge.plan(concealed).aggregates
+                numbers = aggregate(connection, concealed, found.merchant, wanted, leads.older)
+            known = replace(known, names=named)
             until = started + self._limits.budget.total_seconds()
             covered = found.directive is not None
             decision, _ = self._judged(judge, session, concealed, known, numbers, started, until, covered=covered)
@@ -255,13 +245,13 @@ class Cordon:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self.in_force, decision)
 
     def _screen(self, event: Event, started: float) -> Decision:
-        concealed, named = self.digester.conceal(event), self._named(event)
+        leads, named = self.digester.leads(event), self._named(event)
         budget = self._limits.budget.total_seconds()
         until = started + budget
         with self._turn_of(event, budget / 2), self.store.session(budget) as session:
             while True:
                 try:
-                    return self._screen_once(session, concealed, named, started, until)
+                    return self._screen_once(session, leads, named, started, until)
                 except Superseded:
                     if self._monotonic() >= until:
                         raise StoreUnavailable("the merchant's history kept changing") from None
@@ -285,24 +275,25 @@ class Cordon:
         return self._names(event) if event.stage in SCREENED_STAGES else ()
 
     def _screen_once(
-        self, session: Session, event: Event, named: tuple[NameHit, ...], started: float, until: float
+        self, session: Session, leads: Leads, named: tuple[NameHit, ...], started: float, until: float
     ) -> Decision:
         """Judge on one snapshot.
 
         Raises:
             Superseded: the snapshot was stale by the time the decision was to be recorded.
         """
-        judge, now = self._judge, self._clock()
+        judge, now, event = self._judge, self._clock(), leads.event
         with session.read() as connection:
-            found = origin(connection, event, now)
+            found, knows = origin_and_lookup(self._lookup, connection, event, now)
             if found.recorded is not None and not is_repeated(event, found.recorded):
                 _logger.error("an event id was used again for something else; nothing was recorded of that")
                 return self._undecided(event, "event_id_reused", least=Outcome.HOLD)
             if found.decision is not None:
                 return Decision.model_validate_json(found.decision)
-            known = replace(context(connection, event, found.merchant, now, former=found.former), names=named)
-            numbers = aggregate(connection, event, found.merchant, judge.plan(event).aggregates)
+            known = context(connection, leads, found, now, self._standards, knows)
+            numbers = aggregate(connection, event, found.merchant, judge.plan(event).aggregates, leads.older)
             covered = found.directive is not None
+        known = replace(known, names=named)
         decision, real = self._judged(judge, session, event, known, numbers, started, until, covered=covered)
         if found.recorded is not None:
             return decision

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import (
     BaseModel,
@@ -58,24 +58,6 @@ class IdentifierKeys(Section):
         if short:
             raise ValueError(f"the key `{short[0]}` is shorter than {MIN_KEY_BYTES} bytes")
         return self
-
-
-class NameListSection(Section):
-    """A list of names to compare merchants and the people behind them with; `paycordon names build` reads it.
-
-    Attributes:
-        file: the list, one entry a line; a relative path starts from the configuration file.
-        format: `jsonl` is our own (see examples/README.md), `ftm` that of FollowTheMoney, as OpenSanctions publishes.
-        threshold: how alike names must be for a finding, from 0 to 100.
-        index: where its index is kept; it can always be built again.
-        two_people: whether clearing one of its entries takes two people.
-    """
-
-    file: Path
-    format: Literal["jsonl", "ftm"] = "jsonl"
-    threshold: Annotated[int, Field(ge=50, le=100)] = 85
-    index: Path | None = None
-    two_people: bool = True
 
 
 class Screening(Section):

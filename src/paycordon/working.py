@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Self
 
 from paycordon.config import Config
@@ -35,6 +36,7 @@ from paycordon.review.withdrawal import Rejudging
 from paycordon.screening import Cordon, utc_now
 from paycordon.sections import Clocks, EnforcementSection, RetentionSection, Unsupported
 from paycordon.store import Store
+from paycordon.store.lookups import refresh
 
 Clock = Callable[[], datetime]
 _logger = logging.getLogger("paycordon")
@@ -93,6 +95,7 @@ class Worker:
         channels: who is told what happens.
         unsupported: what is done with holds whose reasons were withdrawn.
         retention: how long records are kept; for good by default.
+        lookup: where the lookup of indicators is kept up to date; without a place there is none.
         owner: a name no other worker has; leases carry it.
         clock: says what time it is, UTC.
         sleep: how to wait, in seconds, between tries of one call to a gateway.
@@ -112,6 +115,7 @@ class Worker:
         deadlines: Clocks | None = None,
         unsupported: Unsupported = Unsupported.CASE,
         retention: RetentionSection | None = None,
+        lookup: Path | None = None,
         channels: Iterable[Channel] = (),
         owner: str | None = None,
         clock: Clock = utc_now,
@@ -149,6 +153,8 @@ class Worker:
         self._duties += _telling(store, list(channels), owner, clock)
         kept = Retention(store, retention or RetentionSection(), clock)
         self._duties.append(Duty("retention", kept.step, self._pace.retention))
+        if lookup is not None:
+            self._duties.append(Duty("lookup", lambda: refresh(store, lookup), self._pace.upkeep))
         if checkpoint_key is not None:
             self._duties.append(Duty("checkpoints", _signing(store, checkpoint_key, clock), self._pace.checkpoint))
 
@@ -167,6 +173,7 @@ class Worker:
             deadlines=config.clocks,
             unsupported=config.withdrawal.unsupported,
             retention=config.retention,
+            lookup=config.lookup,
             channels=[
                 *(channel_of(name, each, utc_now) for name, each in config.notifications.items()),
                 *([noticing(cordon.store, config.notices, utc_now)] if config.notices else []),

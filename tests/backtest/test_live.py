@@ -153,7 +153,7 @@ def cordon(sqlite_store: Store, files: PolicyFiles, clock: FrozenClock, digester
         status="allegation",
     )
     with sqlite_store.write() as connection:
-        indicators.add_many(connection, [found], "synthetic", clock())
+        indicators.add(connection, found, clock())
     plugins = Plugins({"checks": builtin_checks, "odd": SimpleNamespace(register_checks=hookimpl(lambda: [Odd]))})
     limits = Limits(budget=timedelta(seconds=60), check_deadline=timedelta(seconds=30))
     numbers = count()

@@ -25,6 +25,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from paycordon import checks as builtin_checks
 from paycordon import judging, screening
 from paycordon.coalition.identifiers import Digester
+from paycordon.coalition.indicators import Changes
 from paycordon.decisions import Outcome
 from paycordon.events import Event, Identifier
 from paycordon.isolation import CheckRunner
@@ -33,6 +34,7 @@ from paycordon.policy import load_policies
 from paycordon.policy.schema import bind
 from paycordon.screening import Cordon
 from paycordon.store import Store, indicators, schema
+from paycordon.store.feeding import apply_changes
 from paycordon.testing import make_event
 
 NOW = datetime(2026, 6, 1, 9, tzinfo=UTC)
@@ -106,8 +108,7 @@ def cordon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cordon]:
         )
         for n in range(INDICATORS)
     ]
-    with store.write() as connection:
-        indicators.add_many(connection, known, "synthetic", NOW)
+    apply_changes(store, Changes("synthetic", said=known), NOW)
     engine = Cordon(store, load_policies([directory / "policy.yaml"]), Plugins({"checks": builtin_checks}), digester)
     yield engine
     engine.close()
@@ -165,8 +166,8 @@ def test_the_fifty_rules_alone(benchmark: Any, cordon: Cordon) -> None:
 
 
 PARTS = {
-    "identifiers to digests": (Digester, "conceal"),
-    "read: origin": (screening, "origin"),
+    "identifiers to digests": (Digester, "leads"),
+    "read: origin": (screening, "origin_and_lookup"),
     "read: context": (screening, "context"),
     "read: aggregates": (screening, "aggregate"),
     "checks": (CheckRunner, "run"),

@@ -42,6 +42,30 @@ def hit(confidence: int) -> IndicatorHit:
     return IndicatorHit("bank_account", "k1:ab", "synthetic", confidence, "investigation", "REF-1")
 
 
+def test_an_indicator_is_weighed_by_trust_age_and_objections() -> None:
+    check = IndicatorMatch(IndicatorMatchSettings())
+    half = replace(hit(80), trust=50)
+    old = replace(hit(80), half_life_days=30, fresh_at=EMPTY.now - timedelta(days=60))
+    objection = replace(hit(50), source="other", status="refuted")
+
+    def confidences(*hits: IndicatorHit) -> list[float]:
+        return [f.confidence for f in check.screen_payout(context=replace(EMPTY, indicators=hits))]
+
+    assert confidences(half) == [0.4]
+    assert confidences(old) == [0.2]
+    assert confidences(hit(80), objection) == [0.4]
+    assert confidences(objection) == []
+    assert confidences(hit(20), hit(80)) == [0.8, 0.2]
+    assert len(confidences(*[hit(80)] * 200)) == 50
+
+
+def test_an_indicator_on_what_many_share_is_told_under_another_code() -> None:
+    check = IndicatorMatch(IndicatorMatchSettings())
+    shared = replace(hit(90), common="mailbox provider")
+    (finding,) = check.screen_payout(context=replace(EMPTY, indicators=(shared,)))
+    assert (finding.code, finding.evidence["common"]) == ("indicator.common", "mailbox provider")
+
+
 def test_an_indicator_is_reported_with_its_own_confidence_and_provenance() -> None:
     check = IndicatorMatch(IndicatorMatchSettings())
     context = replace(EMPTY, indicators=(hit(80),))
@@ -54,6 +78,9 @@ def test_an_indicator_is_reported_with_its_own_confidence_and_provenance() -> No
             "source": "synthetic",
             "status": "investigation",
             "reference": "REF-1",
+            "stated": 80,
+            "trust": 100,
+            "relation": "exact",
         }
 
 

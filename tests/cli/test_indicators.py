@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from paycordon.coalition.indicators import Changes, Indicator
+from paycordon.errors import ApprovalRequired
 from paycordon.store import Store
+from paycordon.store.feeding import apply_changes
 
 ADD = ("indicator", "add", "--kind", "email", "--source", "IWF", "--reference", "case-7", "--confidence", "90")
 ADD = (*ADD, "--status", "confirmed", "--value-file")
@@ -113,3 +118,53 @@ def test_a_kind_that_nobody_knows_is_taken_with_a_note(cli, deployment: Path) ->
     assert done.code == 0
     assert "`emial` is no kind that this version knows" in done.err
     assert cli(*ADD, "-", stdin="seller1@shop.example").err == ""
+
+
+def test_the_lookup_is_made_and_looked_at(cli, deployment: Path) -> None:
+    Path("values.txt").write_text("first@shop.example\n")
+    assert cli(*ADD, "values.txt").code == 0
+    assert "no lookup" in cli("indicator", "lookup").out
+    config = deployment / "paycordon.yaml"
+    config.write_text(config.read_text() + "\nindicators: {lookup: known.lookup}\n")
+    missing = cli("indicator", "lookup")
+    assert (missing.code, "the store is asked" in missing.out) == (1, True)
+    made = cli("indicator", "lookup", "--build", "--json")
+    assert (made.code, made.json["digests"], made.json["trouble"]) == (0, 1, None)
+    assert "1 digests" in cli("indicator", "lookup").out
+
+
+def test_a_batch_that_waits_is_shown_and_let_through(cli, deployment: Path) -> None:
+    assert "no batch waits" in cli("indicator", "waiting").out
+    store = Store.open(f"sqlite:///{deployment / 'paycordon.db'}")
+    known = Indicator("email", "k1:" + "0" * 64, "IWF", "case-8", 90, "allegation")
+    with store.write() as connection:
+        sighting = (
+            "INSERT INTO sightings (digest, merchant, kind, first_seen, last_seen) VALUES (:d, 'm', 'email', 1, 1)"
+        )
+        connection.execute(text(sighting), {"d": known.digest})
+    with pytest.raises(ApprovalRequired) as refused:
+        apply_changes(store, Changes("IWF", [known]), datetime.now(UTC), most_matches=0)
+    assert "paycordon indicator waiting" in str(refused.value)
+    (waits,) = cli("indicator", "waiting", "--json").json
+    agreed = cli("indicator", "approve", waits["digest"], "--by", "ada", "--reason", "looked at it")
+    assert agreed.code == 0
+    assert "ada" in cli("indicator", "waiting").out
+    assert apply_changes(store, Changes("IWF", [known]), datetime.now(UTC), most_matches=0).added == 1
+    store.close()
+    assert cli("log", "verify").code == 0
+
+
+def test_values_that_are_nothing_of_their_kind_are_taken_with_a_note_and_ranges_in_parts(cli, deployment: Path) -> None:
+    Path("values.txt").write_text("first@shop.example\nnobody\n")
+    noted = cli(*ADD, "values.txt")
+    assert (noted.code, "line 2" in noted.out + noted.err) == (0, True)
+    Path("ips.txt").write_text("192.0.2.0/30\n")
+    as_ip = tuple("ip" if word == "email" else word for word in ADD)
+    more = ("--json", "--tlp", "green", "--category", "c", "--half-life", "90", "--licence", "CC0-1.0", "--reshare")
+    added = cli(*as_ip, "ips.txt", *more)
+    assert len(added.json) == 4
+    kept = {(each["tlp"], each["half_life_days"], each["reshare"]) for each in added.json}
+    assert kept == {("green", 90, True)}
+    Path("ips.txt").write_text("192.0.2.0/30\n10.0.0.0/8\n")
+    wide = cli(*as_ip, "ips.txt")
+    assert (wide.code, "ips.txt:2" in wide.err, "wider than /16" in wide.err) == (2, True, True)

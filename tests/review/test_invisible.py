@@ -110,7 +110,8 @@ WRITES = "writes what the caller says; what it then answers is asked by other co
 ELSEWHERE = "reads nothing of the store"
 NOT_ASKED = dict.fromkeys(
     ["screen", "hold place", "appeal add", "erase", "retention run", "log checkpoint", "indicator add",
-     "indicator withdraw", "withdrawal policy", "withdrawal run", "withdrawal release", "delivery retry", "notice sent",
+     "indicator withdraw", "indicator approve", "indicator waiting", "indicator lookup",
+     "withdrawal policy", "withdrawal run", "withdrawal release", "delivery retry", "notice sent",
      "notification retry", "list add", "list remove", "proposal agree", "proposal decline", "snooze add", "snooze end",
      "restriction reconcile", "restriction reapply", "restriction accept", "policy approve", "policy rollback",
      "case take", "case assign", "case attach", "case uphold", "case release", "case block",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import defaultdict
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -138,7 +139,8 @@ def test_sighting_spans_from_the_earliest_to_the_latest_event_also_when_they_com
         event = make_event("merchant.changed", id=f"evt_{number}", occurred_at=NOON + timedelta(days=day))
         put(store, digester.conceal(event))
     with store.read() as connection:
-        seen = context(connection, digester.conceal(make_event("merchant.changed", id="next")), "m_1", NOON)
+        leads = digester.leads(make_event("merchant.changed", id="next"))
+        seen = context(connection, leads, replace(origin(connection, leads.event), merchant="m_1"), NOON)
     assert len(seen.known) == 2
     assert {(k.first_seen, k.last_seen) for k in seen.known} == {(NOON + timedelta(days=1), NOON + timedelta(days=5))}
 

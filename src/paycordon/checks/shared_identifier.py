@@ -37,12 +37,14 @@ class SharedIdentifier(Check[SharedIdentifierSettings]):
 
     def _screen(self, context: Context) -> Iterable[Finding]:
         for shared in context.shared:
-            evidence = {
+            evidence: dict[str, str | int] = {
                 "kind": shared.kind,
                 "digest": shared.digest,
                 "others": shared.others,
                 "blocked": shared.blocked,
             }
+            if any(each != shared.digest for each in shared.stored):
+                evidence["stored"] = " ".join(shared.stored)
             if shared.blocked:
                 yield Finding(check=self.id, code="identifier.shared_with_blocked", confidence=0.9, evidence=evidence)
             elif self.settings.min_others <= shared.others <= self.settings.max_others:

@@ -13,6 +13,7 @@ import typer
 from paycordon.cli.identity import ByOption, ReasonOption
 from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, open_store, read_config
 from paycordon.cli.output import print_json, print_line, print_note, print_table
+from paycordon.coalition.indicators import Tlp
 
 if TYPE_CHECKING:
     from paycordon.config import Config
@@ -23,6 +24,9 @@ ValueFile = Annotated[
     typer.Option("--value-file", help="Plain values, one a line; `-` is stdin. On a command line they would be kept."),
 ]
 Kind = Annotated[str | None, typer.Option("--kind", help="What the values are, such as `email`, `iban`, `domain`.")]
+CountryOption = Annotated[
+    str | None, typer.Option("--country", help="Read telephone and tax numbers as of this country, such as `NL`.")
+]
 Source = Annotated[str, typer.Option(help="Who says so.")]
 Reference = Annotated[str, typer.Option(help="The source's own name for this item.")]
 
@@ -35,10 +39,26 @@ def add(
     source: Source,
     reference: Reference,
     confidence: Annotated[int, typer.Option(min=0, max=100, help="How sure the source is, 0 to 100.")],
-    status: Annotated[str, typer.Option(help="What the source knows, such as `confirmed` or `suspected`.")],
+    status: Annotated[
+        str,
+        typer.Option(
+            help="How far it is established: `allegation`, `investigation`, `proceeding`, `conviction`, "
+            "`network_listing`, `refuted`, or a word of the source's own."
+        ),
+    ],
     valid_until: Annotated[
         str | None, typer.Option(metavar="TIME", help="When it ends, as `2027-01-31T00:00:00Z`.")
     ] = None,
+    category: Annotated[str, typer.Option(help="What it is about, in the source's words.")] = "",
+    tlp: Annotated[
+        Tlp, typer.Option(help="With whom it may be shared (Traffic Light Protocol 2.0).")
+    ] = Tlp.AMBER_STRICT,
+    half_life: Annotated[
+        int | None, typer.Option(min=1, max=36_500, help="In so many days it loses half of its weight.")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Under which terms the source gave it.")] = "",
+    reshare: Annotated[bool, typer.Option(help="These terms allow it to be passed on.")] = False,
+    country: CountryOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -51,9 +71,23 @@ def add(
     named = (source.strip(), reference.strip(), status.strip())
     checked("`--source`, `--reference` and `--status` must say something", all(named))
     until = _time(valid_until) if valid_until else None
-    digests = _digests(read_config(config), kind, value_file)
+    digests = _digests(read_config(config), kind, value_file, country)
     indicators = [
-        Indicator(kind, digest, named[0], named[1], confidence, named[2], valid_until=until) for digest in digests
+        Indicator(
+            kind,
+            digest,
+            named[0],
+            named[1],
+            confidence,
+            named[2],
+            valid_until=until,
+            category=category.strip(),
+            tlp=tlp.value,
+            half_life_days=half_life,
+            licence=licence.strip(),
+            reshare=reshare,
+        )
+        for digest in digests
     ]
     store = open_store(config)
     try:
@@ -108,6 +142,7 @@ def withdraw(
     digest: Annotated[str | None, typer.Option(help="The digest, as `paycordon indicator list` shows it.")] = None,
     kind: Kind = None,
     value_file: ValueFile = None,
+    country: CountryOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -125,7 +160,7 @@ def withdraw(
     loaded = read_config(config)
     digests: Sequence[str] = [digest] if digest else []
     if kind and value_file and not digest:
-        digests = _digests(loaded, kind, value_file)
+        digests = _digests(loaded, kind, value_file, country)
     checked("name the indicator by `--digest`, or by `--kind` and `--value-file`", bool(digests))
     person, why = acting(loaded, by), said(reason)
     person.require(Role.ANALYST)
@@ -149,17 +184,27 @@ def withdraw(
         print_line("a worker judges their holds again; `paycordon withdrawal run` does so now")
 
 
-def _digests(config: Config, kind: str, path: Path) -> list[str]:
+def _digests(config: Config, kind: str, path: Path, country: str | None = None) -> list[str]:
     """Read values, one a line, and return their digests, each once; either all are usable or none is taken."""
-    from paycordon.cli.inputs import read_text
-    from paycordon.coalition.identifiers import Digester
+    from paycordon.cli.inputs import InputInvalid, read_text
+    from paycordon.coalition.identifiers import is_valid
+    from paycordon.errors import Position
 
-    keys = config.identifier_keys
-    digester = Digester({name: key.encode() for name, key in keys.keys.items()}, keys.current)
+    digester = config.digester()
     name, text = read_text(path)
     lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)]
-    identifiers = [_identifier(kind, value, name, number) for number, value in lines if value]
-    return list(dict.fromkeys(digester.digest(each) for each in identifiers))
+    read = [(number, _identifier(kind, value, name, number)) for number, value in lines if value]
+    found: list[str] = []
+    for number, identifier in read:
+        try:
+            found += digester.of_indicator(identifier, country)
+        except ValueError as error:
+            raise InputInvalid(f"the value {error}", position=Position(name, number)) from None
+    unusual = [str(number) for number, identifier in read if not is_valid(identifier, country)]
+    if unusual:
+        shown = ", ".join(unusual[:10]) + (" …" if len(unusual) > 10 else "")
+        print_note(f"note: no `{kind}` that this version knows, matched only as written: line {shown}")
+    return list(dict.fromkeys(found))
 
 
 def _identifier(kind: str, value: str, name: str, line: int) -> Identifier:

@@ -70,7 +70,6 @@ def _of_decision(config: Config, store: Store, decision_id: str) -> Explanation:
 def _of_event(config: Config, store: Store, file: Path) -> Explanation:
     """Try an event under the files as they are; nothing is recorded, the policies do not come into force by it."""
     from paycordon.cli.inputs import InputInvalid, read_events
-    from paycordon.coalition.identifiers import Digester
     from paycordon.errors import Position
     from paycordon.plugins import load as load_plugins
     from paycordon.screening import Cordon
@@ -78,8 +77,7 @@ def _of_event(config: Config, store: Store, file: Path) -> Explanation:
     events = read_events(file)
     if len(events) != 1:
         raise InputInvalid("exactly one event is explained at a time", position=Position(file))
-    keys = {key_id: secret.encode() for key_id, secret in config.identifier_keys.keys.items()}
-    digester = Digester(keys, config.identifier_keys.current)
+    digester = config.digester()
     policies = _current(config, store)
     cordon = Cordon(store, policies, load_plugins(config), digester)
     try:

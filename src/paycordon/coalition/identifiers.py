@@ -1,74 +1,139 @@
-"""Normalise identifiers and turn them into keyed digests.
+"""Turn identifiers into keyed digests, and say under which digests an event is compared with indicators.
 
 Only digests are stored and compared: HMAC-SHA-256 under a key of the deployment, with the kind inside, so that the
-same text as an email and as a handle are different things. The key's id stands in front, which lets two keys be in
-use while one replaces the other.
+same text as an email and as a handle are different things. The key's id stands in front.
+
+New digests are made under the current key, of the newest spelling. Events are looked up under every key that is listed
+and every spelling that a version of this package has used, so that neither a new key nor a new normaliser makes
+anything that is stored match no more. A key can be taken off the list once nothing is stored under it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
 
+from paycordon.coalition import networks, normalisers
+from paycordon.coalition.warninglist import Entry, shipped
 from paycordon.errors import ConfigError
 from paycordon.events import Event, Identifier, IdentifierKind
 
 MIN_KEY_BYTES = 32
+_Form = tuple[str, str]  # kind and spelling
+
+# So few values exist, or so many are known elsewhere, that whoever has an unkeyed digest finds the value by trying.
+LOW_ENTROPY = frozenset(
+    {
+        IdentifierKind.EMAIL,
+        IdentifierKind.PHONE,
+        IdentifierKind.DOMAIN,
+        IdentifierKind.PERSON,
+        IdentifierKind.LEGAL_ENTITY,
+        IdentifierKind.TAX_ID,
+        IdentifierKind.IBAN,
+        IdentifierKind.BANK_ACCOUNT,
+        IdentifierKind.IP,
+        IdentifierKind.DESCRIPTOR,
+        IdentifierKind.MERCHANT_ID,
+        IdentifierKind.ANALYTICS_ID,
+        IdentifierKind.HANDLE,
+    }
+)
 
 
-def _folded(value: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
+# One of each kind whose library is loaded late.
+_SAMPLES = (
+    (IdentifierKind.PHONE, "+12025550143"),
+    (IdentifierKind.DOMAIN, "b\u00fccher.example"),
+    (IdentifierKind.LEGAL_ENTITY, "Example Inc"),
+    (IdentifierKind.TAX_ID, "00-0000000"),
+    (IdentifierKind.IBAN, "GB82WEST12345698765432"),
+    (IdentifierKind.WALLET, "0x52908400098527886E0F7030069857D2E4169Ee7"),
+)
 
 
-def _compact(value: str) -> str:
-    return "".join(c for c in unicodedata.normalize("NFKC", value).upper() if c.isalnum())
+class Relation(StrEnum):
+    """How an identifier of an event and an indicator belong together.
+
+    `domain`: the indicator is the domain, or a parent domain, of the event's address, URL or host. `network`: it is a
+    range that the event's IP address lies in.
+    """
+
+    EXACT = "exact"
+    DOMAIN = "domain"
+    NETWORK = "network"
 
 
-def _phone(value: str) -> str:
-    digits = "".join(c for c in unicodedata.normalize("NFKC", value) if c.isdecimal())
-    return f"+{digits}" if value.strip().startswith("+") else digits
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A digest that follows from an identifier of the event: of which one (its digest), and how."""
+
+    of: str
+    relation: Relation
 
 
-def _domain(value: str) -> str:
-    return _folded(value).strip(".").removeprefix("www.")
+@dataclass(frozen=True, slots=True)
+class Leads:
+    """An event without plain values, and all digests under which its identifiers may be known.
+
+    Attributes:
+        event: with digests under the current key in place of values.
+        older: by such a digest, those of the same identifier under other keys and of earlier spellings.
+        derived: by digest, what follows from an identifier: the domain of an email address, the network of an IP.
+        common: by an identifier's digest, why it names no one in particular, such as `mailbox provider`.
+    """
+
+    event: Event
+    older: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    derived: Mapping[str, Derived] = field(default_factory=dict)
+    common: Mapping[str, str] = field(default_factory=dict)
 
 
-def _verbatim(value: str) -> str:
-    return value.strip()
+def normalise(identifier: Identifier, country: str | None = None) -> str:
+    """Return the one spelling of an identifier's value.
+
+    Args:
+        identifier: with its plain value.
+        country: the merchant's, ISO 3166-1 alpha-2; telephone and tax numbers without one of their own are read by it.
+    """
+    full = normalisers.full_form(identifier, country)
+    return normalisers.simple_form(identifier) if full is None else full
 
 
-_NORMALISERS: Mapping[str, Callable[[str], str]] = {
-    IdentifierKind.EMAIL: _folded,
-    IdentifierKind.PHONE: _phone,
-    IdentifierKind.DOMAIN: _domain,
-    IdentifierKind.PERSON: _folded,
-    IdentifierKind.LEGAL_ENTITY: _folded,
-    IdentifierKind.TAX_ID: _compact,
-    IdentifierKind.IBAN: _compact,
-    IdentifierKind.DESCRIPTOR: _folded,
-    IdentifierKind.HANDLE: _folded,
-}
+def is_valid(identifier: Identifier, country: str | None = None) -> bool:
+    """Tell whether a value is what its kind says; what is not matches only what is written the same way."""
+    return normalisers.full_form(identifier, country) is not None
 
 
-def normalise(identifier: Identifier) -> str:
-    """Return the one spelling of an identifier's value; values of kinds without a rule are only stripped."""
-    return _NORMALISERS.get(identifier.kind, _verbatim)(identifier.value or "")
+def unkeyed_digest(identifier: Identifier, country: str | None = None) -> str:
+    """Return SHA-256 of an identifier's spelling, for sources that compare unkeyed digests.
+
+    Raises:
+        ValueError: values of its kind can be found by trying (`LOW_ENTROPY`), or the kind is unknown and so may be.
+    """
+    kind = identifier.kind
+    if kind in LOW_ENTROPY or kind not in set(IdentifierKind):
+        raise ValueError(f"an unkeyed digest of kind `{kind}` can be reversed by trying, so none is made")
+    return hashlib.sha256(normalise(identifier, country).encode()).hexdigest()
 
 
 class Digester:
     """Turns identifiers into keyed digests.
 
     Args:
-        keys: key id to secret, at least 32 bytes each.
+        keys: key id to secret, at least 32 bytes each; events are looked up under all of them.
         current: the id of the key that new digests are made with.
+        common: what names no one in particular; the shipped warning list by default.
 
     Raises:
         ConfigError: a key is too short, or `current` names none.
     """
 
-    def __init__(self, keys: Mapping[str, bytes], current: str) -> None:
+    def __init__(self, keys: Mapping[str, bytes], current: str, common: Sequence[Entry] | None = None) -> None:
         if current not in keys:
             raise ConfigError(f"`identifier_keys.current` names `{current}`, which is not among the keys")
         for key_id, secret in keys.items():
@@ -78,20 +143,134 @@ class Digester:
                     hint="make one with `paycordon init`",
                 )
         self._current = current
-        self._macs = {key_id: hmac.new(secret, digestmod=hashlib.sha256) for key_id, secret in keys.items()}
+        ordered = [current, *(key_id for key_id in keys if key_id != current)]
+        self._macs = {key_id: hmac.new(keys[key_id], digestmod=hashlib.sha256) for key_id in ordered}
+        self._entries = common
 
-    def digest(self, identifier: Identifier) -> str:
-        """Return the digest under the current key; an identifier that already is one is returned as it is."""
+    def prepare(self) -> None:
+        """Load now what would otherwise be loaded with the first identifier that needs it: about a quarter second."""
+        _ = self._common
+        for kind, value in _SAMPLES:
+            normalisers.full_form(Identifier.model_construct(kind=kind, value=value, digest=None), "US")
+        normalisers.domains("www.example.com")
+
+    def digest(self, identifier: Identifier, country: str | None = None) -> str:
+        """Return the digest under the current key; an identifier that already is one is returned as it is.
+
+        Args:
+            identifier: with its plain value, or a digest.
+            country: the merchant's, for numbers that name none.
+        """
         if identifier.digest is not None:
             return identifier.digest
-        mac = self._macs[self._current].copy()
-        mac.update(f"{identifier.kind}\0{normalise(identifier)}".encode())
-        return f"{self._current}:{mac.hexdigest()}"
+        return self._made(self._current, (str(identifier.kind), normalise(identifier, country)))
+
+    def of_indicator(self, identifier: Identifier, country: str | None = None) -> tuple[str, ...]:
+        """Return the digests under which an indicator on a value is stored: one, or several for a range of addresses.
+
+        Raises:
+            ValueError: the range is too wide, or cannot be written as few networks.
+        """
+        if identifier.digest is not None:
+            return (identifier.digest,)
+        form = normalise(identifier, country)
+        if identifier.kind == IdentifierKind.IP and normalisers.ip(form, None) is not None:
+            return tuple(self._made(self._current, ("ip", each)) for each in networks.parts(form))
+        return (self._made(self._current, (str(identifier.kind), form)),)
 
     def conceal(self, event: Event) -> Event:
         """Return the event with digests in place of all plain identifier values."""
         if not event.identifiers:
             return event
-        concealed = dict.fromkeys((str(i.kind), self.digest(i)) for i in event.identifiers)
-        hidden = tuple(Identifier.model_construct(kind=kind, digest=digest) for kind, digest in concealed)
-        return event.model_copy(update={"identifiers": hidden})
+        country = _country(event)
+        concealed = dict.fromkeys((str(i.kind), self.digest(i, country)) for i in event.identifiers)
+        return _hidden(event, concealed)
+
+    def leads(self, event: Event) -> Leads:
+        """Conceal an event, and say under which digests its identifiers may be known."""
+        if not event.identifiers:
+            return Leads(event)
+        country = _country(event)
+        found = dict.fromkeys((str(i.kind), i.digest, i.value) for i in event.identifiers)
+        concealed: dict[tuple[str, str], None] = {}
+        older, derived, common = dict[str, tuple[str, ...]](), dict[str, Derived](), dict[str, str]()
+        for kind, digest, value in found:
+            if digest is not None or value is None:
+                concealed[kind, digest or ""] = None
+                self._note_common(digest or "", [], common)
+                continue
+            identifier = Identifier.model_construct(kind=kind, value=value, digest=None)
+            digest = self._compare(identifier, country, older, derived, common)
+            concealed[kind, digest] = None
+        return Leads(_hidden(event, concealed), older, derived, common)
+
+    def _compare(
+        self,
+        identifier: Identifier,
+        country: str | None,
+        older: dict[str, tuple[str, ...]],
+        derived: dict[str, Derived],
+        common: dict[str, str],
+    ) -> str:
+        """Note all digests of one identifier, and return that under the current key."""
+        kind, simple = str(identifier.kind), normalisers.simple_form(identifier)
+        full = normalisers.full_form(identifier, country)
+        spellings = dict.fromkeys((simple if full is None else full, simple))
+        digest, *others = (self._made(key, (kind, spelling)) for spelling in spellings for key in self._macs)
+        if others:
+            older[digest] = tuple(others)
+        follows: list[str] = []
+        if full is not None:
+            for relation, form in _following(kind, full):
+                for key in self._macs:
+                    made = self._made(key, form)
+                    follows.append(made)
+                    if made not in self._common:
+                        derived.setdefault(made, Derived(digest, relation))
+        # An address in a big provider's range is as little anybody's own as the range; a mailbox there is somebody's.
+        self._note_common(digest, follows if kind == IdentifierKind.IP else [], common)
+        return digest
+
+    def _note_common(self, digest: str, around: Sequence[str], common: dict[str, str]) -> None:
+        labels = (self._common[each] for each in (digest, *around) if each in self._common)
+        if (label := next(labels, None)) is not None:
+            common[digest] = label
+
+    @cached_property
+    def _common(self) -> Mapping[str, str]:
+        """By digest under any of the keys, what the warning list says."""
+        entries = shipped() if self._entries is None else self._entries
+        return {self._made(key, (each.kind, each.form)): each.label for each in entries for key in self._macs}
+
+    def _made(self, key: str, form: _Form) -> str:
+        mac = self._macs[key].copy()
+        mac.update(f"{form[0]}\0{form[1]}".encode())
+        return f"{key}:{mac.hexdigest()}"
+
+
+def _country(event: Event) -> str | None:
+    return event.merchant.country or event.account.country
+
+
+def _hidden(event: Event, concealed: Mapping[tuple[str, str], None]) -> Event:
+    hidden = tuple(Identifier.model_construct(kind=kind, digest=digest) for kind, digest in concealed)
+    return event.model_copy(update={"identifiers": hidden})
+
+
+def _following(kind: str, form: str) -> Iterator[tuple[Relation, _Form]]:
+    """Yield what follows from an identifier: domains of an address, URL or host, networks of an IP address."""
+    if kind == IdentifierKind.IP:
+        for network in networks.around(form):
+            yield Relation.NETWORK, (kind, network)
+        return
+    if kind == IdentifierKind.EMAIL:
+        host, own = form.rpartition("@")[2], True
+    elif kind == IdentifierKind.URL:
+        host, own = form.partition("/")[0].partition("?")[0].partition(":")[0], True
+    elif kind == IdentifierKind.DOMAIN:
+        host, own = form, False
+    else:
+        return
+    for name in normalisers.domains(host):
+        if own or name != host:
+            yield Relation.DOMAIN, (IdentifierKind.DOMAIN, name)

@@ -7,7 +7,7 @@ from paycordon.policy.evaluate import TYPOLOGY
 from paycordon.policy.model import Policy, PolicySet, Rule
 from paycordon.policy.syntax import Const, SyntaxInvalid, codes_needed, parse, paths, walk
 
-COALITION_CODES = frozenset({"indicator.match"})
+COALITION_CODES = frozenset({"indicator.match", "indicator.common"})
 """What a check finds out from the coalition's knowledge: a hold that rests on it is released by two people."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from paycordon.coalition.confidence import effective_confidence
 from paycordon.decisions import Decision, Finding, RuleMatch
 from paycordon.events import Event
 from paycordon.policy import PolicySet, evaluate
@@ -13,10 +14,12 @@ from paycordon.policy.evaluate import ON_ERROR
 from paycordon.store.holds import Hold
 from paycordon.store.indicators import Indicator
 from paycordon.store.rejudging import Known
-from paycordon.store.uses import SHARED_WITH_BLOCKED, named_in
+from paycordon.store.uses import SHARED_WITH_BLOCKED, named_in, shared_in
 from paycordon.store.withdrawals import Verdict
 
 COALITION_CHECK = "indicator_match"
+# How the deployment weighed an indicator stays as it was then; an indicator is judged by what its source says now.
+_WEIGHTS = {"trust": 100, "refuted": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def findings_now(decision: Decision, known: Known) -> list[Finding]:
 
 def _finding_now(finding: Finding, decision: Decision, known: Known) -> Finding | None:
     if finding.code == SHARED_WITH_BLOCKED:
-        blocked = known.blocked.get(str(finding.evidence.get("digest")), frozenset())
+        blocked = {merchant for digest in shared_in(finding) for merchant in known.blocked.get(digest, ())}
         return finding if blocked - {decision.merchant} else None
     key = named_in(finding)
     if key is None:
@@ -57,8 +60,20 @@ def _finding_now(finding: Finding, decision: Decision, known: Known) -> Finding 
         return None
     if finding.check != COALITION_CHECK:
         return finding  # how sure another check is of it, only that check can say
-    evidence = {**finding.evidence, "status": indicator.status}
-    return finding.model_copy(update={"confidence": indicator.confidence / 100, "evidence": evidence})
+    said = {"status": indicator.status}
+    if "stated" in finding.evidence:
+        said_then = {name: int(finding.evidence.get(name, default) or 0) for name, default in _WEIGHTS.items()}
+        confidence = effective_confidence(
+            indicator.confidence,
+            half_life_days=indicator.half_life_days,
+            fresh_at=indicator.last_seen or indicator.changed_at,
+            now=decision.decided_at,
+            **said_then,
+        )
+        evidence = {**finding.evidence, **said, "stated": indicator.confidence}
+    else:  # of the first versions, which weighed nothing
+        confidence, evidence = indicator.confidence, {**finding.evidence, **said}
+    return finding.model_copy(update={"confidence": confidence / 100, "evidence": evidence})
 
 
 def _valid(indicator: Indicator, at: datetime) -> bool:

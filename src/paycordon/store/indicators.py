@@ -1,75 +1,34 @@
-"""Indicators: what the coalition knows, as keyed digests. Each change leaves an entry in the log."""
+"""Indicators: what the coalition knows, as keyed digests. Each change leaves an entry in the log.
+
+Batches of a feed come in by `paycordon.store.feeding`.
+"""
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, select, text
+from sqlalchemy import Connection, select, text
 
+from paycordon.coalition.indicators import Indicator as Indicator
 from paycordon.errors import NotFound
 from paycordon.ids import Randomness
-from paycordon.record.log import append, digest_of
+from paycordon.record.log import append
 from paycordon.store import schema, uses, withdrawals
+from paycordon.store.indicator_rows import MATTER, Row, indicator_of, note_batch, row_of, there, write
 from paycordon.store.prepared import Prepared
-from paycordon.store.schema import from_micros, micros
+from paycordon.store.schema import micros
 from paycordon.store.withdrawals import Withdrawal
 
 _table = schema.indicators
-_upsert = Prepared(
-    text(
-        "INSERT INTO indicators (digest, source, reference, kind, confidence, status, valid_from, valid_until) "
-        "VALUES (:digest, :source, :reference, :kind, :confidence, :status, :valid_from, :valid_until) "
-        "ON CONFLICT (digest, source, reference) DO UPDATE SET kind = excluded.kind, "
-        "confidence = excluded.confidence, status = excluded.status, valid_from = excluded.valid_from, "
-        "valid_until = excluded.valid_until, withdrawn_at = NULL"
-    )
-)
 _withdraw = Prepared(
     text(
-        "UPDATE indicators SET withdrawn_at = :now WHERE digest = :digest AND source = :source "
-        "AND reference = :reference AND withdrawn_at IS NULL"
+        "UPDATE indicators SET withdrawn_at = :now, changed_at = :now, changed_by = :by WHERE digest = :digest "
+        "AND source = :source AND reference = :reference AND withdrawn_at IS NULL"
     )
 )
-
-# What decides whether a decision would have found it, and how sure.
-_MATTER = ("kind", "confidence", "status", "valid_from", "valid_until")
-_before = Prepared(
-    text(
-        f"SELECT {', '.join(_MATTER)} FROM indicators WHERE digest = :digest AND source = :source "  # noqa: S608
-        "AND reference = :reference AND withdrawn_at IS NULL"
-    )
-)
-_Row = dict[str, str | int | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Indicator:
-    """One source's knowledge of one identifier; digest, source and reference together name it.
-
-    Attributes:
-        kind: what kind of identifier it is, such as `email`.
-        digest: the identifier's keyed digest.
-        source: who says so.
-        reference: the source's own name for this item.
-        confidence: between 0 and 100, as the source says.
-        status: what the source knows of it, such as `confirmed`.
-        valid_from, valid_until: outside this time, UTC, it matches nothing.
-        withdrawn_at: since when it matches nothing any more, UTC; none while it counts.
-    """
-
-    kind: str
-    digest: str
-    source: str
-    reference: str
-    confidence: int
-    status: str
-    valid_from: datetime | None = None
-    valid_until: datetime | None = None
-    withdrawn_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +39,11 @@ class Correction:
     reason: str
 
 
-_BY_SOURCE = Correction("the source", "the source says otherwise now")
+BY_SOURCE = Correction("the source", "the source says otherwise now")
 
 
 def add(
-    connection: Connection, indicator: Indicator, now: datetime, *, correction: Correction = _BY_SOURCE
+    connection: Connection, indicator: Indicator, now: datetime, *, correction: Correction = BY_SOURCE
 ) -> list[Withdrawal]:
     """Add an indicator, or replace what its source said before; one that was withdrawn counts again.
 
@@ -94,38 +53,17 @@ def add(
 
 
 def add_each(
-    connection: Connection, indicators: Sequence[Indicator], now: datetime, *, correction: Correction = _BY_SOURCE
+    connection: Connection, indicators: Sequence[Indicator], now: datetime, *, correction: Correction = BY_SOURCE
 ) -> list[Withdrawal]:
     """Add several as `add` does, with one entry in the log for each."""
-    rows = [_row(indicator) for indicator in indicators]
-    changed = _changed(connection, rows)
-    _upsert.many(connection, rows)
+    rows = [row_of(indicator) for indicator in indicators]
+    before = _before(connection, rows)
+    write(connection, rows, now, correction.by)
     for row in rows:
-        append(connection, now, "indicator.added", row)
-    return _corrected(connection, changed, correction, now)
-
-
-def add_many(
-    connection: Connection,
-    indicators: Sequence[Indicator],
-    source: str,
-    now: datetime,
-    *,
-    correction: Correction = _BY_SOURCE,
-) -> list[Withdrawal]:
-    """Add a whole feed of one source as `add` does, with one entry in the log: their number and a digest of them all.
-
-    Raises:
-        ValueError: one of them is of another source.
-    """
-    rows = [_row(each) for each in indicators]
-    if any(row["source"] != source for row in rows):
-        raise ValueError(f"an indicator is not of the source `{source}`")
-    changed = _changed(connection, rows)
-    _upsert.many(connection, rows)
-    digest = digest_of(json.dumps(rows, sort_keys=True, separators=(",", ":")))
-    append(connection, now, "indicators.added", {"source": source, "count": len(rows), "digest": digest})
-    return _corrected(connection, changed, correction, now)
+        position = append(connection, now, "indicator.added", row)
+    if rows:
+        note_batch(connection, position, str(rows[-1]["source"]), new_among(rows, before), now)
+    return corrected(connection, changed(rows, before), correction, now)
 
 
 def withdraw(
@@ -163,11 +101,11 @@ def withdraw_each(
     """
     # Every row is locked before the log is, in one order: as decisions that rest on them do.
     for digest in sorted(digests):
-        if _withdraw(connection, {**_named(digest, source, reference), "now": micros(now)}).rowcount != 1:
+        if not end(connection, digest, source, reference, now, correction.by):
             raise NotFound(f"there is no indicator `{reference}` of `{source}` with that digest that still counts")
     begun = []
     for digest in digests:
-        append(connection, now, "indicator.withdrawn", _named(digest, source, reference))
+        append(connection, now, "indicator.withdrawn", named(digest, source, reference))
         withdrawal = withdrawals.begin(
             connection,
             uses.INDICATOR,
@@ -182,29 +120,60 @@ def withdraw_each(
     return begun
 
 
-def _changed(connection: Connection, rows: Sequence[_Row]) -> list[tuple[_Row, _Row]]:
-    """Pair what is stored and counts with what is to replace it, where the two differ."""
-    found = ((_before(connection, row).first(), row) for row in rows)
-    pairs = [(dict(zip(_MATTER, before, strict=True)), row) for before, row in found if before is not None]
-    return [(before, row) for before, row in pairs if any(before[name] != row[name] for name in _MATTER)]
+def end(connection: Connection, digest: str, source: str, reference: str, now: datetime, by: str) -> bool:
+    """Let one indicator match nothing from now on; false if there is none that counts."""
+    return _withdraw(connection, {**named(digest, source, reference), "now": micros(now), "by": by}).rowcount == 1
 
 
-def _corrected(
-    connection: Connection, changed: Sequence[tuple[_Row, _Row]], correction: Correction, now: datetime
+def end_many(connection: Connection, source: str, names: Sequence[tuple[str, str]], now: datetime, by: str) -> None:
+    """Let several of a source, by digest and reference, match nothing from now on; those that do not count stay."""
+    _withdraw.many(connection, [{**named(d, source, r), "now": micros(now), "by": by} for d, r in names])
+
+
+def _before(connection: Connection, rows: Sequence[Row]) -> dict[tuple[str, str, str], Row]:
+    """Return what is stored of these names, counting or not."""
+    found: dict[tuple[str, str, str], Row] = {}
+    for source in sorted({str(row["source"]) for row in rows}):
+        of_source = [str(row["digest"]) for row in rows if row["source"] == source]
+        for (digest, reference), row in there(connection, source, of_source).items():
+            found[digest, source, reference] = row
+    return found
+
+
+def _name(row: Row) -> tuple[str, str, str]:
+    return str(row["digest"]), str(row["source"]), str(row["reference"])
+
+
+def new_among(rows: Sequence[Row], before: dict[tuple[str, str, str], Row]) -> list[str]:
+    """Return the digests of rows that did not count before."""
+    counted = {name for name, row in before.items() if row["withdrawn_at"] is None}
+    return [str(row["digest"]) for row in rows if _name(row) not in counted]
+
+
+def changed(rows: Sequence[Row], before: dict[tuple[str, str, str], Row]) -> list[tuple[Row, Row]]:
+    """Pair what was stored and counted with what replaces it, where decisions would differ."""
+    pairs = ((before.get(_name(row)), row) for row in rows)
+    counted = [(old, row) for old, row in pairs if old is not None and old["withdrawn_at"] is None]
+    return [(old, row) for old, row in counted if any(old[name] != row[name] for name in MATTER)]
+
+
+def corrected(
+    connection: Connection, pairs: Sequence[tuple[Row, Row]], correction: Correction, now: datetime
 ) -> list[Withdrawal]:
+    """Begin the withdrawal of each correction that a decision had used; call it after the rows were written."""
     begun = [
         withdrawals.begin(
             connection,
             uses.INDICATOR,
-            uses.indicator_key(str(row["digest"]), str(row["source"]), str(row["reference"])),
+            uses.indicator_key(*_name(row)),
             withdrawals.Change.CORRECTED,
             by=correction.by,
             reason=correction.reason,
             now=now,
             randomness=secrets.token_bytes,
-            detail={"before": before, "after": {name: row[name] for name in _MATTER}},
+            detail={"before": {name: old[name] for name in MATTER}, "after": {name: row[name] for name in MATTER}},
         )
-        for before, row in changed
+        for old, row in pairs
     ]
     return [each for each in begun if each is not None]
 
@@ -212,10 +181,10 @@ def _corrected(
 def counting(connection: Connection, digest: str, source: str, reference: str) -> Indicator | None:
     """Return an indicator that was not withdrawn, valid or not; none if there is no such."""
     table = _table.c
-    named = (table.digest == digest, table.source == source, table.reference == reference)
-    query = select(_table).where(*named, table.withdrawn_at.is_(None))
+    names = (table.digest == digest, table.source == source, table.reference == reference)
+    query = select(_table).where(*names, table.withdrawn_at.is_(None))
     row = connection.execute(query).mappings().one_or_none()
-    return None if row is None else _indicator(row)
+    return None if row is None else indicator_of(row)
 
 
 def listed(
@@ -227,30 +196,9 @@ def listed(
         query = query.where(_table.c.source == source)
     if counting_only:
         query = query.where(_table.c.withdrawn_at.is_(None))
-    return [_indicator(row) for row in connection.execute(query).mappings()]
+    return [indicator_of(row) for row in connection.execute(query).mappings()]
 
 
-def _indicator(row: RowMapping) -> Indicator:
-    times = {name: row[name] for name in ("valid_from", "valid_until", "withdrawn_at")}
-    return Indicator(**{**row, **{name: None if at is None else from_micros(at) for name, at in times.items()}})
-
-
-def _row(indicator: Indicator) -> _Row:
-    return {
-        "digest": indicator.digest,
-        "source": indicator.source,
-        "reference": indicator.reference,
-        "kind": indicator.kind,
-        "confidence": indicator.confidence,
-        "status": indicator.status,
-        "valid_from": _micros(indicator.valid_from),
-        "valid_until": _micros(indicator.valid_until),
-    }
-
-
-def _named(digest: str, source: str, reference: str) -> dict[str, str]:
+def named(digest: str, source: str, reference: str) -> dict[str, str]:
+    """Return an indicator's name as parameters."""
     return {"digest": digest, "source": source, "reference": reference}
-
-
-def _micros(at: datetime | None) -> int | None:
-    return None if at is None else micros(at)

@@ -15,6 +15,7 @@ from paycordon.record.log import append, new_salt, salted_digest
 from paycordon.store import cases, covert, holds, uses
 from paycordon.store.carrying import carry_over
 from paycordon.store.facts import add_facts, add_to_hours
+from paycordon.store.hits import note_matches
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import micros
 from paycordon.store.snapshot import Origin
@@ -165,6 +166,7 @@ def _decide(
     if _decision(connection, row).rowcount == 0:
         raise Superseded
     uses.write(connection, decision)
+    note_matches(connection, uses.indicators_met(decision), decision.merchant, now)
     placed = _place_holds(connection, decision, event, now, randomness)
     _put_before_people(connection, decision, now, randomness)
     return {

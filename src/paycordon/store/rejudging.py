@@ -118,7 +118,7 @@ def known(connection: Connection, recorded: Iterable[Recorded]) -> Known:
     """Read what is known now of all that these decisions rest on."""
     found = [finding for each in recorded if each.decision is not None for finding in each.decision.findings]
     keys = {key for finding in found if (key := uses.named_in(finding)) is not None}
-    shared = {str(f.evidence.get("digest")) for f in found if f.code == uses.SHARED_WITH_BLOCKED}
+    shared = {digest for finding in found for digest in uses.shared_in(finding)}
     counting = ((key, indicators.counting(connection, *json.loads(key))) for key in sorted(keys))
     return Known(
         {key: indicator for key, indicator in counting if indicator is not None},

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import Connection, text
 
-from paycordon.context import Context, IndicatorHit, KnownIdentifier, SharedIdentifier, Snooze
+from paycordon.coalition.identifiers import Leads
+from paycordon.coalition.indicators import Standards
+from paycordon.context import Context, KnownIdentifier, SharedIdentifier, Snooze
 from paycordon.decisions import Outcome, Scope
 from paycordon.events import Event, IdentifierKind, Subject
 from paycordon.gateways import Restriction
+from paycordon.store.hits import Knows, hits, padded, with_list
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_micros, micros
 
@@ -38,7 +41,8 @@ _origin = Prepared(
         "SELECT (SELECT merchant FROM accounts WHERE instance = :instance AND account = :account), "
         "(SELECT body FROM decisions WHERE instance = :instance AND event_id = :event), "
         "(SELECT body FROM events WHERE instance = :instance AND id = :event), "
-        "COALESCE((SELECT MAX(seq) FROM log), 0)"
+        "COALESCE((SELECT MAX(seq) FROM log), 0), "
+        "COALESCE((SELECT MAX(position) FROM indicator_batches), 0), (SELECT hash FROM log WHERE seq = :marked)"
     )
 )
 # With it the keep-open request that covers the account, if one does: asked about everybody, so that nobody stands out.
@@ -90,6 +94,8 @@ class Origin:
         seq: the number of the merchant's newest event.
         seen: where the log ends; everything up to there is known, and nothing else.
         directive: the keep-open request under which it is judged, if one is in force.
+        added: the position of the newest indicators that are known.
+        marked: the hash of the log's entry at the position that was asked for, if there is one.
     """
 
     merchant: str
@@ -99,6 +105,8 @@ class Origin:
     seq: int
     seen: int
     directive: str | None = None
+    added: int = 0
+    marked: bytes | None = None
 
     @property
     def former(self) -> str | None:
@@ -114,18 +122,19 @@ def standing_alone(instance: str, account: str) -> str:
     return f"{name[: MAX_MERCHANT - 65]}#{hashlib.sha256(name.encode()).hexdigest()}"
 
 
-def origin(connection: Connection, event: Event, now: datetime | None = None) -> Origin:
+def origin(connection: Connection, event: Event, now: datetime | None = None, mark: int = 0) -> Origin:
     """Find the merchant of an event, and whether it was seen before.
 
     The facilitator's own id wins; without one the account keeps the merchant it was linked to, and an account that
     was never linked stands for itself. Keep-open requests are those in force `now`; without a time none is looked for.
+    `mark` is a position in the log whose entry's hash is wanted.
     """
-    where = {"instance": event.instance, "account": event.account.id, "event": event.id}
-    linked, decision, recorded, seen = _origin(connection, where).one()
+    where = {"instance": event.instance, "account": event.account.id, "event": event.id, "marked": mark}
+    linked, decision, recorded, seen, added, marked = _origin(connection, where).one()
     merchant = event.merchant.id or linked or standing_alone(event.instance, event.account.id)
     asked = {"merchant": merchant, "scope": f"{event.instance}/{event.account.id}", "now": micros(now) if now else 0}
     seq, directive = _seq(connection, asked).one()
-    return Origin(merchant, linked, recorded, decision or None, seq or 0, seen, directive)
+    return Origin(merchant, linked, recorded, decision or None, seq or 0, seen, directive, added, marked)
 
 
 def standing_of(connection: Connection, merchant: str, subject: Subject) -> Outcome:
@@ -147,14 +156,26 @@ def restriction_of(connection: Connection, merchant: str, instance: str, account
 
 
 def context(
-    connection: Connection, event: Event, merchant: str, now: datetime, *, former: str | None = None
+    connection: Connection,
+    leads: Leads,
+    found: Origin,
+    now: datetime,
+    standards: Standards | None = None,
+    knows: Knows | None = None,
 ) -> Context:
-    """Read all of a check's context but the aggregates. The event's identifiers are digests.
+    """Read all of a check's context but the aggregates.
 
-    What holds the `former` merchant, to whom the account was linked until this event, stands in its way as well.
+    What holds the former merchant, to whom the account was linked until this event, stands in its way as well.
+
+    Args:
+        connection: in a transaction that sees one consistent state.
+        leads: the event, and all digests under which its identifiers may be known.
+        found: where it comes from, in the same transaction.
+        now: when the screening began, UTC.
+        standards: how what is known is weighed.
+        knows: tells which digests are known at all (`store.lookups`); without it the indicators are asked for each.
     """
-    digests = [i.digest for i in event.identifiers if i.digest]
-    shared = [i.digest for i in event.identifiers if i.digest and i.kind in SHARED_KINDS]
+    event, merchant = leads.event, found.merchant
     known = _known(connection, {"merchant": merchant})
     where = {
         "merchant": merchant,
@@ -166,66 +187,63 @@ def context(
     }
     in_force = _in_force(connection, where).all()
     before = Outcome.ALLOW
-    if former is not None:
-        before = standing_of(connection, former, event.subject)
+    if found.former is not None:
+        before = standing_of(connection, found.former, event.subject)
     return Context(
         now=now,
         merchant=merchant,
-        indicators=_indicators(connection, digests, now),
-        shared=_shared(connection, shared, merchant),
-        known=tuple(KnownIdentifier(k, d, from_micros(first), from_micros(last)) for k, d, first, last in known),
+        indicators=hits(connection, leads, merchant, standards or Standards(), now, knows),
+        shared=_shared(connection, leads, merchant),
+        known=_seen_with(known, leads.older),
         standing=Outcome.most_severe(before, *(Outcome(row[0]) for row in in_force)),
         snoozes=tuple(Snooze(id_, rule, agreed is not None) for _, id_, rule, agreed in in_force if id_ is not None),
     )
 
 
-def _padded(digests: Sequence[str]) -> dict[str, str]:
-    """Repeat the last digest up to a power of two, so that few different statements are compiled."""
-    size = 1 << (len(digests) - 1).bit_length()
-    return {f"d{i}": digests[min(i, len(digests) - 1)] for i in range(size)}
+def _seen_with(rows: Iterable[tuple[Any, ...]], older: Mapping[str, tuple[str, ...]]) -> tuple[KnownIdentifier, ...]:
+    """Name what the merchant was seen with as the event names it, whatever key it was stored under."""
+    current = {digest: now for now, before in older.items() for digest in before}
+    found: dict[tuple[str, str], tuple[int, int]] = {}
+    for kind, digest, first, last in rows:
+        name = (kind, current.get(digest, digest))
+        start, end = found.get(name, (first, last))
+        found[name] = (min(start, first), max(end, last))
+    return tuple(
+        KnownIdentifier(kind, digest, from_micros(first), from_micros(last))
+        for (kind, digest), (first, last) in found.items()
+    )
 
 
-@lru_cache(maxsize=64)
-def _with_list(sql: str, size: int) -> Prepared:
-    return Prepared(text(sql.format(digests=", ".join(f":d{i}" for i in range(size)))))
-
-
-_INDICATORS = (
-    "SELECT kind, digest, source, confidence, status, reference, valid_from, valid_until FROM indicators "
-    "WHERE digest IN ({digests}) AND withdrawn_at IS NULL "
-    "AND (valid_from IS NULL OR valid_from <= :now) AND (valid_until IS NULL OR valid_until > :now) "
-    "ORDER BY digest, source, reference"
-)
 _SHARED = (
     "SELECT s.kind, s.digest, COUNT(*), SUM(CASE WHEN EXISTS (SELECT 1 FROM holds h WHERE h.merchant = s.merchant "
     "AND h.outcome = 'block' AND h.released_at IS NULL) THEN 1 ELSE 0 END) FROM sightings s "
     "WHERE s.digest IN ({digests}) AND s.merchant <> :merchant GROUP BY s.kind, s.digest ORDER BY s.digest"
 )
+# The same for one identifier that is stored under several digests, each merchant once.
+_SHARED_ONE = (
+    "SELECT COUNT(*), SUM(CASE WHEN EXISTS (SELECT 1 FROM holds h WHERE h.merchant = s.merchant "
+    "AND h.outcome = 'block' AND h.released_at IS NULL) THEN 1 ELSE 0 END) FROM "
+    "(SELECT DISTINCT merchant FROM sightings WHERE digest IN ({digests}) AND merchant <> :merchant) AS s"
+)
 
 
-def _indicators(connection: Connection, digests: Sequence[str], now: datetime) -> tuple[IndicatorHit, ...]:
-    if not digests:
+def _shared(connection: Connection, leads: Leads, merchant: str) -> tuple[SharedIdentifier, ...]:
+    current = {i.digest: i.digest for i in leads.event.identifiers if i.digest and i.kind in SHARED_KINDS}
+    if not current:
         return ()
-    listed = _padded(digests)
-    rows = _with_list(_INDICATORS, len(listed))(connection, {**listed, "now": micros(now)})
-    return tuple(
-        IndicatorHit(
-            kind=kind,
-            digest=digest,
-            source=source,
-            confidence=confidence,
-            status=status,
-            reference=reference,
-            valid_from=None if start is None else from_micros(start),
-            valid_until=None if end is None else from_micros(end),
-        )
-        for kind, digest, source, confidence, status, reference, start, end in rows
-    )
+    current |= {before: now for now in list(current) for before in leads.older.get(now, ())}
+    listed = padded(list(current))
+    found: dict[str, list[tuple[str, str, int, int]]] = {}
+    for row in with_list(_SHARED, len(listed))(connection, {**listed, "merchant": merchant}):
+        found.setdefault(current[row[1]], []).append(row)
+    return tuple(_one_shared(connection, digest, rows, merchant) for digest, rows in found.items())
 
 
-def _shared(connection: Connection, digests: Sequence[str], merchant: str) -> tuple[SharedIdentifier, ...]:
-    if not digests:
-        return ()
-    listed = _padded(digests)
-    rows = _with_list(_SHARED, len(listed))(connection, {**listed, "merchant": merchant})
-    return tuple(SharedIdentifier(kind, digest, others, int(blocked)) for kind, digest, others, blocked in rows)
+def _one_shared(
+    connection: Connection, digest: str, rows: Sequence[tuple[str, str, int, int]], merchant: str
+) -> SharedIdentifier:
+    (kind, _, others, blocked), stored = rows[0], tuple(row[1] for row in rows)
+    if len(rows) > 1:
+        listed = padded(stored)
+        others, blocked = with_list(_SHARED_ONE, len(listed))(connection, {**listed, "merchant": merchant}).one()
+    return SharedIdentifier(kind, digest, others, int(blocked), stored)

@@ -48,16 +48,37 @@ def named_in(finding: Finding) -> str | None:
     return None
 
 
+def stated_confidence(finding: Finding) -> int:
+    """What the source of the indicator said then, 0 to 100; findings of the first versions say nothing else."""
+    stated = finding.evidence.get("stated")
+    return stated if isinstance(stated, int) else round(finding.confidence * 100)
+
+
+def shared_in(finding: Finding) -> tuple[str, ...]:
+    """The digests of the identifier that a finding says is shared with a blocked merchant, as they are stored."""
+    if finding.code != SHARED_WITH_BLOCKED:
+        return ()
+    digest, stored = finding.evidence.get("digest"), finding.evidence.get("stored")
+    own = [digest] if isinstance(digest, str) else []
+    return tuple(dict.fromkeys([*own, *(stored.split() if isinstance(stored, str) else ())]))
+
+
 def of_decision(decision: Decision) -> list[tuple[str, str]]:
     """All that a decision used, as kind and key, each once."""
     found = {(POLICY, digest) for digest in policies_of(decision)}
     for finding in decision.findings:
-        key, digest = named_in(finding), finding.evidence.get("digest")
+        key = named_in(finding)
         if key is not None:
             found.add((INDICATOR, key))
-        elif finding.code == SHARED_WITH_BLOCKED and isinstance(digest, str):
-            found.add((SHARED, digest))
+        else:
+            found.update((SHARED, digest) for digest in shared_in(finding))
     return sorted(found)
+
+
+def indicators_met(decision: Decision) -> list[str]:
+    """The digests of the indicators that the coalition's check found."""
+    found = (each.evidence.get("digest") for each in decision.findings if each.check == _COALITION_CHECK)
+    return [digest for digest in found if isinstance(digest, str)]
 
 
 def policies_of(decision: Decision) -> set[str]:
@@ -85,6 +106,6 @@ def still_as_found(connection: Connection, decision: Decision) -> bool:
         digest, source, reference = json.loads(key)
         where = {"digest": digest, "source": source, "reference": reference, "at": micros(decision.decided_at)}
         row = _counts[connection.dialect.name](connection, where).first()
-        if row is None or row != (round(finding.confidence * 100), finding.evidence.get("status")):
+        if row is None or row != (stated_confidence(finding), finding.evidence.get("status")):
             return False
     return True

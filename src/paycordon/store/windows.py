@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from paycordon.aggregates.definition import Aggregate, By, Column, Function, Number
+from paycordon.aggregates.definition import IDENTIFIER, Aggregate, By, Column, Function, Number
 from paycordon.aggregates.facts import Facts, facts_of
 from paycordon.aggregates.where import in_sql, matches, value_in_sql, value_of
 from paycordon.events import Event
@@ -51,7 +52,7 @@ _SELECT_HOURS = {
     Function.MAX: "MAX(largest)",
     Function.RATIO: "COALESCE(SUM(events), 0)",
 }
-_WINDOW = "facts WHERE key = :key AND type = :{type} AND occurred_at > :since AND occurred_at <= :until{more}"
+_WINDOW = "facts WHERE key IN ({keys}) AND type = :{type} AND occurred_at > :since AND occurred_at <= :until{more}"
 _GAPS = (
     "(SELECT occurred_at, occurred_at - LAG(occurred_at) OVER (ORDER BY occurred_at, position) AS gap FROM {window}) "
     "AS gaps"
@@ -67,7 +68,11 @@ _HOURS = (
 
 
 def aggregate(
-    connection: Connection, event: Event, merchant: str, wanted: Mapping[str, Aggregate]
+    connection: Connection,
+    event: Event,
+    merchant: str,
+    wanted: Mapping[str, Aggregate],
+    older: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> dict[str, Number]:
     """Compute aggregates for an event that is not recorded yet, over everything that is.
 
@@ -76,6 +81,7 @@ def aggregate(
         event: with its identifiers as digests.
         merchant: the merchant it was resolved to.
         wanted: the definitions, by any names.
+        older: by digest of an identifier, the digests that it had before; their events are its own.
     """
     if not wanted:
         return {}
@@ -83,16 +89,17 @@ def aggregate(
     computed: dict[Aggregate, Number] = {}
     for definition in wanted.values():
         if definition not in computed:
-            computed[definition] = _value(connection, facts, definition)
+            computed[definition] = _value(connection, facts, definition, older)
     return {name: computed[definition] for name, definition in wanted.items()}
 
 
-def _value(connection: Connection, facts: Facts, wanted: Aggregate) -> Number:
+def _value(connection: Connection, facts: Facts, wanted: Aggregate, older: Mapping[str, tuple[str, ...]]) -> Number:
     key = key_by(facts, wanted.by)
     if key is None or (wanted.needs_currency and facts.currency is None):
         return None
-    query = _query(wanted)
-    values = query.statement(connection, query.parameters | _place(facts, query, key)).one()
+    before = older.get(key.removeprefix(f"{wanted.by}:"), ()) if older and wanted.by.startswith(IDENTIFIER) else ()
+    query = _query(wanted, 1 + len(before))
+    values = query.statement(connection, query.parameters | _place(facts, query, key, before, wanted.by)).one()
     return _FINISH[wanted.function]([None if v is None else int(v) for v in values], facts, wanted)
 
 
@@ -107,14 +114,14 @@ class _Query:
 
 
 @lru_cache(maxsize=10_000)
-def _query(wanted: Aggregate) -> _Query:
+def _query(wanted: Aggregate, keys: int = 1) -> _Query:
     conditions, parameters = in_sql(wanted.where, ":")
     types = {"type": wanted.of.value, "per": wanted.per and wanted.per.value}
-    statement = Prepared(text(_sql(wanted, conditions)))
+    statement = Prepared(text(_sql(wanted, conditions, keys)))
     return _Query(statement, parameters | types, wanted.window // _MICROSECOND, wanted.value)
 
 
-def _place(facts: Facts, query: _Query, key: str) -> dict[str, Any]:
+def _place(facts: Facts, query: _Query, key: str, before: Sequence[str] = (), by: str = "") -> dict[str, Any]:
     """The parameters of one event's windows: (since, until] and what of it is whole hours."""
     until = facts.occurred_at
     since = until - query.window
@@ -131,10 +138,11 @@ def _place(facts: Facts, query: _Query, key: str) -> dict[str, Any]:
         "end_hour": end_hour,
         "early_end": first_hour * HOUR,
         "late_start": end_hour * HOUR,
+        **{f"key{n}": f"{by}:{digest}" for n, digest in enumerate(before, 1)},
     }
 
 
-def _sql(wanted: Aggregate, conditions: str) -> str:
+def _sql(wanted: Aggregate, conditions: str, keys: int = 1) -> str:
     """Build the statement; what comes from a policy file is in its parameters, never in its text."""
     more = " AND account = :account" if wanted.by == By.ACCOUNT else ""
     more += " AND currency = :currency" if wanted.needs_currency else ""
@@ -144,7 +152,8 @@ def _sql(wanted: Aggregate, conditions: str) -> str:
     select = (_SELECT_HOURS if by_hours else _SELECT)[wanted.function]
     select = select.format(value=value_in_sql(wanted.value), conditions=conditions)
     source = _source_by_hours if by_hours else _source
-    selects = [f"SELECT {select} FROM {source(wanted, name, more)}" for name in ("type", "per")]  # noqa: S608
+    names = ", ".join([":key", *(f":key{n}" for n in range(1, keys))])
+    selects = [f"SELECT {select} FROM {source(wanted, name, more, names)}" for name in ("type", "per")]  # noqa: S608
     return f"SELECT ({selects[0]}), ({selects[1]})" if wanted.function is Function.RATIO else selects[0]
 
 
@@ -153,12 +162,12 @@ def _is_by_hours(wanted: Aggregate) -> bool:
     return wanted.function in _SELECT_HOURS and of_merchant and not wanted.where and wanted.window >= _HOURS_FROM
 
 
-def _source(wanted: Aggregate, type_: str, more: str) -> str:
-    window = _WINDOW.format(type=type_, more=more)
+def _source(wanted: Aggregate, type_: str, more: str, keys: str) -> str:
+    window = _WINDOW.format(type=type_, more=more, keys=keys)
     return _GAPS.format(window=window) if wanted.function in (Function.GAP_MIN, Function.GAP_MAX) else window
 
 
-def _source_by_hours(_wanted: Aggregate, type_: str, more: str) -> str:
+def _source_by_hours(_wanted: Aggregate, type_: str, more: str, _keys: str) -> str:
     early = _EDGE.format(type=type_, start=":since + 1", end=":early_end", more=more)
     late = _EDGE.format(type=type_, start=":late_start", end=":until + 1", more=more)
     return _HOURS.format(type=type_, more=more, early=early, late=late)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
 
 from paycordon.store.schema.base import Serial, metadata
 
@@ -101,6 +101,8 @@ sightings = Table(
     sqlite_with_rowid=False,
 )
 
+# `changed_at` is when its source last said something else of it, by our clock, and `changed_by` who said so: who
+# corrected it, or withdrew it. `half_life` is in days. `reshare` is 1 where it may be passed on.
 indicators = Table(
     "indicators",
     metadata,
@@ -113,6 +115,63 @@ indicators = Table(
     Column("valid_from", BigInteger),
     Column("valid_until", BigInteger),
     Column("withdrawn_at", BigInteger),
+    Column("category", String, nullable=False),
+    Column("tlp", String, nullable=False),
+    Column("first_seen", BigInteger),
+    Column("last_seen", BigInteger),
+    Column("half_life", Integer),
+    Column("licence", String, nullable=False),
+    Column("reshare", Integer, nullable=False),
+    Column("changed_at", BigInteger),
+    Column("changed_by", String),
+    sqlite_with_rowid=False,
+)
+
+# What was added together, numbered by its entry in the log. `keys` are 64 bits of each digest that counts since then,
+# so that a lookup learns what is new without reading the indicators.
+indicator_batches = Table(
+    "indicator_batches",
+    metadata,
+    Column("position", Serial, primary_key=True, autoincrement=False),
+    Column("source", String, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("keys", LargeBinary, nullable=False),
+)
+
+# Which merchants an indicator has matched, each once; an indicator that matches very many names nobody.
+indicator_matches = Table(
+    "indicator_matches",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("merchant", String, primary_key=True),
+    Column("first_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# How far each feed was read: `checkpoint` is the feed's own word for it.
+indicator_sources = Table(
+    "indicator_sources",
+    metadata,
+    Column("source", String, primary_key=True),
+    Column("checkpoint", Text),
+    Column("position", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Batches that would match more merchants than their source may without a person, named by the digest of their contents.
+indicator_waiting = Table(
+    "indicator_waiting",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("source", String, nullable=False),
+    Column("added", Integer, nullable=False),
+    Column("withdrawn", Integer, nullable=False),
+    Column("matches", Integer, nullable=False),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("approved_by", String),
+    Column("reason", Text),
+    Column("approved_at", BigInteger),
     sqlite_with_rowid=False,
 )
 

@@ -1,0 +1,55 @@
+"""The sections of `paycordon.yaml` about what others know: lists of names, indicators and their sources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from paycordon.sections import Section
+
+
+class NameListSection(Section):
+    """A list of names to compare merchants and the people behind them with; `paycordon names build` reads it.
+
+    Attributes:
+        file: the list, one entry a line; a relative path starts from the configuration file.
+        format: `jsonl` is our own (see examples/README.md), `ftm` that of FollowTheMoney, as OpenSanctions publishes.
+        threshold: how alike names must be for a finding, from 0 to 100.
+        index: where its index is kept; it can always be built again.
+        two_people: whether clearing one of its entries takes two people.
+    """
+
+    file: Path
+    format: Literal["jsonl", "ftm"] = "jsonl"
+    threshold: Annotated[int, Field(ge=50, le=100)] = 85
+    index: Path | None = None
+    two_people: bool = True
+
+
+class SourceSection(Section):
+    """How far a source of indicators is trusted.
+
+    Attributes:
+        trust: 0 to 100; what its indicators are sure of is weighed by it.
+        most_new_matches: a batch of its feed that would match more merchants than this waits for a person.
+    """
+
+    trust: Annotated[int, Field(ge=0, le=100)] = 100
+    most_new_matches: Annotated[int, Field(ge=0, le=1_000_000)] = 100
+
+
+class IndicatorsSection(Section):
+    """How indicators are compared with events.
+
+    Attributes:
+        most_merchants: an indicator that belongs to more merchants than this names nobody; it is told, not counted.
+        warnings: CSV files of identifiers that very many share, beside the list that comes with the package.
+        lookup: a file that workers make from the store and all processes of a machine share, so that millions of
+            indicators are looked through in microseconds; without one the store is asked each time.
+    """
+
+    most_merchants: Annotated[int, Field(ge=1, le=1_000_000)] = 50
+    lookup: Path | None = None
+    warnings: tuple[Path, ...] = ()

@@ -1,0 +1,119 @@
+"""Which indicators an event's identifiers meet, read in the transaction that judges it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from paycordon.coalition.identifiers import Derived, Leads, Relation
+from paycordon.coalition.indicators import Standards
+from paycordon.context import IndicatorHit
+from paycordon.store.prepared import Prepared
+from paycordon.store.schema import from_micros, micros
+
+_INDICATORS = (
+    "SELECT digest, kind, source, confidence, status, reference, valid_from, valid_until, category, tlp, half_life, "
+    "COALESCE(last_seen, changed_at) FROM indicators "
+    "WHERE digest IN ({digests}) AND withdrawn_at IS NULL "
+    "AND (valid_from IS NULL OR valid_from <= :now) AND (valid_until IS NULL OR valid_until > :now) "
+    "ORDER BY digest, source, reference"
+)
+# Who was seen with the identifier itself, and who has met it as the domain of an address or the network of an IP.
+_merchants = Prepared(
+    text(
+        "SELECT COUNT(*) FROM (SELECT merchant FROM sightings WHERE digest = :digest AND merchant <> :merchant UNION "
+        "SELECT merchant FROM indicator_matches WHERE digest = :digest AND merchant <> :merchant LIMIT :enough) AS m"
+    )
+)
+_match = Prepared(
+    text(
+        "INSERT INTO indicator_matches (digest, merchant, first_at) VALUES (:digest, :merchant, :at) "
+        "ON CONFLICT (digest, merchant) DO NOTHING"
+    )
+)
+
+
+Knows = Callable[[str], bool]
+"""Tells whether there may be an indicator on a digest."""
+
+
+def padded(digests: Sequence[str]) -> dict[str, str]:
+    """Repeat the last digest up to a power of two, so that few different statements are compiled."""
+    size = 1 << (len(digests) - 1).bit_length()
+    return {f"d{i}": digests[min(i, len(digests) - 1)] for i in range(size)}
+
+
+@lru_cache(maxsize=64)
+def with_list(sql: str, size: int) -> Prepared:
+    """Return a statement that takes `size` digests in place of `{digests}`."""
+    return Prepared(text(sql.format(digests=", ".join(f":d{i}" for i in range(size)))))
+
+
+def hits(
+    connection: Connection,
+    leads: Leads,
+    merchant: str,
+    standards: Standards,
+    now: datetime,
+    knows: Knows | None = None,
+) -> tuple[IndicatorHit, ...]:
+    """Return what counts now of all digests under which the event's identifiers may be known.
+
+    `knows` is certain only where it says no; then nothing is asked at all.
+    """
+    wanted = _wanted(leads)
+    asked = list(wanted) if knows is None else [digest for digest in wanted if knows(digest)]
+    if not asked:
+        return ()
+    listed = padded(asked)
+    rows = with_list(_INDICATORS, len(listed))(connection, {**listed, "now": micros(now)}).all()
+    many = {digest: _many(connection, digest, merchant, standards) for digest in {row[0] for row in rows}}
+    return tuple(_hit(row, wanted[row[0]], leads, standards, many[row[0]]) for row in rows)
+
+
+def note_matches(connection: Connection, digests: Sequence[str], merchant: str, now: datetime) -> None:
+    """Write down which indicators a merchant has met."""
+    rows = [{"digest": digest, "merchant": merchant, "at": micros(now)} for digest in sorted(set(digests))]
+    _match.many(connection, rows)
+
+
+def _wanted(leads: Leads) -> dict[str, Derived]:
+    """By digest, to which identifier of the event it belongs, and how; its own before what follows from it."""
+    wanted: dict[str, Derived] = {}
+    for identifier in leads.event.identifiers:
+        if (digest := identifier.digest) is not None:
+            for each in (digest, *leads.older.get(digest, ())):
+                wanted[each] = Derived(digest, Relation.EXACT)
+    return {**leads.derived, **wanted}
+
+
+def _many(connection: Connection, digest: str, merchant: str, standards: Standards) -> bool:
+    asked = {"digest": digest, "merchant": merchant, "enough": standards.most_merchants}
+    return int(_merchants(connection, asked).scalar()) >= standards.most_merchants
+
+
+def _hit(row: tuple[Any, ...], lead: Derived, leads: Leads, standards: Standards, many: bool) -> IndicatorHit:
+    digest, kind, source, confidence, status, reference, start, end, category, tlp, half_life, fresh = row
+    common = leads.common.get(lead.of, "")
+    return IndicatorHit(
+        kind=kind,
+        digest=digest,
+        source=source,
+        confidence=confidence,
+        status=status,
+        reference=reference,
+        valid_from=None if start is None else from_micros(start),
+        valid_until=None if end is None else from_micros(end),
+        category=category,
+        tlp=tlp,
+        half_life_days=half_life,
+        fresh_at=None if fresh is None else from_micros(fresh),
+        trust=standards.trust_in(source),
+        relation=lead.relation.value,
+        of="" if lead.of == digest else lead.of,
+        common=common or (f"belongs to more than {standards.most_merchants} merchants" if many else ""),
+    )

@@ -1,0 +1,176 @@
+"""A batch of a source is taken in whole, once, with its checkpoint, or not at all."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Connection, text
+
+from paycordon.coalition.indicators import Changes, Indicator, Withdrawn
+from paycordon.coalition.lookup import key_of
+from paycordon.errors import ApprovalRequired, NotFound
+from paycordon.record.verify import verify
+from paycordon.store import Store, feeding
+from paycordon.store.feeding import apply_changes, approve, checkpoint_of, contents_digest, waiting
+from paycordon.store.indicators import listed
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+
+
+def item(number: int, **fields: object) -> Indicator:
+    said = Indicator("email", f"k1:{number:064x}", "IWF", f"case-{number}", 90, "allegation")
+    return replace(said, **fields)  # type: ignore[arg-type]
+
+
+def logged(store: Store) -> list[tuple[str, dict[str, object]]]:
+    with store.read() as connection:
+        rows = connection.execute(text("SELECT kind, payload FROM log ORDER BY seq")).all()
+    return [(kind, json.loads(payload)) for kind, payload in rows]
+
+
+def counting(store: Store) -> dict[str, int]:
+    with store.read() as connection:
+        return {each.reference: each.confidence for each in listed(connection, limit=10_000)}
+
+
+def see(store: Store, digest: str, *merchants: str) -> None:
+    statement = "INSERT INTO sightings (digest, merchant, kind, first_seen, last_seen) VALUES (:d, :m, 'email', 1, 1)"
+    with store.write() as connection:
+        for merchant in merchants:
+            connection.execute(text(statement), {"d": digest, "m": merchant})
+
+
+def test_a_batch_adds_corrects_withdraws_and_notes_how_far_it_got_in_one_entry(store: Store) -> None:
+    first = apply_changes(store, Changes("IWF", [item(n) for n in range(1_200)], checkpoint="page 1"), NOW)
+    assert (first.added, first.corrected, first.withdrawn, first.unchanged) == (1_200, 0, 0, 0)
+
+    second = Changes(
+        "IWF",
+        [item(0), item(1, confidence=10), item(2, last_seen=NOW), item(9_999)],
+        [Withdrawn(item(3).digest, "case-3"), Withdrawn("k1:none", "unheard of")],
+        checkpoint="page 2",
+    )
+    done = apply_changes(store, second, LATER)
+
+    assert (done.added, done.corrected, done.withdrawn, done.unchanged) == (1, 2, 1, 1)
+    left = counting(store)
+    assert (left["case-1"], len(left), "case-3" in left) == (10, 1_200, False)
+    with store.read() as connection:
+        assert checkpoint_of(connection, "IWF") == "page 2"
+        assert checkpoint_of(connection, "NCMEC") is None
+        keys = connection.execute(text("SELECT position, keys FROM indicator_batches ORDER BY position")).all()
+    assert [(position, len(packed) // 8) for position, packed in keys] == [(first.position, 1_200), (done.position, 1)]
+    assert struct.unpack("<Q", keys[1][1]) == (key_of(item(9_999).digest),)
+    entries = logged(store)
+    assert [kind for kind, _ in entries] == ["indicators.changed"] * 2
+    assert entries[1][1]["digest"] == contents_digest(second)
+    assert [entries[1][1][name] for name in ("added", "corrected", "withdrawn")] == [1, 2, 1]
+    assert verify(store).ok
+
+
+def test_the_same_batch_again_changes_nothing(store: Store) -> None:
+    batch = Changes("IWF", [item(1), item(2)], [Withdrawn(item(3).digest, "case-3")], checkpoint="1")
+    apply_changes(store, batch, NOW)
+    again = apply_changes(store, batch, LATER)
+    assert (again.added, again.corrected, again.withdrawn, again.unchanged, again.position) == (0, 0, 0, 2, None)
+    assert len(logged(store)) == 1
+    with store.read() as connection:
+        assert {each.changed_at for each in listed(connection)} == {NOW}
+
+
+def test_a_batch_without_news_still_moves_the_checkpoint(store: Store) -> None:
+    apply_changes(store, Changes("IWF", [item(1)], checkpoint="1"), NOW)
+    apply_changes(store, Changes("IWF", checkpoint="2"), NOW)
+    apply_changes(store, Changes("IWF", [item(2)]), NOW)
+    with store.read() as connection:
+        assert checkpoint_of(connection, "IWF") == "2"
+
+
+def test_a_complete_batch_withdraws_what_it_does_not_say_of_its_own_source_only(store: Store) -> None:
+    apply_changes(store, Changes("IWF", [item(n) for n in range(5)]), NOW)
+    apply_changes(store, Changes("NCMEC", [item(7, source="NCMEC")]), NOW)
+    done = apply_changes(store, Changes("IWF", [item(1), item(2)], complete=True), LATER)
+    assert (done.withdrawn, done.unchanged) == (3, 2)
+    assert set(counting(store)) == {"case-1", "case-2", "case-7"}
+
+
+def test_what_is_withdrawn_and_said_again_counts_again(store: Store) -> None:
+    gone = Withdrawn(item(1).digest, "case-1")
+    apply_changes(store, Changes("IWF", [item(1)]), NOW)
+    assert apply_changes(store, Changes("IWF", [item(1)], [gone]), NOW).withdrawn == 1
+    assert counting(store) == {}
+    assert apply_changes(store, Changes("IWF", [item(1)]), LATER).added == 1
+    assert set(counting(store)) == {"case-1"}
+
+
+def test_of_one_name_twice_in_a_batch_the_later_counts(store: Store) -> None:
+    apply_changes(store, Changes("IWF", [item(1, confidence=20), item(1, confidence=30)]), NOW)
+    assert counting(store) == {"case-1": 30}
+
+
+def test_a_source_speaks_for_itself_only() -> None:
+    with pytest.raises(ValueError, match="not of the source `NCMEC`"):
+        Changes("NCMEC", [item(1)])
+
+
+def test_a_batch_that_fails_half_way_leaves_nothing_behind(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply_changes(store, Changes("IWF", [item(1)], checkpoint="1"), NOW)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("the power went out")
+
+    monkeypatch.setattr(feeding, "_note", broken)
+    with pytest.raises(RuntimeError):
+        apply_changes(store, Changes("IWF", [item(1, confidence=1), item(2)], complete=True, checkpoint="2"), LATER)
+    assert counting(store) == {"case-1": 90}
+    assert len(logged(store)) == 1
+    with store.read() as connection:
+        assert checkpoint_of(connection, "IWF") == "1"
+
+
+def batches(connection: Connection) -> int:
+    return int(connection.execute(text("SELECT COUNT(*) FROM indicator_batches")).scalar_one())
+
+
+def test_a_batch_that_matches_too_many_merchants_waits_for_a_person_and_then_goes_through(store: Store) -> None:
+    see(store, item(1).digest, "m_1", "m_2")
+    see(store, item(2).digest, "m_2", "m_3")
+    batch = Changes("IWF", [item(1), item(2), item(3)], checkpoint="1")
+    for _ in range(2):  # the feed tries again and again
+        with pytest.raises(ApprovalRequired, match="would match 3 merchants at once, and may match 2"):
+            apply_changes(store, batch, NOW, most_matches=2)
+    assert counting(store) == {}
+    with store.read() as connection:
+        assert checkpoint_of(connection, "IWF") is None
+        (one,) = waiting(connection)
+    assert (one.digest, one.source, one.added, one.matches, one.approved_by) == (
+        contents_digest(batch), "IWF", 3, 3, None,
+    )  # fmt: skip
+
+    with store.write() as connection:
+        approve(connection, one.digest, "ada", "looked at all three", NOW)
+    with store.write() as connection, pytest.raises(NotFound):
+        approve(connection, one.digest, "ada", "again", NOW)
+    with pytest.raises(ApprovalRequired):  # somebody agreed to something else
+        apply_changes(store, replace(batch, said=[item(1), item(2), item(4)]), LATER, most_matches=2)
+
+    done = apply_changes(store, batch, LATER, most_matches=2)
+    assert (done.added, done.matches) == (3, 3)
+    with store.read() as connection:
+        assert [each.digest == one.digest for each in waiting(connection)] == [False]
+        assert batches(connection) == 1
+    kinds = [kind for kind, _ in logged(store)]
+    assert kinds == ["indicators.waiting", "indicators.approved", "indicators.waiting", "indicators.changed"]
+    assert verify(store).ok
+
+
+def test_what_counts_already_is_no_new_match(store: Store) -> None:
+    see(store, item(1).digest, "m_1", "m_2", "m_3")
+    apply_changes(store, Changes("IWF", [item(1)]), NOW)
+    done = apply_changes(store, Changes("IWF", [item(1, confidence=80)]), LATER, most_matches=0)
+    assert (done.corrected, done.matches) == (1, 0)
