@@ -121,6 +121,22 @@ def test_what_is_carried_over_is_carried_once_and_what_falls_on_the_account_itse
     assert found == [("m-1", "acct-1"), ("m-1", "acct-2")]
 
 
+def test_whoever_links_an_account_to_somebody_else_in_the_database_is_found_out(store: Store, cordon: Cordon) -> None:
+    hold(store, event("e-1", "acct-1", "m-1"))
+    cordon.screen(event("e-2", "acct-1", "m-2"))
+    cordon.screen(event("e-3", "acct-2", "m-1"))
+    cordon.screen(event("e-4", "acct-3", "m-3"))
+    assert verify(store).problems == ()
+    table = schema.accounts
+    with store.write() as connection:
+        connection.execute(table.update().where(table.c.account == "acct-2").values(merchant="m-3"))
+        connection.execute(table.delete().where(table.c.account == "acct-3"))
+    assert [problem.text for problem in verify(store).problems] == [
+        "account `acct-2` at `acme`: is linked to `m-3`, but belongs to `m-1`",
+        "account `acct-3` at `acme`: is linked to nobody, but belongs to `m-3`",
+    ]
+
+
 def test_a_worker_asks_whom_an_account_belongs_to_now(store: Store, cordon: Cordon, clock: FrozenClock) -> None:
     hold(store, event("e-1", "acct-1", "m-1"))
     with store.write() as connection:

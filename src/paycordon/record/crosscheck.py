@@ -21,6 +21,7 @@ from paycordon.events import Event
 from paycordon.record.apart import is_of
 from paycordon.record.erasecheck import EraseCheck
 from paycordon.record.factcheck import FactCheck
+from paycordon.record.linkcheck import check_links
 from paycordon.record.log import SALT_LENGTH, digest_of, salted_digest
 from paycordon.record.problems import Problems
 from paycordon.record.reviewcheck import ReviewCheck
@@ -87,6 +88,7 @@ class CrossCheck:
                 self._add("unnamed", "decision", row.id, "no entry of the log names it")
         self._check_holds()
         self._check_baselines()
+        check_links(self._connection, self._problems)
         self._erased.end()
         self._review.end()
         if self._all_sound and self._facts.has_unexplained():  # else the events named already explain them
