@@ -91,6 +91,8 @@ ASKED: dict[str, list[tuple[str, ...]]] = {
     "directive verify": [("--by", "ana")],
     "restriction list": [(), ("--merchant", "m_1")],
     "restriction show": [("acct_m_1",)],
+    "act list": [(), ("--all",)],
+    "act show": [("act_unknown",)],
     "clock list": [()],
     "clock report": [()],
     "delivery list": [()],
@@ -116,7 +118,7 @@ NOT_ASKED = dict.fromkeys(
      "restriction reconcile", "restriction reapply", "restriction accept", "policy approve", "policy rollback",
      "case take", "case assign", "case attach", "case uphold", "case release", "case block",
      "case request-information", "case escalate", "case refer", "case resume", "case reopen", "work", "serve",
-     "delivery catch-up"],
+     "delivery catch-up", "act ask", "act retry"],
     WRITES,
 ) | dict.fromkeys(
     ["init", "demo", "policy test", "policy diff", "policy keygen", "policy sign", "policy schema", "person token",
