@@ -130,12 +130,16 @@ def test_what_was_deleted_meanwhile_is_for_a_person_once_the_others_are_back(gat
     assert found["account_holder"]["capabilities"]["sendToTransferInstrument"]["enabled"]
 
 
-def test_a_closed_account_holder_is_refused(gateway, subject, simulator):
+def test_a_closed_account_holder_is_blocked_for_good_and_its_release_is_for_a_person(gateway, subject, simulator):
     baseline = gateway.read(subject).settings
     simulator.set_by_hand("accountHolders", subject.account, {"status": "closed"})
+    asked = len([each for each in simulator.requests if each.method == "PATCH"])
 
+    for restriction in (HELD, BLOCKED):
+        assert to(gateway, subject, restriction, baseline).state.restriction is BLOCKED
     with pytest.raises(Refused, match="closed"):
-        to(gateway, subject, HELD, baseline)
+        to(gateway, subject, NONE, baseline)
+    assert len([each for each in simulator.requests if each.method == "PATCH"]) == asked
 
 
 def test_a_hold_of_an_account_holder_that_was_suspended_leaves_it_suspended(gateway, subject, simulator):

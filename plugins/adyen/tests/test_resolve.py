@@ -194,6 +194,17 @@ class TestDisputes:
             assert (opened.account.id, opened.account.at_gateway) == ("SyntheticMerchant", False)
             assert opened.extra["attributed_by"] == "nobody"
 
+    def test_a_key_that_may_not_look_leaves_it_nobodys_and_judged(self, adyen, simulator, payment, account):
+        told = self.disputed(simulator, payment, additionalData={})
+        simulator.inject(Fault(FaultKind.ANSWER, "GET", "/btl/v4/transfers", status=403))
+        opened, _ = delivered(adyen(balance_platform="SyntheticPlatform"), simulator, told)
+        assert opened.extra["attributed_by"] == "nobody"
+
+        about = {"metadata.paycordon_account": account}
+        simulator.inject(Fault(FaultKind.ANSWER, "GET", "/btl/v4/transfers", status=403))
+        opened, _ = delivered(adyen(), simulator, self.disputed(simulator, payment, additionalData=about))
+        assert opened.extra["attribution"] == "unconfirmed"
+
     def test_what_unsigned_fields_say_is_confirmed_by_the_transfer_or_not(self, adyen, simulator, payment, account):
         other = simulator.create_account_holder()
         for named, attribution in ((account, "confirmed"), (other, "unconfirmed")):

@@ -11,8 +11,8 @@ from paycordon.adapting.fields import Node
 from paycordon.adapting.naming import MERCHANT_METADATA_KEY, Named, fitted, named_in_url, person_name, unique
 from paycordon.events import Account, Identifier, IdentifierKind, Merchant
 
-PAYING_OUT = ("sendToTransferInstrument", "sendToThirdParty")
-"""Capabilities without which nothing is paid out."""
+PAYING_OUT = ("sendToTransferInstrument", "sendToThirdParty", "payoutToTransferInstrument", "payout")
+"""Capabilities without which nothing is paid out; the last two are older names that migrated account holders have."""
 
 TAKING_IN = ("receivePayments", "receiveFromPlatformPayments", "receiveFromBalanceAccount")
 """Capabilities without which no money of payers comes in."""

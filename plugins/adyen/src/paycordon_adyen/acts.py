@@ -72,6 +72,10 @@ class Acts:
         except ValidationError as error:
             raise Refused(f"the baseline is not one of this adapter: {problems(error)}") from None
         now, there = self._looked_at(holder)
+        if now.status == CLOSED:
+            if change.to is Restriction.NONE and baseline.status != CLOSED:
+                raise Refused("the account holder was closed meanwhile, which is final")
+            return Applied(_state(now))
         wanted = baseline.restricted_to(change.to, now)
         gone = sorted({*wanted.sweeps, *wanted.schedules} - there)
         if self._write_all(list(self._writes(holder, now, wanted, change.to, gone)), key):
@@ -181,8 +185,6 @@ class Acts:
         yield from self._rule_writes(holder, now, wanted, to)
 
     def _holder_write(self, holder: str, now: AccountSettings, wanted: AccountSettings) -> _Write:
-        if now.status == CLOSED:
-            raise Refused("the account holder is closed, which is final")
         params: dict[str, Any] = {"status": wanted.status} if now.status != wanted.status else {}
         if capabilities := now.capabilities_to(wanted):
             params["capabilities"] = {name: {"enabled": on} for name, on in capabilities.items()}

@@ -7,6 +7,7 @@ payment. `translate` says so with `NotCarried`, and here the account holder is f
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -36,7 +37,12 @@ def fetch(sdk: Adyen.Adyen, message: Message, balance_platform: str | None, own:
     """
     if ITEM in message.body:
         item = Node(message.body, "event").child(ITEM)
-        holder = _of_split(sdk, item, own) or _of_transfers(sdk, item, balance_platform, own)
+        holder = None
+        # A key that may not look there must not keep a dispute from being judged: it stays nobody's.
+        with suppress(Refused):
+            holder = _of_split(sdk, item, own)
+        with suppress(Refused):
+            holder = holder or _of_transfers(sdk, item, balance_platform, own)
     else:
         holder = holder_of(sdk, balance_account_of(message))
     return replace(message, body={**message.body, FETCHED: {"accountHolder": holder}})

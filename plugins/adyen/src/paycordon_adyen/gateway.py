@@ -114,11 +114,7 @@ def _keeps_the_key_safe(url: str) -> bool:
 
 
 class AdyenGateway(Gateway[AdyenSettings]):
-    """One balance platform of Adyen's. Its accounts are account holders (`AH…`).
-
-    Raises:
-        ConfigError: the SDK that is installed is not the one this adapter was written for.
-    """
+    """One balance platform of Adyen's. Its accounts are account holders (`AH…`)."""
 
     name: ClassVar[str] = GATEWAY
     settings_type: ClassVar[type[GatewaySettings]] = AdyenSettings
@@ -133,8 +129,9 @@ class AdyenGateway(Gateway[AdyenSettings]):
             how="the capabilities to send money to transfer instruments and third parties are switched off, and the"
             " sweeps and payout schedules of every balance account are made inactive",
             limits=(
-                "a transfer that adyen has already sent to the bank; money can still be moved to another account"
-                " holder's balance account by the platform's own code; what is added while held stays off afterwards"
+                "a transfer that adyen has already sent to the bank; cards that the platform has issued; money can"
+                " still be moved to another account holder's balance account by the platform's own code; what is added while"
+                " held stays off afterwards"
             ),
         ),
         Restriction.BLOCKED: Support(

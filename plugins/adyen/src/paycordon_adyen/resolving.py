@@ -102,7 +102,10 @@ class Resolver:
         """Say whether a transfer for the dispute has taken money from the account holder that unsigned fields name."""
         dispute = event.dispute
         references = {each for each in (dispute and dispute.id, dispute and dispute.payment) if each}
-        found = holders_of(self._sdk, {"accountHolderId": event.account.id}, references, event.occurred_at)
+        try:
+            found = holders_of(self._sdk, {"accountHolderId": event.account.id}, references, event.occurred_at)
+        except Refused:
+            return "unconfirmed"
         return "confirmed" if event.account.id in found else "unconfirmed"
 
     def _holder(self, id_: str) -> Node:

@@ -45,7 +45,9 @@ class AccountSettings(BaseModel):
 
     @property
     def restriction(self) -> Restriction:
-        """What the settings amount to; an account holder that nothing pays out reads as held."""
+        """What the settings amount to; one that nothing pays out reads as held, one that is closed as blocked."""
+        if self.status == CLOSED:
+            return Restriction.BLOCKED
         lets_out = _of(self.capabilities, PAYING_OUT) or self.sweeps or self.schedules
         if lets_out and self.status == ACTIVE:
             return Restriction.NONE
