@@ -130,8 +130,8 @@ class AdyenGateway(Gateway[AdyenSettings]):
             " sweeps and payout schedules of every balance account are made inactive",
             limits=(
                 "a transfer that adyen has already sent to the bank; cards that the platform has issued; money can"
-                " still be moved to another account holder's balance account by the platform's own code; what is added while"
-                " held stays off afterwards"
+                " still be moved to another account holder's balance account by the platform's own code; what is added"
+                " while held stays off afterwards"
             ),
         ),
         Restriction.BLOCKED: Support(
