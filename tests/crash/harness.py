@@ -413,7 +413,10 @@ class Crash:
         """Deliver everything, and let the workers finish what is left."""
         deadline = time.monotonic() + PATIENCE
         while deliver and self.waiting and time.monotonic() < deadline:
+            waiting = len(self.waiting)
             self.deliver(deadline)
+            if len(self.waiting) < waiting:  # a machine that is slow is not one that is stuck
+                deadline = time.monotonic() + PATIENCE
         with contextlib.suppress(TimeoutError):
             self.until(self._finished, "the workers", PATIENCE if self.sabotage is None else 8)
             return

@@ -45,7 +45,7 @@ Accounts, SCHEDULES = _conftest.Accounts, _conftest.SCHEDULES
 MERCHANTS, INSTANCES = ("m_0", "m_1"), ("acme", "beta")
 ANA, BEN = Person("ana", frozenset({Role.ANALYST})), Person("ben", frozenset({Role.APPROVER}))
 TIMING = Timing(tries=2, try_pause=timedelta(0), give_up_after=3)
-LEVEL = {Scope.PAYOUT: 0, Scope.PAYOUTS: 1, Scope.CHARGES: 2, Scope.ONBOARDING: 2}
+LEVEL = {Scope.PAYOUT: 0, Scope.OUTFLOW: 1, Scope.PAYOUTS: 1, Scope.CHARGES: 2, Scope.ONBOARDING: 2}
 FAULTS = ("retry", "unknown before", "unknown after", "odd after", "crash before", "crash after", "stall", "late")
 
 
