@@ -35,7 +35,7 @@ from paycordon.isolation import CheckRunner, Monotonic
 from paycordon.judging import SCREENED_STAGES, Judge
 from paycordon.judging import Limits as Limits
 from paycordon.metrics import Metrics
-from paycordon.names import NamedBy, named_by
+from paycordon.names.configured import NamedBy, named_by
 from paycordon.plugins import Plugins
 from paycordon.plugins import load as load_plugins
 from paycordon.policy import PolicySet

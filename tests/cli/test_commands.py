@@ -74,6 +74,7 @@ def test_every_command_that_works_on_a_deployment_takes_a_configuration() -> Non
     without = {name for name, command in commands() if all("--config" not in p.opts for p in command.params)}
 
     assert without == {
+        "adapter new",
         "init",
         "plugins",
         "demo",
@@ -243,7 +244,7 @@ def test_plugins_are_described_without_a_configuration(cli, tmp_path: Path, monk
     found = cli("plugins", "--json").json
 
     checks = {check["id"]: check for check in found["checks"]}
-    assert checks["indicator_match"]["emits"] == {"indicator.match": "an identifier is known to the coalition"}
+    assert checks["indicator_match"]["emits"]["indicator.match"] == "an identifier is known to the coalition"
     (setting,) = checks["indicator_match"]["settings"]
     assert (setting["name"], setting["type"], setting["default"]) == ("min_confidence", "integer", 1)
     assert ("checks", "paycordon") in [(each["name"], each["distribution"]) for each in found["plugins"]]

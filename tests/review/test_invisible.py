@@ -118,11 +118,12 @@ NOT_ASKED = dict.fromkeys(
      "restriction reconcile", "restriction reapply", "restriction accept", "policy approve", "policy rollback",
      "case take", "case assign", "case attach", "case uphold", "case release", "case block",
      "case request-information", "case escalate", "case refer", "case resume", "case reopen", "work", "serve",
-     "delivery catch-up", "act ask", "act retry"],
+     "delivery catch-up", "act ask", "act retry", "names clear"],
     WRITES,
 ) | dict.fromkeys(
     ["init", "demo", "policy test", "policy diff", "policy keygen", "policy sign", "policy schema", "person token",
-     "simulate"],
+     "simulate", "names build", "names status", "names check", "policy packs", "policy install", "policy rates",
+     "adapter new", "lookup", *(command for command, *_ in COMMANDS if command.startswith("hub "))],
     ELSEWHERE,
 )  # fmt: skip
 
