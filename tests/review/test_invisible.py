@@ -97,6 +97,7 @@ ASKED: dict[str, list[tuple[str, ...]]] = {
     "clock report": [()],
     "delivery list": [()],
     "indicator list": [()],
+    "links": [("m_1",), ("--components",)],
     "withdrawal list": [()],
     "withdrawal show": [("wdr_unknown",)],
     "retention report": [()],

@@ -25,10 +25,10 @@ from paycordon.decisions import Finding
 from paycordon.events import Event, Identifier
 from paycordon.isolation import CheckRunner
 from paycordon.judging import SCREENED_STAGES
+from paycordon.links import SHARED_KINDS
 from paycordon.plugins import Plugins
 from paycordon.portfolio import Portfolio
 from paycordon.portfolio.life import Line
-from paycordon.store.snapshot import SHARED_KINDS
 
 _LINES = 4_096
 _DEADLINE_S = 60.0

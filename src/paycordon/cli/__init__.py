@@ -98,6 +98,7 @@ COMMANDS = (
     ("indicator lookup", "paycordon.cli.indicator_lookup", "lookup"),
     ("indicator waiting", "paycordon.cli.indicator_waiting", "waiting"),
     ("indicator approve", "paycordon.cli.indicator_waiting", "approve"),
+    ("links", "paycordon.cli.links", "links"),
     ("withdrawal list", "paycordon.cli.withdrawal", "list_withdrawals"),
     ("withdrawal show", "paycordon.cli.withdrawal", "show"),
     ("withdrawal policy", "paycordon.cli.withdrawal", "policy"),

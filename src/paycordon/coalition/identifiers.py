@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -177,6 +177,11 @@ class Digester:
         if identifier.kind == IdentifierKind.IP and normalisers.ip(form, None) is not None:
             return tuple(self._made(self._current, ("ip", each)) for each in networks.parts(form))
         return (self._made(self._current, (str(identifier.kind), form)),)
+
+    @property
+    def common(self) -> Set[str]:
+        """The digests, under any of the keys, of what the warning list says names no one in particular."""
+        return self._common.keys()
 
     def conceal(self, event: Event) -> Event:
         """Return the event with digests in place of all plain identifier values."""

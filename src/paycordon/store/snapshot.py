@@ -14,25 +14,12 @@ from paycordon.coalition.identifiers import Leads
 from paycordon.coalition.indicators import Standards
 from paycordon.context import Context, KnownIdentifier, SharedIdentifier, Snooze
 from paycordon.decisions import Outcome, Scope
-from paycordon.events import Event, IdentifierKind, Subject
+from paycordon.events import Event, Subject
 from paycordon.gateways import Restriction
+from paycordon.links import SHARED_KINDS
 from paycordon.store.hits import Knows, hits, padded, with_list
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_micros, micros
-
-# Kinds by which two merchants are rarely the same by chance; a shared mailbox provider or country says nothing.
-SHARED_KINDS = frozenset(
-    {
-        IdentifierKind.BANK_ACCOUNT,
-        IdentifierKind.IBAN,
-        IdentifierKind.CARD_FINGERPRINT,
-        IdentifierKind.WALLET,
-        IdentifierKind.PHONE,
-        IdentifierKind.DEVICE,
-        IdentifierKind.TAX_ID,
-        IdentifierKind.EMAIL,
-    }
-)
 
 MAX_MERCHANT = 255
 

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+
+@pytest.fixture
+def linked(cli, known: str, make_event) -> None:
+    """m_1 is held; m_2 has its account as well, and m_3 the telephone of m_2."""
+    iban = {"kind": "iban", "value": "GB82WEST12345698765432"}
+    phone = {"kind": "phone", "value": "+31201234567"}
+    first = make_event(1)
+    cli("screen", stdin=json.dumps({**first, "identifiers": [*first["identifiers"], iban]}))
+    cli("screen", stdin=json.dumps(make_event(2, identifiers=[iban, phone])))
+    cli("screen", stdin=json.dumps(make_event(3, identifiers=[phone])))
+
+
+def test_the_way_to_a_held_merchant_as_text_json_and_picture(cli, linked: None, tmp_path: Path) -> None:
+    shown = cli("links", "m_3", "--svg", tmp_path / "links.svg")
+    assert shown.code == 1
+    assert "2 other merchants within 2 hops" in shown.out
+    assert "m_1, 2 hops away" in shown.out
+    assert ElementTree.parse(tmp_path / "links.svg").getroot().tag.endswith("svg")
+
+    found = cli("links", "m_3", "--json").json
+    assert [step["to"] for step in found["nearest"]["way"]] == ["m_2", "m_1"]
+    assert [step["kind"] for step in found["nearest"]["way"]] == ["phone", "iban"]
+    everything = shown.out + json.dumps(found) + (tmp_path / "links.svg").read_text()
+    assert "12345698765432" not in everything
+    assert "201234567" not in everything
+    near = cli("links", "m_3", "--hops", "1", "--json")
+    assert (near.code, near.json["nearest"]) == (0, None)
+
+
+def test_all_that_hang_together(cli, linked: None) -> None:
+    shown = cli("links", "--components")
+    assert shown.code == 1
+    assert "3 merchants hang together in 1 groups, over 2 identifiers" in shown.out
+    found = cli("links", "--components", "--json").json
+    assert (found["components"], found["largest"][0]["stopped"]) == (1, 1)
+    assert found["largest"][0]["some"] == ["m_1", "m_2", "m_3"]
+    left_out = cli("links", "--components", "--most-shared", "1")
+    assert left_out.code == 0
+    assert "2 identifiers were left out" in left_out.out
+
+
+def test_nothing_linked_tells_what_to_do_next(cli, deployment: Path, make_event) -> None:
+    assert "no two merchants" in cli("links", "--components").out
+    cli("screen", stdin=json.dumps(make_event(4)))
+    alone = cli("links", "m_4")
+    assert alone.code == 0
+    assert "--components" in alone.out
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ((), "name a merchant"),
+        (("m_1", "--components"), "name a merchant"),
+        (("--components", "--svg", "x.svg"), "one merchant's"),
+        (("m_unknown",), "no event of merchant"),
+    ],
+)
+def test_wrong_questions(cli, deployment: Path, args: tuple[str, ...], says: str) -> None:
+    done = cli("links", *args)
+    assert done.code == 2
+    assert says in done.err
+
+
+def test_a_picture_that_cannot_be_written(cli, linked: None, tmp_path: Path) -> None:
+    done = cli("links", "m_3", "--svg", tmp_path / "none" / "links.svg")
+    assert (done.code, "the picture cannot be written" in done.err) == (2, True)
