@@ -8,7 +8,7 @@ from datetime import datetime
 
 from paycordon.decisions import Outcome
 
-__all__ = ["Context", "IndicatorHit", "KnownIdentifier", "NameHit", "SharedIdentifier", "Snooze"]
+__all__ = ["Context", "IndicatorHit", "KnownIdentifier", "NameHit", "NearBlock", "SharedIdentifier", "Snooze"]
 
 
 def cleared_indicator(source: str, reference: str, digest: str, status: str, confidence: int) -> str:
@@ -106,6 +106,21 @@ class SharedIdentifier:
 
 
 @dataclass(frozen=True, slots=True)
+class NearBlock:
+    """A blocked merchant two hops away: somebody else has an identifier of the event, and another one of theirs.
+
+    Attributes:
+        kind, digest: of the event, as the one between was seen with it.
+        through_kind, through: what the one between and the blocked merchant were both seen with.
+    """
+
+    kind: str
+    digest: str
+    through_kind: str
+    through: str
+
+
+@dataclass(frozen=True, slots=True)
 class Snooze:
     """A rule, as `policy/rule`, that a person has silenced for the event's merchant; `by_two` if two people have."""
 
@@ -124,6 +139,7 @@ class Context:
         indicators: identifiers of the event that the coalition knows.
         known: identifiers this merchant was seen with before this event.
         shared: identifiers of the event that other merchants were seen with.
+        near: blocked merchants two hops away, when none is one hop away; one for each identifier that leads there.
         aggregates: the values of the aggregates that the check itself declared, by their names; `number` reads those
             that always have one.
         standing: the most severe outcome of holds already in force on this merchant.
@@ -136,6 +152,7 @@ class Context:
     indicators: tuple[IndicatorHit, ...] = ()
     known: tuple[KnownIdentifier, ...] = ()
     shared: tuple[SharedIdentifier, ...] = ()
+    near: tuple[NearBlock, ...] = ()
     aggregates: Mapping[str, int | float | None] = field(default_factory=dict)
     standing: Outcome = Outcome.ALLOW
     snoozes: tuple[Snooze, ...] = ()

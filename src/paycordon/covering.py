@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from paycordon.decisions import CheckError, Decision, Evaluation, Finding, Outcome, RuleMatch
 from paycordon.policy.evaluate import STANDING_HOLD
 from paycordon.policy.guarded import COALITION_CODES
-from paycordon.store.uses import SHARED_WITH_BLOCKED
+from paycordon.store.uses import NEAR_BLOCKED, SHARED_WITH_BLOCKED
 
-HIDDEN_CODES = COALITION_CODES | {SHARED_WITH_BLOCKED}
+HIDDEN_CODES = COALITION_CODES | {SHARED_WITH_BLOCKED, NEAR_BLOCKED}
 """Findings that nobody sees under a keep-open request, whether they stop anything or not: some without others tell."""
 
 JudgedAgain = Callable[[Sequence[Finding], Sequence[CheckError]], Evaluation]

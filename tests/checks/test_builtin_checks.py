@@ -15,7 +15,7 @@ from paycordon.checks.mcc_controls import MccControls, MccControlsSettings
 from paycordon.checks.payout_destination_changed import PayoutDestinationChanged, PayoutDestinationChangedSettings
 from paycordon.checks.payout_velocity import PayoutVelocity, PayoutVelocitySettings
 from paycordon.checks.shared_identifier import SharedIdentifier, SharedIdentifierSettings
-from paycordon.context import Context, IndicatorHit, KnownIdentifier
+from paycordon.context import Context, IndicatorHit, KnownIdentifier, NearBlock
 from paycordon.context import SharedIdentifier as Shared
 from paycordon.decisions import Finding
 from paycordon.events import Event
@@ -149,6 +149,15 @@ def test_identifiers_shared_with_others(others: int, blocked: int, expected: lis
     context = replace(EMPTY, shared=(Shared("phone", "k:p", others, blocked),))
     assert codes(check.screen_merchant(context=context)) == expected
     assert codes(check.screen_payout(context=context)) == expected
+
+
+def test_a_blocked_merchant_two_hops_away_is_a_weak_lead() -> None:
+    check = SharedIdentifier(SharedIdentifierSettings())
+    context = replace(EMPTY, shared=(Shared("phone", "k:p", 1, 0),), near=(NearBlock("phone", "k:p", "iban", "k:i"),))
+    shared, near = check.screen_merchant(context=context)
+    assert (shared.code, near.code) == ("identifier.shared", "identifier.near_blocked")
+    assert near.confidence < shared.confidence
+    assert near.evidence == {"kind": "phone", "digest": "k:p", "hops": 2, "through_kind": "iban", "through": "k:i"}
 
 
 @pytest.mark.parametrize(

@@ -231,6 +231,35 @@ def test_a_block_through_an_identifier_shared_with_a_wrongly_blocked_merchant_is
     scene.assert_log_is_whole()
 
 
+def test_a_hold_two_hops_from_a_wrongly_blocked_merchant_is_found(scene: Scene, tmp_path: Path) -> None:
+    wrong = scene.know("A")
+    (tmp_path / "near.yaml").write_text(
+        POLICY.format(version=1, severity="block").replace("identifier.shared_with_blocked", "identifier.near_blocked")
+    )
+    scene.cordon.adopt(load_policies([tmp_path / "near.yaml"]))
+    phone, device = ({"kind": kind, "value": value} for kind, value in (("phone", "+31201234567"), ("device", "d-1")))
+
+    def seen(number: int, merchant: str, *identifiers: dict[str, str]) -> Decision:
+        scene.clock.advance(timedelta(seconds=1))
+        event = make_event("payout.requested", id=f"evt_{number}", account={"id": f"acct_{merchant}"})
+        values = {"merchant": {"id": merchant}, "identifiers": identifiers}
+        return scene.cordon.screen(Event.model_validate(event.model_dump() | values))
+
+    first = seen(1, "m_1", {"kind": "bank_account", "value": "A"}, phone)
+    between = seen(2, "m_2", phone, device)
+    suspected = seen(3, "m_3", device)
+    assert (first.outcome, between.outcome, suspected.rule) == (
+        Outcome.BLOCK, Outcome.ALLOW, "payouts/seen-with-blocked"
+    )  # fmt: skip
+
+    withdrawal = scene.withdraw(wrong)
+    scene.rejudge()
+
+    judged = scene.items(withdrawal)
+    assert judged[suspected.id].how is How.SHARED
+    assert judged[suspected.id].verdict is Verdict.UNSUPPORTED
+
+
 def test_a_closed_case_is_opened_again_unless_nothing_stands_any_more(scene: Scene) -> None:
     wrong = scene.know("A")
     upheld, released = scene.screen(1, "A"), scene.screen(2, "A")

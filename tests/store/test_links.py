@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
+from paycordon.context import NearBlock, SharedIdentifier
 from paycordon.decisions import Outcome
 from paycordon.errors import NotFound
 from paycordon.links import Network, Reach
@@ -146,3 +147,32 @@ def test_components_of_all_merchants_page_by_page(store: Store, monkeypatch: pyt
         (4, 0, ("a", "b", "c", "d")),
     ]
     assert done[-1] == total == 11
+
+
+def shared(digest: str, others: int = 1, blocked: int = 0) -> SharedIdentifier:
+    return SharedIdentifier("iban", digest, others, blocked)
+
+
+def near(store: Store, *found: SharedIdentifier, merchant: str = "a") -> tuple[NearBlock, ...]:
+    with store.read() as connection:
+        return graph.near_blocks(connection, found, merchant)
+
+
+def test_a_screening_sees_blocked_merchants_two_hops_away_and_no_others(store: Store) -> None:
+    chain(store)
+    assert near(store, shared("k1:1")) == ()
+    hold(store, "d", "block")
+    assert near(store, shared("k1:1")) == (), "three hops"
+    hold(store, "c", "block")
+    assert near(store, shared("k1:1")) == (NearBlock("iban", "k1:1", "iban", "k1:2"),)
+    assert near(store, shared("k1:1", blocked=1)) == (), "one hop away is nearer"
+    assert near(store, shared("k1:1", others=11)) == ()
+    assert near(store) == ()
+    assert near(store, shared("k1:1"), merchant="c") == (), "its own block"
+
+
+def test_a_screening_reads_little_of_a_hub_two_hops_away(store: Store) -> None:
+    see(store, [("a", "k1:1", 0, 1), ("b", "k1:1", 0, 1), ("b", "k1:hub", 0, 1)])
+    see(store, [(f"h{n:05}", "k1:hub", 0, 1) for n in range(5_000)])
+    hold(store, "h00000", "block")
+    assert near(store, shared("k1:1")) == ()

@@ -14,7 +14,7 @@ from paycordon.policy.evaluate import ON_ERROR
 from paycordon.store.holds import Hold
 from paycordon.store.indicators import Indicator
 from paycordon.store.rejudging import Known
-from paycordon.store.uses import SHARED_WITH_BLOCKED, named_in, shared_in
+from paycordon.store.uses import NEAR_BLOCKED, SHARED_WITH_BLOCKED, named_in, shared_in
 from paycordon.store.withdrawals import Verdict
 
 COALITION_CHECK = "indicator_match"
@@ -49,7 +49,7 @@ def findings_now(decision: Decision, known: Known) -> list[Finding]:
 
 
 def _finding_now(finding: Finding, decision: Decision, known: Known) -> Finding | None:
-    if finding.code == SHARED_WITH_BLOCKED:
+    if finding.code in (SHARED_WITH_BLOCKED, NEAR_BLOCKED):
         blocked = {merchant for digest in shared_in(finding) for merchant in known.blocked.get(digest, ())}
         return finding if blocked - {decision.merchant} else None
     key = named_in(finding)

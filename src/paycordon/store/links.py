@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from paycordon.context import NearBlock, SharedIdentifier
 from paycordon.decisions import Outcome
 from paycordon.errors import NotFound
 from paycordon.links import SHARED_KINDS, Hub, Member, Network, Reach, Tie
@@ -29,6 +30,11 @@ _OF_MERCHANT = (
     f"SELECT {_SIGHTING} FROM sightings WHERE merchant = :{{name}} AND kind IN ({_KINDS}) "  # noqa: S608
     "ORDER BY digest LIMIT :most"
 )
+_BLOCKED_OF_DIGEST = (
+    "SELECT digest, merchant, kind, CASE WHEN EXISTS (SELECT 1 FROM holds h WHERE h.merchant = s.merchant "
+    "AND h.outcome = 'block' AND h.released_at IS NULL) THEN 1 ELSE 0 END FROM "
+    "(SELECT digest, merchant, kind FROM sightings WHERE digest = :{name} LIMIT :most) AS s"
+)
 _STANDING = "SELECT merchant, outcome FROM holds WHERE released_at IS NULL AND merchant IN ({names})"
 _PAGE = (
     f"SELECT digest, merchant FROM sightings WHERE kind IN ({_KINDS}) AND (digest, merchant) > (:digest, :merchant) "  # noqa: S608
@@ -40,6 +46,10 @@ _stopped = Prepared(
     text("SELECT DISTINCT merchant FROM holds WHERE released_at IS NULL AND outcome IN ('hold', 'block')")
 )
 PAGE = 20_000
+
+# What a screening looks at: three statements, of at most so many rows, and none where nothing is shared. More merchants
+# than this with one identifier are no trace that is worth a screening's time; `network` goes further.
+_NEAR_OTHERS, _NEAR_IDENTIFIERS, _NEAR_DIGESTS = 10, 8, 32
 _is_known = Prepared(text("SELECT 1 FROM merchants WHERE merchant = :merchant"))
 
 
@@ -167,6 +177,35 @@ def _standings(connection: Connection, merchants: Sequence[str]) -> dict[str, Ou
         for merchant, outcome in _standing(len(listed))(connection, listed):
             found[merchant] = Outcome.most_severe(found.get(merchant, Outcome.ALLOW), Outcome(outcome))
     return found
+
+
+def near_blocks(connection: Connection, shared: Sequence[SharedIdentifier], merchant: str) -> tuple[NearBlock, ...]:
+    """Find blocked merchants two hops from an event, within what a screening can wait for.
+
+    Nothing is looked for where a blocked merchant has an identifier of the event itself.
+    """
+    if any(each.blocked for each in shared):
+        return ()
+    own = {stored: each for each in shared if each.others <= _NEAR_OTHERS for stored in each.stored or (each.digest,)}
+    if not own:
+        return ()
+    between: dict[str, SharedIdentifier] = {}
+    for digest, other, *_ in _each(connection, _OF_DIGEST, list(own)[:_NEAR_DIGESTS], _NEAR_OTHERS + 1):
+        if other != merchant and len(between) < _NEAR_DIGESTS:
+            between.setdefault(other, own[digest])
+    first: dict[str, SharedIdentifier] = {}
+    for digest, other, *_ in _each(connection, _OF_MERCHANT, list(between), _NEAR_IDENTIFIERS):
+        if digest not in own:
+            first.setdefault(digest, between[other])
+    holders: dict[str, list[tuple[Any, ...]]] = {}
+    for row in _each(connection, _BLOCKED_OF_DIGEST, list(first)[:_NEAR_DIGESTS], _NEAR_OTHERS + 1):
+        holders.setdefault(row[0], []).append(row)
+    found: dict[str, NearBlock] = {}
+    for through, rows in holders.items():
+        if len(rows) <= _NEAR_OTHERS and any(row[3] and row[1] != merchant for row in rows):
+            by = first[through]
+            found.setdefault(by.digest, NearBlock(by.kind, by.digest, rows[0][2], through))
+    return tuple(found.values())
 
 
 def sightings(store: Store, advance: Callable[[int], None] = lambda _: None) -> Iterator[tuple[str, str]]:

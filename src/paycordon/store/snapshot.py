@@ -18,6 +18,7 @@ from paycordon.events import Event, Subject
 from paycordon.gateways import Restriction
 from paycordon.links import SHARED_KINDS
 from paycordon.store.hits import Knows, hits, padded, with_list
+from paycordon.store.links import near_blocks
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_micros, micros
 
@@ -176,11 +177,13 @@ def context(
     before = Outcome.ALLOW
     if found.former is not None:
         before = standing_of(connection, found.former, event.subject)
+    shared = _shared(connection, leads, merchant)
     return Context(
         now=now,
         merchant=merchant,
         indicators=hits(connection, leads, merchant, standards or Standards(), now, knows),
-        shared=_shared(connection, leads, merchant),
+        shared=shared,
+        near=near_blocks(connection, shared, merchant),
         known=_seen_with(known, leads.older),
         standing=Outcome.most_severe(before, *(Outcome(row[0]) for row in in_force)),
         snoozes=tuple(Snooze(id_, rule, agreed is not None) for _, id_, rule, agreed in in_force if id_ is not None),

@@ -24,6 +24,7 @@ POLICY = "policy"
 SHARED = "shared"
 _COALITION_CHECK = "indicator_match"
 SHARED_WITH_BLOCKED = "identifier.shared_with_blocked"
+NEAR_BLOCKED = "identifier.near_blocked"
 
 _insert = Prepared(text("INSERT INTO uses (kind, key, decision_id) VALUES (:kind, :key, :decision_id)"))
 _COUNTS = (
@@ -55,7 +56,10 @@ def stated_confidence(finding: Finding) -> int:
 
 
 def shared_in(finding: Finding) -> tuple[str, ...]:
-    """The digests of the identifier that a finding says is shared with a blocked merchant, as they are stored."""
+    """The digests of the identifier that a finding says a blocked merchant was seen with, as they are stored."""
+    if finding.code == NEAR_BLOCKED:
+        through = finding.evidence.get("through")
+        return (through,) if isinstance(through, str) else ()
     if finding.code != SHARED_WITH_BLOCKED:
         return ()
     digest, stored = finding.evidence.get("digest"), finding.evidence.get("stored")
