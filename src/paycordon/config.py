@@ -61,6 +61,7 @@ _WITH_REFERENCES = (
     "gateways",
     "notifications",
     "hubs",
+    "feeds",
 )
 _RELATIVE_SQLITE = re.compile(r"^(sqlite(?:\+\w+)?:///)(?![/:])(.+)$")
 
@@ -91,6 +92,7 @@ class Config(Section):
         clocks: deadlines of holds and cases.
         name_lists: lists of names to compare merchants and the people behind them with, by name.
         hubs: the coalition's hubs that may be asked whether an identifier is known, by name.
+        feeds: what sources say, by the name that their indicators carry; settings are not validated yet.
         notices: what merchants are told about holds; nothing is written for them without it.
         notifications: who is told what happens, by name.
         people: who may do what by hand; without any, whoever can read the configuration may do everything but what the
@@ -127,6 +129,7 @@ class Config(Section):
     retention: RetentionSection = RetentionSection()
     notifications: Annotated[dict[Name, NotificationSection], Field(repr=False)] = {}
     hubs: Annotated[dict[Name, HubSection], Field(repr=False)] = {}
+    feeds: Annotated[dict[Name, dict[str, JsonValue]], Field(repr=False)] = {}
     notices: NoticesSection | None = None
     review: ReviewSection = ReviewSection()
     withdrawal: WithdrawalSection = WithdrawalSection()
@@ -153,6 +156,11 @@ class Config(Section):
         keys = {key_id: secret.encode() for key_id, secret in self.identifier_keys.keys.items()}
         own = [entry for path in self.indicators.warnings for entry in warninglist.read(self._base / path)]
         return Digester(keys, self.identifier_keys.current, [*own, *warninglist.shipped()] if own else None)
+
+    @property
+    def base(self) -> Path:
+        """The directory that relative paths start from."""
+        return self._base
 
     @property
     def standards(self) -> Standards:
@@ -241,7 +249,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
 
 
 def _refuse_plain_secrets(document: Document) -> None:
-    names = ("log_signing_key", "api_token", "gateways", "notifications", "hubs")
+    names = ("log_signing_key", "api_token", "gateways", "notifications", "hubs", "feeds")
     places = (("identifier_keys", "keys"), *((name,) for name in names))
     problems = [problem for place in places for problem in plain_secrets(document, *place)]
     store = document.data.get("store") if isinstance(document.data, dict) else None

@@ -16,6 +16,7 @@
     ├── Stopped                raised by a guard to the facilitator's own backend
     │   ├── Held               waits for a person
     │   └── Blocked            refused; a person can undo it
+    ├── FeedRefused            what a source says cannot be taken in; what it said before stays
     ├── StoreUnavailable       the database cannot be used right now
     ├── NotFound               no such hold, case, decision
     ├── Conflict               it has changed since it was read
@@ -151,6 +152,10 @@ class Held(Stopped):
 
 class Blocked(Stopped):
     """The activity is refused; people can undo it."""
+
+
+class FeedRefused(PaycordonError):
+    """What a feed brought is malformed, forged, cut off, replayed or too much: none of it was taken in."""
 
 
 class StoreUnavailable(PaycordonError):

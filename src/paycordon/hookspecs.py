@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from paycordon.decisions import Finding
     from paycordon.demonstration import Demonstration
     from paycordon.events import Event
+    from paycordon.feeds.contract import Feed
     from paycordon.gateways import Gateway
     from paycordon.simulators import Simulator
 
@@ -66,6 +67,14 @@ def register_simulators() -> Iterable[type[Simulator]]:  # type: ignore[empty-bo
     """Return the simulators that `paycordon simulate` can run with this plugin, each under its `name`.
 
     Called by that command only.
+    """
+
+
+@hookspec
+def register_feeds() -> Iterable[type[Feed[Any]]]:  # type: ignore[empty-body]  # see above
+    """Return the formats of feeds this plugin brings.
+
+    Called once at the start. The configuration refers to a format by its `format`; two of one name stop the start.
     """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -14,6 +15,7 @@ from paycordon.checks.base import Check, CheckSettings
 from paycordon.config import Config
 from paycordon.demonstration import Demonstration
 from paycordon.errors import ConfigError, PluginError
+from paycordon.feeds.contract import Feed, Surroundings
 from paycordon.gateways import Gateway, GatewaySettings
 from paycordon.hookspecs import PROJECT
 from paycordon.isolation import CheckCall
@@ -62,6 +64,7 @@ class Plugins:
             known = ", ".join(f"`{check}`" for check in self.checks)
             raise ConfigError(f"there is no check `{min(given)}`", hint=f"installed checks: {known}")
         self.gateways = self._gateway_types()
+        self.feeds = self._feed_types()
         self._require_known_hooks()
         self.notifiers: dict[str, Callable[..., object]] = {
             i.plugin_name: i.function for i in self._manager.hook.notify.get_hookimpls()
@@ -127,6 +130,14 @@ class Plugins:
             if kind.name in found:
                 raise PluginError(f"{plugin} registers a second adapter `{kind.name}`")
             found[kind.name] = kind
+        return dict(sorted(found.items()))
+
+    def _feed_types(self) -> dict[str, type[Feed[Any]]]:
+        found: dict[str, type[Feed[Any]]] = {}
+        for plugin, kind in self._registered("register_feeds"):
+            if kind.format in found:
+                raise PluginError(f"{plugin} registers a second format of feeds `{kind.format}`")
+            found[kind.format] = kind
         return dict(sorted(found.items()))
 
     def _calls_of(self, hook: str) -> tuple[CheckCall, ...]:
@@ -203,6 +214,34 @@ def open_gateways(config: Config, plugins: Plugins) -> dict[str, Gateway[Any]]:
             )
         settings: GatewaySettings = config.validated(kind.settings_type, "gateways", instance)
         opened[instance] = kind(instance, settings)
+    return opened
+
+
+def open_feeds(config: Config, plugins: Plugins) -> dict[str, Feed[Any]]:
+    """Make a feed of each that is configured.
+
+    Raises:
+        ConfigError: a format is not installed, or its settings do not fit it.
+    """
+    opened: dict[str, Feed[Any]] = {}
+    digester = config.digester() if config.feeds else None
+    for name, raw in config.feeds.items():
+        kind = plugins.feeds.get(str(raw.get("format", "")))
+        if kind is None:
+            known = ", ".join(f"`{each}`" for each in plugins.feeds) or "none"
+            raise ConfigError(
+                f"there is no format of feeds `{raw.get('format', '')}`",
+                position=config.position("feeds", name),
+                hint=f"installed formats: {known}",
+            )
+        settings = config.validated(kind.settings_type, "feeds", name)
+        assert digester is not None  # noqa: S101  # narrows the type; there is a feed
+        surroundings = Surroundings(name, digester, config.base, lambda: datetime.now(UTC))
+        try:
+            opened[name] = kind(settings, surroundings)
+        except ConfigError as error:
+            position = error.position or config.position("feeds", name)
+            raise ConfigError(error.message, position=position, hint=error.hint) from None
     return opened
 
 

@@ -26,10 +26,13 @@ from paycordon.enforcement.acting import ActWorker
 from paycordon.enforcement.clocks import Clockwork
 from paycordon.enforcement.reconcile import Reconciler
 from paycordon.errors import StoreUnavailable, type_and_place
+from paycordon.feeds.contract import Feed
 from paycordon.gateways import Gateway
 from paycordon.intake import DeliveryWorker
 from paycordon.outward.noticing import noticing
 from paycordon.outward.notifying import Channel, Following, Telling, channel_of, channel_of_plugin
+from paycordon.plugins import open_feeds
+from paycordon.pulling import pullings
 from paycordon.review.directives import Ending
 from paycordon.review.retention import Retention
 from paycordon.review.withdrawal import Rejudging
@@ -96,6 +99,8 @@ class Worker:
         unsupported: what is done with holds whose reasons were withdrawn.
         retention: how long records are kept; for good by default.
         lookup: where the lookup of indicators is kept up to date; without a place there is none.
+        feeds: what reads each source of indicators, by name; each has a thread of its own.
+        most_matches: how many merchants a batch of a source may newly match before a person looks; 100 by default.
         owner: a name no other worker has; leases carry it.
         clock: says what time it is, UTC.
         sleep: how to wait, in seconds, between tries of one call to a gateway.
@@ -117,6 +122,8 @@ class Worker:
         retention: RetentionSection | None = None,
         lookup: Path | None = None,
         channels: Iterable[Channel] = (),
+        feeds: Mapping[str, Feed[Any]] | None = None,
+        most_matches: Mapping[str, int] | None = None,
         owner: str | None = None,
         clock: Clock = utc_now,
         sleep: Callable[[float], None] = time.sleep,
@@ -153,6 +160,8 @@ class Worker:
         self._duties += _telling(store, list(channels), owner, clock)
         kept = Retention(store, retention or RetentionSection(), clock)
         self._duties.append(Duty("retention", kept.step, self._pace.retention))
+        for name, pulling in pullings(store, feeds or {}, most_matches or {}, owner, clock).items():
+            self._duties.append(Duty(f"feed {name}", pulling.run_once))
         if lookup is not None:
             self._duties.append(Duty("lookup", lambda: refresh(store, lookup), self._pace.upkeep))
         if checkpoint_key is not None:
@@ -163,7 +172,7 @@ class Worker:
         """Return a worker that does everything as a configuration says.
 
         Raises:
-            ConfigError: the log's key cannot be read.
+            ConfigError: the log's key cannot be read, or a feed cannot be opened.
         """
         return cls(
             cordon,
@@ -174,6 +183,8 @@ class Worker:
             unsupported=config.withdrawal.unsupported,
             retention=config.retention,
             lookup=config.lookup,
+            feeds=open_feeds(config, cordon.plugins),
+            most_matches={name: source.most_new_matches for name, source in config.sources.items()},
             channels=[
                 *(channel_of(name, each, utc_now) for name, each in config.notifications.items()),
                 *([noticing(cordon.store, config.notices, utc_now)] if config.notices else []),

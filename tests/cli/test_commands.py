@@ -78,6 +78,8 @@ def test_every_command_that_works_on_a_deployment_takes_a_configuration() -> Non
         "init",
         "plugins",
         "demo",
+        "feed renew",  # a publisher need not be a deployment
+        "feed rotate",
         "person token",
         "policy keygen",
         "policy packs",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar, Self
@@ -26,14 +26,16 @@ from paycordon import (
     hookspecs,
 )
 from paycordon.coalition.identifiers import Digester
+from paycordon.coalition.indicators import Changes
 from paycordon.config import load_config
 from paycordon.demonstration import Demonstration, ShownDelivery
 from paycordon.deployment import create
-from paycordon.errors import PluginError
+from paycordon.errors import ConfigError, PluginError
 from paycordon.events import Identifier, Subject
+from paycordon.feeds.contract import Budget, Feed, FeedSettings
 from paycordon.gateways import Applied, Change, Delivery, GatewayState, Message, Restriction, Support
 from paycordon.outward.notifying import Following, Telling, channel_of_plugin
-from paycordon.plugins import Plugins, open_gateways
+from paycordon.plugins import Plugins, open_feeds, open_gateways
 from paycordon.policy import load_policies
 from paycordon.simulators import Described, Simulator, SimulatorOptions
 from paycordon.store import Store
@@ -265,6 +267,34 @@ def test_hook_register_simulators() -> None:
     twice = Plugins({"twice": bringing(register_simulators=[StandInSimulator, StandInSimulator])})
     with pytest.raises(PluginError, match="second simulator `stand_in`"):
         twice.simulators()
+
+
+class StandInFeed(Feed[FeedSettings]):
+    """Says nothing."""
+
+    format: ClassVar[str] = "stand_in"
+    about: ClassVar[str] = "nothing"
+    settings_type: ClassVar[type[FeedSettings]] = FeedSettings
+
+    def fetch(self, checkpoint: str | None, budget: Budget) -> Iterator[Changes]:
+        return iter(())
+
+
+def test_hook_register_feeds(tmp_path: Path) -> None:
+    create(tmp_path)
+    path = tmp_path / "paycordon.yaml"
+    feeds = "feeds:\n  ngo: {format: stand_in, source: list.txt, every: 15m}\n"
+    path.write_text(path.read_text(encoding="utf-8") + feeds, encoding="utf-8")
+    plugins = Plugins({"stand_ins": bringing(register_feeds=[StandInFeed])})
+
+    (feed,) = open_feeds(load_config(path, {}), plugins).values()
+
+    assert isinstance(feed, StandInFeed)
+    assert (feed.surroundings.source, feed.settings.every) == ("ngo", timedelta(minutes=15))
+    with pytest.raises(PluginError, match="second format of feeds `stand_in`"):
+        Plugins({"twice": bringing(register_feeds=[StandInFeed, StandInFeed])})
+    with pytest.raises(ConfigError, match="there is no format of feeds `stand_in`"):
+        open_feeds(load_config(path, {}), Plugins({}))
 
 
 def test_a_misspelt_hook_stops_the_start_and_is_named() -> None:

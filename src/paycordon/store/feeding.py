@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -101,6 +101,7 @@ def apply_changes(
     *,
     most_matches: int | None = None,
     correction: Correction = BY_SOURCE,
+    first: Callable[[Connection], object] | None = None,
 ) -> Applied:
     """Take in what a source says now. This is the one way in for feeds.
 
@@ -124,6 +125,7 @@ def apply_changes(
         most_matches: how many merchants that were seen already it may newly match before a person looks; none for any
             number. What an event derives (domain of an address, network of an IP) is not counted here.
         correction: who changes it, and why; the source by default.
+        first: is called first in the same transaction; what it raises ends it, and nothing is taken in.
 
     Raises:
         ApprovalRequired: it would match more merchants than it may. Nothing was taken in; that it waits is written
@@ -133,6 +135,8 @@ def apply_changes(
     """
     digest = contents_digest(changes)
     with store.write() as connection:
+        if first is not None:
+            first(connection)
         applied = _apply(connection, changes, digest, now, most_matches, correction)
     if not isinstance(applied, Applied):
         raise ApprovalRequired(

@@ -159,6 +159,23 @@ indicator_sources = Table(
     sqlite_with_rowid=False,
 )
 
+# How each configured feed does. `failures` are looks in a row that failed; `state` is `refused`, `waiting` or `failed`.
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("due_at", BigInteger, nullable=False),
+    Column("owner", String),
+    Column("leased_until", BigInteger),
+    Column("looked_at", BigInteger),
+    Column("good_at", BigInteger),
+    Column("changed_at", BigInteger),
+    Column("failures", Integer, nullable=False),
+    Column("state", String),
+    Column("why", Text),
+    sqlite_with_rowid=False,
+)
+
 # Batches that would match more merchants than their source may without a person, named by the digest of their contents.
 indicator_waiting = Table(
     "indicator_waiting",

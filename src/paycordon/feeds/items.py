@@ -1,0 +1,123 @@
+"""One statement of a source before it is keyed, checked the same way whatever format it came in."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from paycordon.cardnumbers import looks_like_card_number
+from paycordon.coalition.identifiers import Digester
+from paycordon.coalition.indicators import Indicator, Status, Tlp, Withdrawn
+from paycordon.errors import FeedRefused
+from paycordon.events import Identifier, IdentifierKind, UtcTime
+from paycordon.feeds.contract import Surroundings
+
+
+def _printable(text: str) -> str:
+    # No control characters, and no halves of characters, which no database takes.
+    if any(unicodedata.category(each) in ("Cc", "Cs") for each in text):
+        raise ValueError("has control characters")
+    return text
+
+
+Text = Annotated[str, Field(max_length=255), AfterValidator(_printable)]
+Named = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_printable)]
+
+
+class Item(BaseModel):
+    """What a source says of one identifier: its plain `value`, or its `digest` under a key that both sides have.
+
+    The other fields are those of `coalition.indicators.Indicator`. `country` (ISO 3166, two letters) tells how a
+    telephone number without a country code, or a tax number, is to be read.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+    value: Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_printable)] | None = None
+    digest: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,63}:[0-9a-f]{64}$")] | None = None
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
+    reference: Named
+    confidence: Annotated[int, Field(ge=0, le=100, strict=True)] = 50
+    status: Named = Status.ALLEGATION
+    category: Text = ""
+    tlp: Tlp = Tlp.AMBER_STRICT
+    valid_from: UtcTime | None = None
+    valid_until: UtcTime | None = None
+    first_seen: UtcTime | None = None
+    last_seen: UtcTime | None = None
+    half_life_days: Annotated[int, Field(ge=1, le=36_500, strict=True)] | None = None
+    licence: Text = ""
+    reshare: Annotated[bool, Field(strict=True)] = False
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.value is None) == (self.digest is None):
+            raise ValueError("has a `value` or a `digest`, and not both")
+        return self
+
+
+def item_of(fields: Mapping[str, Any], where: str) -> Item:
+    """Check the fields of one item.
+
+    Raises:
+        FeedRefused: they do not fit; names `where` and the field, never a value.
+    """
+    try:
+        return Item.model_validate(fields)
+    except ValidationError as invalid:
+        field = ".".join(map(str, invalid.errors(include_url=False, include_input=False)[0]["loc"])) or "item"
+        raise FeedRefused(f"{where}: `{field[:80]}` cannot be taken") from None
+
+
+def digests_of(item: Item, digester: Digester, where: str) -> tuple[str, ...]:
+    """Return the digests that an item stands for.
+
+    Raises:
+        FeedRefused: it may be a card number, or is a range of addresses that is too wide.
+    """
+    if item.digest is not None:
+        return (item.digest,)
+    value = item.value or ""
+    if item.kind not in (IdentifierKind.IBAN, IdentifierKind.PHONE) and looks_like_card_number(value):
+        raise FeedRefused(f"{where}: looks like a card number, which is never taken")
+    try:
+        return digester.of_indicator(Identifier(kind=item.kind, value=value), item.country)
+    except ValueError:
+        raise FeedRefused(f"{where}: `value` cannot be taken") from None
+
+
+def indicators_of(item: Item, surroundings: Surroundings, where: str) -> list[Indicator]:
+    """Turn an item into indicators: one, or several for a range of addresses.
+
+    Raises:
+        FeedRefused: it cannot be taken.
+    """
+    said = item.model_dump(exclude={"value", "digest", "country"})
+    return [
+        Indicator(**said, digest=digest, source=surroundings.source)
+        for digest in digests_of(item, surroundings.digester, where)
+    ]
+
+
+def indicators_of_all(
+    items: Iterable[tuple[str, Mapping[str, Any]]], surroundings: Surroundings, tick: Callable[[], object]
+) -> list[Indicator]:
+    """Turn places and fields into indicators; `tick` is called for each, and ends what takes too long."""
+    found: list[Indicator] = []
+    for where, fields in items:
+        tick()
+        found += indicators_of(item_of(fields, where), surroundings, where)
+    return found
+
+
+def withdrawals_of(item: Item, digester: Digester, where: str) -> list[Withdrawn]:
+    """Turn an item that its source takes back into withdrawals.
+
+    Raises:
+        FeedRefused: it cannot be taken.
+    """
+    return [Withdrawn(digest, item.reference) for digest in digests_of(item, digester, where)]

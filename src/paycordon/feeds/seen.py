@@ -1,0 +1,50 @@
+"""What a feed of whole documents remembers in its checkpoint: which one it took in last, and how old its parts were."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from paycordon.errors import FeedRefused
+from paycordon.feeds.contract import FeedSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A document that was taken in.
+
+    Attributes:
+        contents: SHA-256 of it and of the settings it was read with.
+        newest: by part of the document, how new it was: text or numbers that only grow.
+    """
+
+    contents: str = ""
+    newest: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, data: bytes, settings: FeedSettings, newest: Mapping[str, int] | None = None) -> Self:
+        """Describe a document."""
+        limits = (set(FeedSettings.model_fields) - {"format"}) | {"key"}
+        read_as = settings.model_dump_json(exclude=limits).encode()
+        return cls(hashlib.sha256(read_as + b"\n" + data).hexdigest(), newest or {})
+
+    @classmethod
+    def read(cls, checkpoint: str | None) -> Self:
+        """Read a checkpoint that `text` made."""
+        return cls() if checkpoint is None else cls(**json.loads(checkpoint))
+
+    def text(self) -> str:
+        """Return it as a checkpoint."""
+        return json.dumps({"contents": self.contents, "newest": dict(self.newest)}, sort_keys=True)
+
+    def check_not_older(self, before: Self) -> None:
+        """Refuse a document that is older than the one before.
+
+        Raises:
+            FeedRefused: a part of it is.
+        """
+        if any(at < before.newest.get(part, at) for part, at in self.newest.items()):
+            raise FeedRefused("is older than what was taken in before: replayed or back-dated")
