@@ -37,7 +37,7 @@ def test_the_demonstration_decides_holds_releases_and_verifies() -> None:
     assert held == {"payouts held (manual), cards on"}
     assert set(shown["after_release"].values()) == {"payouts daily, cards on"}
     assert len(shown["released"]) == 1, "a delivery that came twice makes one hold"
-    assert shown["log"] == {"entries": 15, "ok": True}
+    assert shown["log"] == {"entries": 17, "ok": True}
 
 
 def test_the_readme_shows_what_the_demonstration_prints() -> None:

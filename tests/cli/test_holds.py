@@ -42,7 +42,8 @@ def test_a_hold_is_shown_with_its_decision_and_the_accounts_it_restricts(cli, ho
     assert done.json["hold"]["rule"] == "starter/indicator-certain"
     (finding,) = done.json["decision"]["findings"]
     assert finding["evidence"] == {
-        "kind": "email", "digest": known, "source": "IWF", "status": "confirmed", "reference": "case-7"
+        "kind": "email", "digest": known, "source": "IWF", "status": "confirmed", "reference": "case-7",
+        "stated": 90, "trust": 100, "relation": "exact", "tlp": "amber+strict",
     }  # fmt: skip
     (restriction,) = done.json["restrictions"]
     assert (restriction["account"], restriction["state"]) == ("acct_1", "pending")
