@@ -38,13 +38,24 @@ def test_the_way_to_a_held_merchant_as_text_json_and_picture(cli, linked: None, 
 def test_all_that_hang_together(cli, linked: None) -> None:
     shown = cli("links", "--components")
     assert shown.code == 1
-    assert "3 merchants hang together in 1 groups, over 2 identifiers" in shown.out
+    assert "3 merchants hang together in 1 group, over 2 identifiers" in shown.out
     found = cli("links", "--components", "--json").json
     assert (found["components"], found["largest"][0]["stopped"]) == (1, 1)
     assert found["largest"][0]["some"] == ["m_1", "m_2", "m_3"]
     left_out = cli("links", "--components", "--most-shared", "1")
     assert left_out.code == 0
-    assert "2 identifiers were left out" in left_out.out
+    assert "share them: 2 identifiers" in left_out.out
+
+
+def test_what_the_own_warning_list_names_links_nobody(cli, linked: None, deployment: Path) -> None:
+    (deployment / "warnings.csv").write_text("kind,value,label\niban,GB82 WEST 1234 5698 7654 32,payout service\n")
+    with (deployment / "paycordon.yaml").open("a") as config:
+        config.write("\nindicators: {warnings: [warnings.csv]}\n")
+    shown = cli("links", "m_2")
+    assert shown.code == 0
+    assert "on a warning list" in shown.out
+    assert "1 other merchant within 1 hop; 1 identifier left out" in shown.out
+    assert cli("links", "--components", "--json").json["hubs"] == 1
 
 
 def test_nothing_linked_tells_what_to_do_next(cli, deployment: Path, make_event) -> None:

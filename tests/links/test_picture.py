@@ -45,6 +45,12 @@ def test_what_is_too_many_is_counted_and_the_way_stays() -> None:
     assert "m_500" in texts(svg)
 
 
+def test_long_names_can_be_told_apart() -> None:
+    labels = {line for line in texts(picture_of(network(9, "stripe_main/acct_1AbCdEfGhIjKl{}"))) if "…" in line}
+    assert len(labels) == 9
+    assert all(len(label) <= 24 for label in labels)
+
+
 def test_a_merchant_alone_and_hostile_names() -> None:
     alone = picture_of(Network("m_0", (Member("m_0", 0, Outcome.ALLOW),), ()))
     assert "no other merchant was seen with any of its identifiers" in texts(alone)

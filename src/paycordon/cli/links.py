@@ -89,6 +89,8 @@ def _components(config: Path, most: int, common: Any, limit: int) -> Components:
 
 
 def _show_components(found: Components, *, as_json: bool) -> None:
+    from paycordon.links.picture import plural
+
     if as_json:
         print_json({"components": found.count, "merchants": found.merchants, **asdict(found)})
         return
@@ -98,13 +100,13 @@ def _show_components(found: Components, *, as_json: bool) -> None:
             "merchants are seen with what `identifiers` of their events name; `paycordon screen` judges an event"
         )
     else:
-        print_line(
-            f"{found.merchants:,} merchants hang together in {found.count:,} groups, over {found.shared:,} identifiers"
-        )
+        over = f"{found.shared:,} {plural('identifier', found.shared)}"
+        groups = f"{found.count:,} {plural('group', found.count)}"
+        print_line(f"{found.merchants:,} merchants hang together in {groups}, over {over}")
         rows = [(each.merchants, each.stopped, _named(each.some, each.merchants)) for each in found.largest]
         print_table(("merchants", "held or blocked", "such as"), rows)
     if found.hubs:
-        print_line(f"{found.hubs:,} identifiers were left out, because too many share them")
+        print_line(f"left out, because too many share them: {found.hubs:,} {plural('identifier', found.hubs)}")
 
 
 def _named(some: tuple[str, ...], of: int) -> str:

@@ -159,18 +159,19 @@ def summary(network: Network) -> list[str]:
         found = "no other merchant was seen with any of its identifiers"
     else:
         hops = network.members[-1].hops
-        found = f"{others} other {_many('merchant', others)} within {hops} {_many('hop', hops)}"
+        found = f"{others} other {plural('merchant', others)} within {hops} {plural('hop', hops)}"
     if network.hubs:
-        found += f"; {len(network.hubs)} {_many('identifier', len(network.hubs))} left out that too many share"
+        found += f"; {len(network.hubs)} {plural('identifier', len(network.hubs))} left out that too many share"
     if network.cut:
         found += "; there is more than was looked at"
     near = network.nearest(Outcome.BLOCK) or network.nearest(Outcome.HOLD)
     if near is None:
         return [found, "none of them is held or blocked" if others else ""]
-    return [found, f"nearest {_WORDS[near.standing]}: {near.merchant}, {near.hops} {_many('hop', near.hops)} away"]
+    return [found, f"nearest {_WORDS[near.standing]}: {near.merchant}, {near.hops} {plural('hop', near.hops)} away"]
 
 
-def _many(word: str, count: int) -> str:
+def plural(word: str, count: int) -> str:
+    """The word for so many of it."""
     return word if count == 1 else f"{word}s"
 
 
@@ -195,7 +196,11 @@ def _draw_box(svg: Element, box: _Box, place: _Place) -> None:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    """Shorten in the middle: ids differ at their ends, and begin alike."""
+    if len(text) <= _LONGEST:
+        return text
+    head = _LONGEST // 2
+    return f"{text[:head]}…{text[head + 1 - _LONGEST :]}"
 
 
 def _text(element: Element, text: str) -> None:
