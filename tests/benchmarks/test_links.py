@@ -4,8 +4,9 @@ Run with `pytest tests/benchmarks/test_links.py --benchmark-only -s`; sizes up t
 that `PAYCORDON_LINKS_SIZES` names, such as `1000000` (which takes some minutes and about a gigabyte of disk).
 
 A merchant has three identifiers; one in five merchants shares one with another, some hang together in chains of twenty,
-a hundredth is blocked, and one identifier belongs to every tenth merchant: a hub. The components are found beside
-SQLite's own recursive query, which searches for one merchant what `network` searches, without a bound for hubs.
+a hundredth is blocked, and one identifier belongs to every tenth merchant: a hub. Beside a search stands what is usual
+in SQL, a recursive query, which has no bound for hubs; it is measured at the smallest size only, as it grows with the
+square of the hub.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from paycordon.checks.payout_velocity import PayoutVelocity, PayoutVelocitySetti
 from paycordon.checks.shared_identifier import SharedIdentifier, SharedIdentifierSettings
 from paycordon.context import Context, IndicatorHit, KnownIdentifier, NearBlock
 from paycordon.context import SharedIdentifier as Shared
+from paycordon.covering import HIDDEN_CODES
 from paycordon.decisions import Finding
 from paycordon.events import Event
 
@@ -157,6 +158,7 @@ def test_a_blocked_merchant_two_hops_away_is_a_weak_lead() -> None:
     shared, near = check.screen_merchant(context=context)
     assert (shared.code, near.code) == ("identifier.shared", "identifier.near_blocked")
     assert near.confidence < shared.confidence
+    assert {code for code in check.emits if "blocked" in code} <= HIDDEN_CODES, "a request to keep open hides them"
     assert near.evidence == {"kind": "phone", "digest": "k:p", "hops": 2, "through_kind": "iban", "through": "k:i"}
 
 

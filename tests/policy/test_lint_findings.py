@@ -9,7 +9,7 @@ import pytest
 
 from paycordon.policy import lint
 
-CODES = {"indicator.match", "payout.velocity", "identifier.shared", "acme.proof"}
+CODES = {"indicator.match", "payout.velocity", "identifier.shared", "identifier.near_blocked", "acme.proof"}
 SURE = "findings.exists(f, f.code == 'indicator.match' && f.confidence >= params.certain)"
 HEAD = """\
 policy: p
@@ -263,6 +263,7 @@ def test_a_part_that_only_some_of_the_types_have_is_asked_for_first(found):
         "findings.exists(f, f.code == 'indicator.match' && f.confidence >= 0.5)",
         "findings.exists(f, f.code in ['indicator.match', 'acme.proof'])",
         "findings.exists(f, f.code == 'payout.velocity') && findings.exists(f, f.code == 'identifier.shared')",
+        "findings.exists(f, f.code == 'identifier.near_blocked')",
         f"{SURE} || findings.exists(f, f.code == 'payout.velocity')",
         "findings.size() > 3",
         f"!{SURE}",

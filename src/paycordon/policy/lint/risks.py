@@ -18,7 +18,7 @@ SURE = 0.7
 """From this confidence on, an indicator is more than a soft one."""
 
 _SOFT = re.compile(
-    r"(?:^|[._])(names?|similar\w*|shared\w*|velocity|ratio\w*|burst|changed|destination_changed|new|young|country|mcc"
+    r"(?:^|[._])(names?|similar\w*|shared\w*|near\w*|velocity|ratio\w*|burst|changed|destination_changed|new|young|country|mcc"
     r"|missing|unusual|night|age|weak|low|fuzzy|typology|high_integrity_risk)(?:[._]|$)"
 )
 _PROXIES = frozenset(
