@@ -10,6 +10,7 @@ pytest.register_assert_rewrite(
     "paycordon.testing.authenticity",
     "paycordon.testing.conformance",
     "paycordon.testing.enforcement",
+    "paycordon.testing.feeds",
     "paycordon.testing.meaning",
     "paycordon.testing.scene",
     "paycordon.testing.secrecy",
@@ -20,6 +21,7 @@ from paycordon.testing.builders import make_event  # noqa: E402
 from paycordon.testing.clock import NOON, FrozenClock  # noqa: E402
 from paycordon.testing.conformance import GatewayConformance  # noqa: E402
 from paycordon.testing.faults import Fault, FaultPlan  # noqa: E402
+from paycordon.testing.feeds import FeedConformance, FeedHarness, Stage  # noqa: E402
 from paycordon.testing.harness import GatewayHarness, Recorded, Statement  # noqa: E402
 from paycordon.testing.planned import PlannedFaults  # noqa: E402
 from paycordon.testing.simulator import Answer, HttpSimulator, Request  # noqa: E402
@@ -29,6 +31,8 @@ __all__ = [
     "Answer",
     "Fault",
     "FaultPlan",
+    "FeedConformance",
+    "FeedHarness",
     "FrozenClock",
     "GatewayConformance",
     "GatewayHarness",
@@ -38,6 +42,7 @@ __all__ = [
     "Portfolio",
     "Recorded",
     "Request",
+    "Stage",
     "Statement",
     "make_event",
 ]

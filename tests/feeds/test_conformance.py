@@ -1,0 +1,192 @@
+"""Every built-in format passes the kit that ships."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from paycordon.feeds.bundle import BundleFeed
+from paycordon.feeds.csvfile import CsvFeed
+from paycordon.feeds.ftm import FtmFeed
+from paycordon.feeds.items import Item
+from paycordon.feeds.misp import MispFeed
+from paycordon.feeds.publishing import publish
+from paycordon.feeds.threatexchange import ThreatExchangeFeed
+from paycordon.testing import FeedConformance, FeedHarness, Stage
+
+SAID = ((1, 2), (2, 3, 4), (2, 4, 5, 6))
+"""Which numbers the source says at each time."""
+
+
+def address(number: int) -> str:
+    return f"x{number}@shop.example"
+
+
+def uuid(number: int) -> str:
+    return f"00000000-0000-4000-8000-{number:012d}"
+
+
+def of_emails(numbers: Sequence[int], reference: Any) -> frozenset[tuple[str, str, str]]:
+    return frozenset(("email", address(n), reference(n)) for n in numbers)
+
+
+class CsvHarness(FeedHarness):
+    kind = CsvFeed
+
+    def settings(self, place: Path) -> Mapping[str, Any]:
+        columns = {"value": "v", "reference": "r", "last_seen": "seen"}
+        return {"source": str(place / "list.csv"), "columns": columns, "always": {"kind": "email"}}
+
+    def stages(self) -> Sequence[Stage]:
+        found = []
+        for day, numbers in enumerate(SAID, start=1):
+            rows = "".join(f"{address(n)},case-{n},2026-01-{day:02d}T00:00:00Z\n" for n in numbers)
+            found.append(Stage({"list.csv": f"v,r,seen\n{rows}".encode()}, of_emails(numbers, lambda n: f"case-{n}")))
+        return found
+
+
+class TestCsv(FeedConformance):
+    def harness(self) -> FeedHarness:
+        return CsvHarness()
+
+
+class MispHarness(FeedHarness):
+    kind = MispFeed
+
+    def settings(self, place: Path) -> Mapping[str, Any]:
+        return {"source": str(place / "export.json")}
+
+    def stages(self) -> Sequence[Stage]:
+        found = []
+        for day, numbers in enumerate(SAID, start=1):
+            at = str(1767600000 + day)
+            given = {"type": "email", "to_ids": True, "timestamp": at, "category": "Financial fraud"}
+            attributes = [{**given, "uuid": uuid(n), "value": address(n)} for n in numbers]
+            document = {"response": [{"Event": {"uuid": uuid(99), "timestamp": at, "Attribute": attributes}}]}
+            found.append(Stage({"export.json": json.dumps(document).encode()}, of_emails(numbers, uuid)))
+        return found
+
+
+class TestMisp(FeedConformance):
+    def harness(self) -> FeedHarness:
+        return MispHarness()
+
+
+class FtmHarness(FeedHarness):
+    kind = FtmFeed
+
+    def settings(self, place: Path) -> Mapping[str, Any]:
+        return {"source": str(place / "entities.json")}
+
+    def stages(self) -> Sequence[Stage]:
+        found = []
+        for day, numbers in enumerate(SAID, start=1):
+            lines = [
+                {"id": f"NK-{n}", "schema": "LegalEntity", "properties": {"email": [address(n)]}}
+                | {"last_change": f"2026-01-{day:02d}T00:00:00"}
+                for n in numbers
+            ]
+            data = "".join(json.dumps(line) + "\n" for line in lines).encode()
+            found.append(Stage({"entities.json": data}, of_emails(numbers, lambda n: f"NK-{n}")))
+        return found
+
+
+class TestFtm(FeedConformance):
+    def harness(self) -> FeedHarness:
+        return FtmHarness()
+
+
+class BundleHarness(FeedHarness):
+    kind = BundleFeed
+    protected = True
+
+    def __init__(self) -> None:
+        self._made = tempfile.TemporaryDirectory()
+        self._root = Path(self._made.name) / "root.json"
+
+    def settings(self, place: Path) -> Mapping[str, Any]:
+        return {"source": str(place), "root": str(self._root)}
+
+    def stages(self) -> Sequence[Stage]:
+        made, found = Path(self._made.name), []
+        for numbers in SAID:
+            items = [Item(kind="email", value=address(n), reference=f"case-{n}") for n in numbers]
+            publish(items, made / "bundle", made / "keys", datetime.now(UTC).replace(microsecond=0))
+            bundle = made / "bundle"
+            files = {str(p.relative_to(bundle)): p.read_bytes() for p in bundle.rglob("*") if p.is_file()}
+            found.append(Stage(files, of_emails(numbers, lambda n: f"case-{n}")))
+        self._root.write_bytes(found[0].files["metadata/1.root.json"])
+        return found
+
+    def close(self) -> None:
+        self._made.cleanup()
+
+
+class TestBundle(FeedConformance):
+    def harness(self) -> FeedHarness:
+        return BundleHarness()
+
+
+class ThreatExchangeHarness(FeedHarness):
+    """Serves `updates.json` over HTTP as the public description says: from a time on, in pages, with a token."""
+
+    kind = ThreatExchangeFeed
+    dated = False  # what the server has said before stays; the simulator only leaves out what was not asked for
+
+    def __init__(self) -> None:
+        self._server = HTTPServer("127.0.0.1")
+        self._place: Path | None = None
+        self._server.expect_request("/v19.0/group/threat_updates").respond_with_handler(self._answer)
+        self._server.start()
+
+    def settings(self, place: Path) -> Mapping[str, Any]:
+        self._place = place
+        return {"source": self._server.url_for("/v19.0/group"), "token": "secret", "page": 2}
+
+    def stages(self) -> Sequence[Stage]:
+        updates: list[dict[str, Any]] = []
+        found, before = [], set[int]()
+        for day, numbers in enumerate(SAID, start=1):
+            given = {"type": "EMAIL_ADDRESS", "status": "MALICIOUS", "last_updated": 1767600000 + day}
+            for number in sorted(before ^ set(numbers)):
+                gone = number in before
+                updates.append({**given, "id": f"{number}", "indicator": address(number), "should_delete": gone})
+            before = set(numbers)
+            found.append(Stage({"updates.json": json.dumps(updates).encode()}, of_emails(numbers, str)))
+        return found
+
+    def close(self) -> None:
+        self._server.stop()
+
+    def _answer(self, request: Request) -> Response:
+        assert self._place is not None
+        if request.headers.get("authorization") != "Bearer secret":
+            return Response("{}", 400)
+        path = self._place / "updates.json"
+        if not path.is_file():
+            return Response("{}", 503)
+        try:
+            updates = json.loads(path.read_bytes())
+            asked = {name: values[0] for name, values in parse_qs(request.query_string.decode()).items()}
+            since, limit, after = int(asked["start_time"]), int(asked["limit"]), int(asked.get("after", 0))
+            left = [each for each in updates if each["last_updated"] >= since][after:]
+        except (ValueError, KeyError, TypeError):
+            return Response(path.read_bytes())
+        page: dict[str, Any] = {"data": left[:limit]}
+        if left[limit:]:
+            query = f"start_time={since}&limit={limit}&after={after + limit}"
+            page["paging"] = {"next": f"{request.base_url}?{query}"}
+        return Response(json.dumps(page))
+
+
+class TestThreatExchange(FeedConformance):
+    def harness(self) -> FeedHarness:
+        return ThreatExchangeHarness()
