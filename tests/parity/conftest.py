@@ -35,7 +35,7 @@ from paycordon.simulators import Applicant, Stage
 from paycordon.store import holds, indicators, restrictions, schema
 from paycordon.store.directives import Kind, Terms
 from paycordon.store.proposals import Proposal
-from paycordon.working import Pace, Worker
+from paycordon.working import Worker
 
 STAGES: dict[str, type[Stage]] = {
     name: kind.stage for name, kind in load_all().simulators().items() if kind.stage is not None
@@ -114,6 +114,11 @@ class World:
             if each.subject.account == account and (not types or each.event_type in types)
         ]
 
+    def counting(self, source: str) -> int:
+        """Return how many indicators of a source count."""
+        with self.cordon.store.read() as connection:
+            return len(indicators.listed(connection, source=source))
+
     def held(self, merchant: str) -> set[tuple[str, str, str]]:
         """Return the active holds of a merchant: outcome, rule and scope."""
         with self.cordon.store.read() as connection:
@@ -180,7 +185,7 @@ def applicant(merchant: str, *, email: str | None = None, bank: str = IBANS[0]) 
     return Applicant(merchant, "Synthetic Goods", email or f"{merchant}@goods.example", bank)
 
 
-def _configured(directory: Path, stages: Mapping[str, Stage]) -> Path:
+def _configured(directory: Path, stages: Mapping[str, Stage], feeds: Mapping[str, Any]) -> Path:
     environ: dict[str, str] = {}
     gateways: dict[str, Any] = {}
     for instance, stage in stages.items():
@@ -195,6 +200,7 @@ def _configured(directory: Path, stages: Mapping[str, Stage]) -> Path:
         "screening": {"budget_ms": 10_000, "check_deadline_ms": 5_000},
         "withdrawal": {"unsupported": "release"},
         "gateways": gateways,
+        "feeds": dict(feeds),
     }
     (directory / "paycordon.yaml").write_text(yaml.safe_dump(config))
     (directory / "policies").mkdir()
@@ -217,11 +223,11 @@ def _referred(name: str, value: Any, environ: dict[str, str]) -> Any:
 def make_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
     with ExitStack() as opened:
 
-        def make(*names: str) -> World:
+        def make(*names: str, feeds: Mapping[str, Any] | None = None) -> World:
             stages = {name: opened.enter_context(STAGES[name]()) for name in names}
             directory = tmp_path / f"world{next(_numbers)}"
             directory.mkdir()
-            path = _configured(directory, stages)
+            path = _configured(directory, stages, feeds or {})
             config = load_config(path, yaml.safe_load((directory / "environ").read_text()))
             cordon = Cordon.from_loaded(config)
             opened.callback(cordon.close)
@@ -242,17 +248,6 @@ def make_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
                 stage.deliver_to(f"http://127.0.0.1:{port}/webhooks/{name}")
             working = Cordon.from_loaded(config, patience=timedelta(seconds=PATIENCE))  # as `paycordon work` does
             opened.callback(working.close)
-            return World(cordon, gateways, stages, _worker(working, gateways, config))
+            return World(cordon, gateways, stages, Worker.configured(working, gateways, config))
 
         yield make
-
-
-def _worker(cordon: Cordon, gateways: Mapping[str, Gateway[Any]], config: Any) -> Worker:
-    return Worker(
-        cordon,
-        gateways,
-        enforcement=config.enforcement,
-        deadlines=config.clocks,
-        unsupported=config.withdrawal.unsupported,
-        pace=Pace(idle=timedelta(milliseconds=10)),
-    )

@@ -60,6 +60,9 @@ class AdyenStage(Stage):
 
     def open_account(self, applicant: Applicant) -> str:
         """Make all of an account holder over the API, then let Adyen verify it."""
+        address = {"country": "DE", "city": "Berlin", "street": "Am Markt", "houseNumberOrName": "1"}
+        address |= {"postalCode": "10115"}
+        phone = {"number": "+4930123456", "type": "landline"}
         entity = self._made(
             self._sdk.legalEntityManagement.legal_entities_api.create_legal_entity,
             type="organization",
@@ -74,6 +77,7 @@ class AdyenStage(Stage):
             platform.account_holders_api.create_account_holder,
             legalEntityId=entity,
             description=applicant.name,
+            contactDetails={"email": applicant.email, "phone": phone, "address": address},
             metadata={"paycordon_merchant": applicant.merchant},
             capabilities={name: {"requested": True} for name in CAPABILITIES},
         )

@@ -1,0 +1,90 @@
+"""The coalition's whole story at every gateway: what one source says stops money within seconds, and is undone exactly.
+
+A signed bundle adds an indicator; at the next payout all are held; the source withdraws; the decision is found and
+judged again, two people release, the baseline is back, the log verifies, and the merchant heard but neutral words.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from paycordon.decisions import Outcome
+from paycordon.events import Money
+from paycordon.feeds.items import Item
+from paycordon.feeds.publishing import publish
+from paycordon.gateways import Restriction
+from paycordon.record.verify import verify
+from paycordon.store import withdrawals
+
+from .conftest import STAGES, World, applicant
+
+SOON = 20.0
+NEUTRAL = "Held: additional_information_required"
+
+
+class Source:
+    """A member of the coalition that publishes what it knows."""
+
+    def __init__(self, place: Path) -> None:
+        self.bundle, self._keys = place / "bundle", place / "keys"
+        self.say([])
+        self.root = place / "root.json"
+        self.root.write_bytes((self.bundle / "metadata" / "1.root.json").read_bytes())
+
+    def say(self, emails: Iterable[str]) -> None:
+        items = [
+            Item(kind="email", value=each, reference=f"case-{number}", confidence=90, status="investigation")
+            for number, each in enumerate(emails)
+        ]
+        publish(items, self.bundle, self._keys, datetime.now(UTC))
+
+    def feed(self) -> dict[str, str]:
+        return {"format": "bundle", "source": str(self.bundle), "root": str(self.root), "every": "1s"}
+
+
+def until(world: World, happened) -> float:
+    """Let workers work until something has happened; returns after how many seconds it had."""
+    begun = time.monotonic()
+    while not happened():
+        assert time.monotonic() - begun < SOON
+        world.settle()
+    return time.monotonic() - begun
+
+
+@pytest.mark.parametrize("gateway", sorted(STAGES))
+def test_what_a_source_says_stops_money_and_what_it_takes_back_is_undone(make_world, tmp_path, gateway: str) -> None:
+    source = Source(tmp_path)
+    world = make_world(gateway, feeds={"coalition": source.feed()})
+    stage = world.stages[gateway]
+    account = stage.open_account(applicant("m_1", email="known@goods.example"))
+    before = stage.settings_of(account)
+    world.settle()
+    assert world.pay_out(gateway, account, 1_000, "key-1") == "paid"
+
+    source.say(["known@goods.example"])
+    took = until(world, lambda: world.counting("coalition") == 1)
+    # A payout that the gateway makes by itself: nobody asked the guard.
+    stage.pay_out(account, Money(minor=2_000, currency="EUR"), "key-2")
+    until(world, lambda: world.held("m_1"))
+    assert world.restriction(gateway, account) is Restriction.PAYOUTS_HELD
+    assert world.pay_out(gateway, account, 3_000, "key-3") == NEUTRAL
+    held = [each for each in world.seen(gateway, account) if each.outcome is Outcome.HOLD]
+    assert {each.reason for each in held} == {"additional_information_required"}
+
+    source.say([])
+    until(world, lambda: world.counting("coalition") == 0)
+    with world.cordon.store.read() as connection:
+        (withdrawal,) = [each.id for each in withdrawals.listed(connection)]
+    world.release_unsupported(withdrawal)
+    world.settle()
+    assert world.held("m_1") == set()
+    assert world.restriction(gateway, account) is Restriction.NONE
+    assert stage.settings_of(account) == before
+    assert world.pay_out(gateway, account, 3_000, "key-3") == "paid"
+    assert verify(world.cordon.store).ok
+    print(f"{gateway}: an indicator counted {took:.1f} s after it was published")
