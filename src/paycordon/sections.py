@@ -310,6 +310,9 @@ class RetentionSection(Section):
         decisions: texts of decisions with their released holds, from when they were made.
         deliveries: rows of messages that were screened, from when they came; their texts go at once in any case.
         cases: closed cases with their history, from when they were closed.
+        acts: acts that were done at gateways, from when they were.
+        proposals: what took two people, from when it was decided or lapsed.
+        snoozes: snoozes of rules, from their end.
         notices: notices that were sent to merchants.
         notifications: messages that their endpoints have taken.
     """
@@ -318,6 +321,9 @@ class RetentionSection(Section):
     decisions: _Period = None
     deliveries: _Period = None
     cases: _Period = None
+    acts: _Period = None
+    proposals: _Period = None
+    snoozes: _Period = None
     notices: _Period = None
     notifications: _Period = None
 

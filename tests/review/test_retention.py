@@ -15,17 +15,19 @@ from paycordon.coalition.identifiers import Digester
 from paycordon.decisions import Decision, Outcome, Scope
 from paycordon.errors import Conflict, NotFound
 from paycordon.events import Event
+from paycordon.gateways import Performed
 from paycordon.people import Person, Role
 from paycordon.plugins import Plugins
 from paycordon.policy import load_policies
 from paycordon.record.apart import digest_apart, forget, is_of
-from paycordon.record.log import digest_of
+from paycordon.record.log import digest_of, salted_digest
 from paycordon.record.verify import verify
 from paycordon.review import actions
 from paycordon.review.retention import Retention, erase_merchant
 from paycordon.screening import Cordon, Limits
 from paycordon.sections import RetentionSection
-from paycordon.store import Store, cases, decisions, erasure, holds, schema, snoozes
+from paycordon.store import Store, acts, cases, decisions, erasure, holds, schema, snoozes
+from paycordon.store.acts import NewAct
 from paycordon.store.erasure import Erased, Erasing
 from paycordon.store.holds import NewHold, Source
 from paycordon.store.proposals import Kind, NewProposal, decide, propose
@@ -234,7 +236,7 @@ def test_a_directive_makes_no_difference_that_others_see_and_keeps_what_it_must(
         assert kinds == ["erased", "erased.merchant"] * 2
         kept = erasure.withheld(connection, "m_1")
         assert erasure.withheld(connection, "m_2") == []
-    assert {each["kind"] for each in kept} == {"event", "decision", "hold", "cases", "case_events"}
+    assert {each["kind"] for each in kept} == {"event", "decision", "hold", "cases", "case_events", "salts"}
     assert sum(f"{NAME} 1" in each["body"] for each in kept if each["kind"] == "event") == 6
 
 
@@ -290,7 +292,7 @@ def test_what_something_stands_against_is_kept_back_and_goes_later(scene: Scene)
         "events": (1, 1),
         "decisions": (1, 1),
         "cases": (0, 0),
-        **dict.fromkeys(("deliveries", "notices", "notifications"), (0, 0)),
+        **dict.fromkeys(("acts", "proposals", "snoozes", "deliveries", "notices", "notifications"), (0, 0)),
     }
     work.run()
     assert f"{NAME} 1" in scene.everything()
@@ -400,12 +402,111 @@ def test_what_people_wrote_cannot_be_guessed_either(scene: Scene) -> None:
     scene.free(1)
     scene.free(2)
     assert scene.problems() == []
-    assert scene.rows("salts") == 6
+    assert scene.rows("salts") == 7
     scene.clock.advance(2 * DAY)
     scene.edit("UPDATE clocks SET ended_at = 1")
     scene.erase(1)
     assert scene.rows("salts") == 1  # of the other merchant's release
     assert digest_of(words) not in scene.everything()
+    assert scene.problems() == []
+
+
+def write_of(scene: Scene, merchant: int) -> tuple[str, ...]:
+    """Let people write about a merchant wherever they can, and end all of it; returns the ids of what has the words."""
+    words, who, random = f"{NAME} {merchant} wrote", f"m_{merchant}", secrets.token_bytes
+    scene.screen(100 + merchant, merchant, 200_000)
+    ada, now = Person("ada", frozenset({Role.ANALYST})), scene.clock()
+    with scene.store.write() as connection:
+        case = str(cases.of(connection, who))
+        actions.note(connection, case, by=ada, text=words, now=now)
+        parameters = json.dumps({"note": words})
+        act = acts.ask(connection, NewAct("acme", f"acct_{merchant}", "refund", parameters, words, "ada"), now, random)
+        snooze = snoozes.place(connection, NewSnooze(who, "p/r", now + DAY, words, "ada"), now, random)
+        wanted = NewProposal(Kind.ACT, who, "about", {"parameters": words}, words, "ada", now + DAY, case)
+        made = propose(connection, wanted, now, random)
+        decide(connection, made, "declined", "bob", words, now)
+    claimed = acts.claim(scene.store, "acme", "w", now, DAY)
+    assert claimed is not None
+    with scene.store.write() as connection:
+        assert acts.done(connection, claimed, "w", Performed("re_1", "refunded", already=False), now)
+    scene.free(merchant)
+    return case, act.id, snooze.id, made.id
+
+
+def logged(scene: Scene) -> str:
+    with scene.store.read() as connection:
+        return " ".join(connection.execute(select(schema.log.c.payload)).scalars())
+
+
+def test_acts_proposals_and_snoozes_go_with_the_merchant_and_their_salts_with_them(scene: Scene) -> None:
+    ids = write_of(scene, 1)
+    write_of(scene, 2)
+    assert scene.problems() == []
+    assert digest_of(json.dumps({"note": f"{NAME} 1 wrote"})) not in logged(scene)
+    scene.edit("UPDATE clocks SET ended_at = 1")
+    scene.erase(1)
+    left = scene.everything()
+    assert (f"{NAME} 1" in left, f"{NAME} 2" in left) == (False, True)
+    for table in ("acts", "proposals", "snoozes"):
+        assert (scene.rows(table, merchant="m_1"), scene.rows(table, merchant="m_2")) == (0, 1)
+    assert [scene.rows("salts", subject=id_) for id_ in ids] == [0, 0, 0, 0]
+    assert scene.problems() == []
+
+
+def test_acts_proposals_and_snoozes_go_after_their_periods(scene: Scene) -> None:
+    ids = write_of(scene, 1)[1:]
+    scene.edit("UPDATE clocks SET ended_at = 1")
+    periods = RetentionSection.model_validate(dict.fromkeys(("acts", "proposals", "snoozes"), "10d"))
+    work = Retention(scene.store, periods, scene.clock)
+    scene.clock.advance(10 * DAY + timedelta(hours=1))
+    due = {each.name: each.due for each in work.report()}
+    assert [due[name] for name in ("acts", "proposals", "snoozes")] == [1, 1, 0]  # the snooze ended a day later
+    assert work.run() == 2
+    assert [scene.rows(name) for name in ("acts", "proposals", "snoozes")] == [0, 0, 1]
+    scene.clock.advance(DAY)
+    assert work.run() == 1
+    assert [scene.rows("salts", subject=id_) for id_ in ids] == [0, 0, 0]
+    assert scene.problems() == []
+
+
+def test_an_act_that_is_not_done_and_what_is_held_keep_it_all_back(scene: Scene) -> None:
+    write_of(scene, 1)
+    scene.edit("UPDATE clocks SET ended_at = 1", "UPDATE acts SET state = 'stuck'")
+    scene.clock.advance(20 * DAY)
+    periods = RetentionSection.model_validate(dict.fromkeys(("acts", "proposals", "snoozes"), "10d"))
+    work = Retention(scene.store, periods, scene.clock)
+    assert work.run() == 0
+    assert {each.name: each.kept_back for each in work.report() if each.period} == {
+        "acts": 0,  # not past its time before it is done
+        "proposals": 1,
+        "snoozes": 1,
+    }
+    with pytest.raises(Conflict, match="an act that is not done"):
+        scene.erase(1)
+
+
+def test_what_is_withheld_can_be_compared_with_the_log(scene: Scene) -> None:
+    ids = write_of(scene, 1)
+    scene.edit("UPDATE clocks SET ended_at = 1", DIRECTIVE)
+    scene.erase(1)
+    assert scene.rows("salts", subject=ids[0]) == 0
+    with scene.store.read() as connection:
+        rows = connection.execute(select(schema.withheld).where(schema.withheld.c.kind == "salts")).all()
+        kept = {
+            each["kind"]: json.loads(each["body"])
+            for each in erasure.withheld(connection, "m_1")
+            if each["kind"] in ("acts", "proposals", "snoozes")
+        }
+    by_subject = {id_: [(row.id, row.salt) for row in rows if row.body == id_] for id_ in ids}
+    words, log = f"{NAME} 1 wrote", logged(scene)
+    for id_, pairs in by_subject.items():
+        named = [digest for digest, salt in pairs if salted_digest(salt, words) == digest]
+        assert named, id_
+        assert all(digest in log for digest in named)
+    texts = (kept["acts"]["parameters"], kept["proposals"]["detail"])
+    for text_, id_ in zip(texts, (ids[1], ids[3]), strict=True):
+        assert [digest for digest, salt in by_subject[id_] if salted_digest(salt, text_) == digest]
+    assert (kept["acts"]["reason"], kept["snoozes"]["reason"]) == (words, words)
     assert scene.problems() == []
 
 

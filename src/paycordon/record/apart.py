@@ -23,7 +23,7 @@ def digest_apart(connection: Connection, subject: str, words: str) -> str:
 
     Args:
         connection: a transaction for writing.
-        subject: the id of the hold, case, proposal or snooze that has the words, or whom they are about.
+        subject: the id of the hold, case, proposal, snooze or act that has the words, or whom they are about.
         words: what somebody wrote.
     """
     salt = new_salt(secrets.token_bytes)

@@ -16,7 +16,6 @@ from paycordon.decisions import Decision
 from paycordon.people import same_name
 from paycordon.policy.guarded import COALITION_CODES
 from paycordon.record.apart import is_of
-from paycordon.record.log import digest_of
 from paycordon.record.problems import Problems
 from paycordon.store import schema
 
@@ -96,9 +95,10 @@ class ReviewCheck:
         made = self._said("proposal.made", row["id"])
         if made is None:
             return "no entry of the log names it"
-        told = tuple(made.get(n) for n in ("kind", "merchant", "subject", "by", "lapses_at", "detail_digest"))
+        told = tuple(made.get(n) for n in ("kind", "merchant", "subject", "by", "lapses_at"))
         is_so = (row["kind"], row["merchant"], row["subject_id"], row["proposed_by"], row["lapses_at"])
-        if told != (*is_so, _digest(row["detail"])) or not self._is_of(made.get("reason_digest"), row["reason"]):
+        texts = (("detail_digest", row["detail"]), ("reason_digest", row["reason"]))
+        if told != is_so or not all(self._is_of(made.get(name), words) for name, words in texts):
             return "is not what the log says was proposed"
         decided = {state: self._said(f"proposal.{state}", row["id"]) for state in ("agreed", "declined")}
         states = [state for state, said in decided.items() if said is not None] or ["open"]
@@ -122,10 +122,11 @@ class ReviewCheck:
         asked, done = self._said("act.asked", row["id"]), self._said("act.done", row["id"])
         if asked is None:
             return "no entry of the log names it"
-        named = ("instance", "account", "merchant", "act", "by", "agreed_by", "parameters_digest")
+        named = ("instance", "account", "merchant", "act", "by", "agreed_by")
         is_so = tuple(row[n] for n in ("instance", "account", "merchant", "act", "asked_by", "agreed_by"))
         told = tuple(asked.get(name) for name in named)
-        if told != (*is_so, _digest(row["parameters"])) or not self._is_of(asked.get("reason_digest"), row["reason"]):
+        texts = (("parameters_digest", row["parameters"]), ("reason_digest", row["reason"]))
+        if told != is_so or not all(self._is_of(asked.get(name), words) for name, words in texts):
             return "is not what the log says was asked for"
         ended = None if done is None else (done.get("reference"), done.get("shows"))
         is_done = (row["reference"], row["result"]) if row["state"] == "done" else None
@@ -156,7 +157,3 @@ def _rests_on_coalition(decision: str | None) -> bool:
     except ValueError:
         return False
     return any(finding.code in COALITION_CODES for finding in found.findings)
-
-
-def _digest(stored: object) -> str:
-    return digest_of(stored) if isinstance(stored, str) else ""

@@ -15,7 +15,6 @@ from typing import Any, TypedDict
 from sqlalchemy import Connection, text
 
 from paycordon.errors import Conflict, NotFound
-from paycordon.record.apart import forget
 from paycordon.record.log import append, digest_of
 from paycordon.sections import RetentionSection
 from paycordon.store import Store, erasure
@@ -30,7 +29,8 @@ _PAGE = 100
 class _Class:
     """A class of records: its table, key, the time that its period counts from, and what else must hold.
 
-    `columns` are what `withheld` keeps of a row where that is an obligation; none for what is erased as text.
+    `columns` are what `withheld` keeps of a row where that is an obligation; none for what is erased as text. `written`
+    says whether people write something in it, whose salts go with it.
     """
 
     table: str
@@ -40,6 +40,7 @@ class _Class:
     merchant: str | None = None
     columns: tuple[str, ...] = ()
     children: tuple[str, str, tuple[str, ...]] | None = None
+    written: bool = False
 
     @property
     def condition(self) -> str:
@@ -60,6 +61,28 @@ _CLASSES: Mapping[str, _Class] = {
         *("cases", "id", "closed_at", "closed_at IS NOT NULL AND restricted = 0", "cases.merchant"),
         ("opened_at", "closed_at", "closed_by", "resolution"),
         ("case_events", "case_id", ("id", "at", "kind", "decision_id", "actor", "note", "detail")),
+        written=True,
+    ),
+    "acts": _Class(
+        *("acts", "id", "settled_at", "state = 'done'", "acts.merchant"),
+        columns=(
+            *("instance", "account", "act", "parameters", "reason", "asked_by", "agreed_by", "asked_at"),
+            *("settled_at", "reference", "result", "already"),
+        ),
+        written=True,
+    ),
+    "proposals": _Class(  # one that nobody decided has lapsed
+        *("proposals", "id", "COALESCE(decided_at, lapses_at)", "restricted = 0", "proposals.merchant"),
+        columns=(
+            *("kind", "subject_id", "detail", "reason", "proposed_by", "proposed_at", "lapses_at", "state"),
+            *("decided_by", "decided_at", "decision_reason"),
+        ),
+        written=True,
+    ),
+    "snoozes": _Class(
+        *("snoozes", "id", "COALESCE(ended_at, until)", "TRUE", "snoozes.merchant"),
+        columns=("rule", "reason", "placed_by", "agreed_by", "placed_at", "until", "ended_at", "ended_by"),
+        written=True,
     ),
     "notices": _Class(
         *("notices", "id", "sent_at", "sent_at IS NOT NULL", "notices.merchant"),
@@ -236,14 +259,11 @@ _BY_HAND_PAST = text(
 def _erase_rest(connection: Connection, merchant: str, erasing: Erasing) -> None:
     where = {"merchant": merchant}
     gone = {}
-    for name in ("cases", "notices"):
+    for name in ("cases", "notices", "acts", "proposals", "snoozes"):
         kind = _CLASSES[name]
         gone[name] = _remove(connection, kind, "merchant = :merchant AND " + kind.where, where, erasing.now)
-    forget(connection, merchant)
+    erasure.forget_written(connection, erasing.now, {merchant: merchant})
     for name, condition in _REST.items():
-        if name in _WRITTEN:
-            ids = text(f"SELECT id FROM {name} WHERE merchant = :merchant AND {condition}")  # noqa: S608
-            forget(connection, *connection.execute(ids, where).scalars())
         query = f"DELETE FROM {name} WHERE merchant = :merchant AND {condition}"  # noqa: S608
         gone[name] = connection.execute(text(query), where).rowcount
     said = {f"{name}_rows": number for name, number in gone.items() if number}
@@ -255,16 +275,9 @@ def _erase_rest(connection: Connection, merchant: str, erasing: Erasing) -> None
 _REST: Mapping[str, str] = {
     "sightings": "TRUE",
     "clocks": "ended_at IS NOT NULL AND restricted = 0",
-    "proposals": "restricted = 0",  # one that is open has lapsed
-    "snoozes": "TRUE",
-    "acts": "state = 'done'",
     "notifications": "state = 'delivered'",
     "restrictions": "desired = 'none' AND applied = 'none' AND state = 'settled'",
 }
-
-
-_WRITTEN = ("proposals", "snoozes")
-"""Those of `_REST` in which people wrote something."""
 
 
 def _forget_sightings(connection: Connection, where: Mapping[str, Any]) -> None:
@@ -296,9 +309,10 @@ def _remove(connection: Connection, kind: _Class, condition: str, where: Mapping
         ]
         kept += _children(connection, kind, keys, where)
         erasure.withhold(connection, now, kept)
+        if kind.written:
+            erasure.forget_written(connection, now, {str(r[kind.key]): str(r["merchant"]) for r in rows})
     if kind.children:
         table, parent, _ = kind.children
-        forget(connection, *connection.execute(text(keys), where).scalars())
         connection.execute(text(f"DELETE FROM {table} WHERE {parent} IN ({keys})"), where)  # noqa: S608
     return connection.execute(text(f"DELETE FROM {kind.table} WHERE {kind.key} IN ({keys})"), where).rowcount  # noqa: S608
 

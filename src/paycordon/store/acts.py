@@ -19,7 +19,7 @@ from paycordon.errors import Conflict, NotFound
 from paycordon.gateways import Performed
 from paycordon.ids import Randomness, new_id
 from paycordon.record.apart import digest_apart
-from paycordon.record.log import append, digest_of
+from paycordon.record.log import append
 from paycordon.store import schema
 from paycordon.store.engine import Store
 from paycordon.store.schema import from_micros, micros
@@ -121,7 +121,8 @@ def ask(connection: Connection, wanted: NewAct, now: datetime, randomness: Rando
     named = {"asked": id_, **{name: row[name] for name in ("instance", "account", "merchant", "act")}}
     why = digest_apart(connection, id_, wanted.reason)
     people = {"by": wanted.asked_by, "agreed_by": wanted.agreed_by, "reason_digest": why}
-    append(connection, now, "act.asked", {**named, "parameters_digest": digest_of(wanted.parameters), **people})
+    what = digest_apart(connection, id_, wanted.parameters)
+    append(connection, now, "act.asked", {**named, "parameters_digest": what, **people})
     return get(connection, id_)
 
 

@@ -29,6 +29,9 @@ from paycordon.store.prepared import Prepared
 from paycordon.store.schema import micros
 
 EVENT, DECISION, HOLD = "event", "decision", "hold"
+SALTS = "salts"
+"""The kind of a withheld salt: its id is the digest in the log, its body the id of the record that had the words."""
+
 # 31 U.S.C. 5333 and the guidance of 2007: documents about a keep-open request are kept for five years after its end.
 AFTER_A_DIRECTIVE = timedelta(days=5 * 366)
 
@@ -126,6 +129,7 @@ _withhold = Prepared(
         f"WHERE {_OBLIGED.format(merchant=':merchant')} ON CONFLICT (kind, id) DO NOTHING"
     )
 )
+_salts_of = Prepared(text("SELECT digest, salt FROM salts WHERE subject = :subject ORDER BY digest"))
 _fact = Prepared(
     text("DELETE FROM facts WHERE key = :key AND type = :type AND occurred_at = :occurred_at AND position = :position")
 )
@@ -185,7 +189,7 @@ def erase(
     for row in hold_rows:
         done.append((HOLD, row.id, hold_digest(row._asdict())))
         _blank_hold(connection, {"id": row.id})
-    forget(connection, *(row.id for row in hold_rows))
+    forget_written(connection, erasing.now, {row.id: row.merchant for row in hold_rows})
     if done:
         _note(connection, erasing, done)
     return Erased(len(event_rows), len(decision_rows), len(hold_rows))
@@ -250,6 +254,20 @@ def withhold(connection: Connection, now: datetime, rows: Iterable[tuple[str, st
             for kind, id_, merchant, salt, body in rows
         ],
     )
+
+
+def forget_written(connection: Connection, now: datetime, merchants: Mapping[str, str]) -> None:
+    """Erase the salts of what people wrote in records; these are given by id, with the merchant of each.
+
+    Where an obligation keeps the texts it keeps their salts: without, nobody could show that the log names them.
+    """
+    rows = [
+        (SALTS, digest, merchant, salt, id_)
+        for id_, merchant in merchants.items()
+        for digest, salt in _salts_of(connection, {"subject": id_}).all()
+    ]
+    withhold(connection, now, rows)
+    forget(connection, *merchants)
 
 
 def let_go(connection: Connection, now: datetime) -> int:

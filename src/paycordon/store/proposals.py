@@ -13,7 +13,7 @@ from sqlalchemy import Connection, RowMapping, select
 from paycordon.errors import Conflict, NotFound
 from paycordon.ids import Randomness, new_id
 from paycordon.record.apart import digest_apart
-from paycordon.record.log import append, digest_of
+from paycordon.record.log import append
 from paycordon.store import schema
 from paycordon.store.schema import from_micros, micros
 
@@ -101,7 +101,7 @@ def propose(connection: Connection, wanted: NewProposal, now: datetime, randomne
     }
     connection.execute(table.insert().values(row))
     entry = {name: str(row[name]) for name in ("kind", "merchant")}
-    made = {"proposal": id_, "subject": wanted.subject_id, "detail_digest": digest_of(detail)}
+    made = {"proposal": id_, "subject": wanted.subject_id, "detail_digest": digest_apart(connection, id_, detail)}
     why = {"by": wanted.proposed_by, "reason_digest": digest_apart(connection, id_, wanted.reason)}
     append(connection, now, "proposal.made", {**entry, **made, **why, "lapses_at": micros(wanted.lapses_at)})
     return get(connection, id_, now)
