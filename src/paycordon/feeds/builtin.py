@@ -16,6 +16,7 @@ def register_feeds() -> Iterable[type[Feed[Any]]]:
     from paycordon.feeds.csvfile import CsvFeed
     from paycordon.feeds.ftm import FtmFeed
     from paycordon.feeds.misp import MispFeed
+    from paycordon.feeds.taxii import TaxiiFeed
     from paycordon.feeds.threatexchange import ThreatExchangeFeed
 
-    return [BundleFeed, CsvFeed, FtmFeed, MispFeed, ThreatExchangeFeed]
+    return [BundleFeed, CsvFeed, FtmFeed, MispFeed, TaxiiFeed, ThreatExchangeFeed]

@@ -50,7 +50,7 @@ def read(source: str, base: Path, budget: Budget, headers: Mapping[str, str] | N
         FeedRefused: it is too large, or its server will not give it.
     """
     if is_address(source):
-        return b"".join(_chunks_of_address(source, budget, headers or {}))
+        return answered(source, budget, headers or {})[0]
     try:
         with (base / source).open("rb") as file:
             return b"".join(_chunks_of_file(file, budget))
@@ -58,6 +58,17 @@ def read(source: str, base: Path, budget: Budget, headers: Mapping[str, str] | N
         raise Absent("there is no such file") from None
     except OSError as error:
         raise RetryLater(f"cannot be read: {type(error).__name__}") from None
+
+
+def answered(address: str, budget: Budget, headers: Mapping[str, str]) -> tuple[bytes, Mapping[str, str]]:
+    """Return what an address answers, and the headers of the answer with names in lower case.
+
+    Raises:
+        RetryLater: it cannot be reached, or broke off.
+        FeedRefused: it is too large, or its server will not give it.
+    """
+    told: dict[str, str] = {}
+    return b"".join(_chunks_of_address(address, budget, headers, told)), told
 
 
 def json_of(data: bytes | str, what: str) -> Any:
@@ -111,7 +122,9 @@ def _chunks_of_file(file: Any, budget: Budget) -> Iterator[bytes]:
         yield chunk
 
 
-def _chunks_of_address(source: str, budget: Budget, headers: Mapping[str, str]) -> Iterator[bytes]:
+def _chunks_of_address(
+    source: str, budget: Budget, headers: Mapping[str, str], told: dict[str, str]
+) -> Iterator[bytes]:
     import urllib3
 
     timeout = urllib3.Timeout(connect=_CONNECT_S, read=min(_READ_S, budget.seconds_left))
@@ -119,10 +132,14 @@ def _chunks_of_address(source: str, budget: Budget, headers: Mapping[str, str]) 
     with urllib3.PoolManager(retries=False, timeout=timeout) as pool:
         try:
             answer = pool.request("GET", source, headers=sent, redirect=False, preload_content=False)
-            _check_status(answer)
-            for chunk in answer.stream(_CHUNK, decode_content=False):
-                budget.took(len(chunk))
-                yield chunk
+            try:
+                _check_status(answer)
+                told.update((name.lower(), value) for name, value in answer.headers.items())
+                for chunk in answer.stream(_CHUNK, decode_content=False):
+                    budget.took(len(chunk))
+                    yield chunk
+            finally:
+                answer.close()  # what was not read to its end is in no pool
         except urllib3.exceptions.HTTPError as error:
             raise RetryLater(f"cannot be reached, or broke off: {type(error).__name__}") from None
 
