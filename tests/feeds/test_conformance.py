@@ -19,6 +19,7 @@ from paycordon.feeds.ftm import FtmFeed
 from paycordon.feeds.items import Item
 from paycordon.feeds.misp import MispFeed
 from paycordon.feeds.publishing import publish
+from paycordon.feeds.taxii import TaxiiFeed
 from paycordon.feeds.threatexchange import ThreatExchangeFeed
 from paycordon.testing import FeedConformance, FeedHarness, Stage
 
@@ -190,3 +191,62 @@ class ThreatExchangeHarness(FeedHarness):
 class TestThreatExchange(FeedConformance):
     def harness(self) -> FeedHarness:
         return ThreatExchangeHarness()
+
+
+class TaxiiHarness(FeedHarness):
+    """Serves `added.json`, pairs of when an object was added and the object, as TAXII 2.1 says; see `test_taxii`."""
+
+    kind = TaxiiFeed
+    dated = False  # as above
+
+    def __init__(self) -> None:
+        self._server = HTTPServer("127.0.0.1")
+        self._place: Path | None = None
+        self._server.expect_request("/collections/c/objects/").respond_with_handler(self._answer)
+        self._server.start()
+
+    def settings(self, place: Path) -> Mapping[str, Any]:
+        self._place = place
+        return {"source": self._server.url_for("/collections/c"), "page": 2}
+
+    def stages(self) -> Sequence[Stage]:
+        added: list[Any] = []
+        found, before = [], set[int]()
+        for day, numbers in enumerate(SAID, start=1):
+            for index, number in enumerate(sorted(before ^ set(numbers))):
+                at = f"2026-01-{day:02d}T00:00:0{index}.000000Z"
+                said = {"type": "indicator", "id": f"indicator--{uuid(number)}", "modified": at, "pattern_type": "stix"}
+                pattern = f"[email-addr:value = '{address(number)}']"
+                added.append([at, {**said, "pattern": pattern, "revoked": number in before}])
+            before = set(numbers)
+            counting = of_emails(numbers, lambda n: f"indicator--{uuid(n)}")
+            found.append(Stage({"added.json": json.dumps(added).encode()}, counting))
+        return found
+
+    def close(self) -> None:
+        self._server.stop()
+
+    def _answer(self, request: Request) -> Response:
+        assert self._place is not None
+        path = self._place / "added.json"
+        if not path.is_file():
+            return Response("{}", 503)
+        start, limit = int(request.args.get("next", "0")), int(request.args["limit"])
+        try:
+            added = json.loads(path.read_bytes())
+            left = [pair for pair in added if pair[0] > request.args.get("added_after", "")][start:]
+            page: dict[str, Any] = {"objects": [pair[1] for pair in left[:limit]]} if left else {}
+            headers = {"X-TAXII-Date-Added-Last": left[:limit][-1][0]} if left else {}
+        except (ValueError, KeyError, TypeError, IndexError):
+            return Response(path.read_bytes())
+        if left[limit:]:
+            page |= {"more": True, "next": str(start + limit)}
+        try:
+            return Response(json.dumps(page), headers=headers)
+        except (ValueError, TypeError):
+            return Response(json.dumps(page))
+
+
+class TestTaxii(FeedConformance):
+    def harness(self) -> FeedHarness:
+        return TaxiiHarness()

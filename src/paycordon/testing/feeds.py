@@ -30,7 +30,7 @@ from paycordon.store import Store
 from paycordon.store.feeding import checkpoint_of
 from paycordon.testing.clock import FrozenClock
 
-MUTATIONS = int(os.environ.get("PAYCORDON_FEED_MUTATIONS", "120"))
+MUTATIONS = int(os.environ.get("PAYCORDON_FEED_MUTATIONS", "60"))
 """How many altered documents each feed is given; the environment variable raises it, to 10,000 for a release."""
 
 _DIGESTER = Digester({"k1": b"k" * 32}, "k1")
