@@ -250,6 +250,10 @@ def test_plugins_are_described_without_a_configuration(cli, tmp_path: Path, monk
     (setting,) = checks["indicator_match"]["settings"]
     assert (setting["name"], setting["type"], setting["default"]) == ("min_confidence", "integer", 1)
     assert ("checks", "paycordon") in [(each["name"], each["distribution"]) for each in found["plugins"]]
+    (feed,) = cli("plugins", "csv", "--json").json["feeds"]
+    settings = {each["name"]: each for each in feed["settings"]}
+    assert (settings["columns"]["required"], settings["every"]["default"]) == (True, "PT1M")
+    assert "bundle" in cli("plugins").out
     unknown = cli("plugins", "nosuch")
     assert (unknown.code, "no check or adapter `nosuch`" in unknown.err) == (2, True)
 

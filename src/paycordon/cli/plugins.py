@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def plugins(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show one check or adapter only.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Show one check, adapter or format of feeds only.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what is installed: checks with their codes and settings, gateway adapters with what they can do."""
@@ -39,6 +41,9 @@ def plugins(
         _show_check(check)
     for adapter in found["adapters"]:
         _show_adapter(adapter)
+    if found["feeds"]:
+        rows = [(f["format"], f["about"], ", ".join(s["name"] for s in f["settings"])) for f in found["feeds"]]
+        print_table(("format of feeds", "reads", "settings"), rows, title="Feeds")
     if name is None and not found["adapters"]:
         print_line("no gateway adapter is installed; try `pip install paycordon-stripe`")
 
@@ -90,15 +95,20 @@ def described(plugins: Plugins) -> dict[str, Any]:
             }
             for name, kind in plugins.gateways.items()
         ],
+        "feeds": [
+            {"format": name, "about": kind.about, "settings": _settings(kind.settings_type)}
+            for name, kind in plugins.feeds.items()
+        ],
     }
 
 
 def _only(found: dict[str, Any], name: str) -> dict[str, Any]:
     checks = [check for check in found["checks"] if check["id"] == name]
     adapters = [adapter for adapter in found["adapters"] if adapter["name"] == name]
-    if not checks and not adapters:
-        raise NotFound(f"there is no check or adapter `{name}` (`paycordon plugins` lists them)")
-    return {"checks": checks, "adapters": adapters}
+    feeds = [feed for feed in found["feeds"] if feed["format"] == name]
+    if not (checks or adapters or feeds):
+        raise NotFound(f"there is no check or adapter `{name}`, nor a format of feeds (`paycordon plugins` lists them)")
+    return {"checks": checks, "adapters": adapters, "feeds": feeds}
 
 
 def _settings(model: type[BaseModel]) -> list[dict[str, Any]]:
