@@ -96,6 +96,40 @@ def test_a_case_is_worked_on_from_the_list_to_its_end(cli, hold: str) -> None:
     assert cli("log", "verify").code == 0
 
 
+def test_many_cases_are_counted_first_and_then_taken_assigned_and_upheld(cli, hold: str, make_event) -> None:
+    assert cli("screen", stdin=json.dumps(make_event(2))).code == 0
+    place = ("hold", "place", "--by", "anna", *WHY, "--merchant-reason", "review_pending", "--json")
+    assert cli(*place, "--merchant", "m_2").code == 0
+    before = {each["id"] for each in cli("case", "list", "--json").json}
+    assert len(before) == 2, before
+    dry = cli("case", "take", "--unassigned", "--by", "anna", "--dry-run", "--json")
+    assert (dry.code, set(dry.json["cases"])) == (0, before)
+    assert {each["assignee"] for each in cli("case", "list", "--json").json} == {None}
+    assert cli("case", "take", "--unassigned", "--by", "anna").code == 2, "not without being asked"
+
+    taken = cli("case", "take", "--unassigned", "--by", "anna", "--yes", "--json")
+    assert (taken.code, set(taken.json["done"]), taken.json["refused"]) == (0, before, {})
+    to = ("--to", "ben", "--by", "anna", *WHY)
+    assert "done to 2 of 2" in cli("case", "assign", "--assignee", "anna", *to, "--yes").out
+    assert "no open case is meant" in cli("case", "assign", "--assignee", "anna", *to, "--yes").out
+    by_hand = ("--rule", "paycordon/by_hand", "--by", "anna", *WHY, "--yes", "--json")
+    (upheld,) = cli("case", "uphold", *by_hand).json["done"]
+    both = cli("case", "uphold", *sorted(before), "--by", "anna", *WHY, "--yes", "--json")
+    assert (both.code, both.json["done"], list(both.json["refused"])) == (1, list(before - {upheld}), [upheld])
+    assert cli("case", "list", "--json").json == []
+    assert len(cli("hold", "list", "--json").json) == 2, "what is upheld stays held"
+    assert cli("log", "verify").code == 0
+
+
+def test_which_cases_are_meant_must_be_clear(cli, hold: str) -> None:
+    (case,) = cli("case", "list", "--json").json
+    for wrong in ((), (case["id"], "--unassigned"), ("--since", "2027-01-01"), ("--assignee", "a", "--unassigned")):
+        assert cli("case", "uphold", *wrong, "--by", "anna", *WHY, "--yes").code == 2, wrong
+    done = cli("case", "uphold", case["id"], "case_none", "--by", "anna", *WHY, "--yes", "--json")
+    assert (done.code, done.error["kind"]) == (2, "NotFound")
+    assert len(cli("case", "list", "--json").json) == 1
+
+
 def test_the_content_of_an_attachment_is_refused(cli, hold: str) -> None:
     (case,) = cli("case", "list", "--json").json
     for reference in ("data:text/plain;base64,AAAA", "a whole sentence", ""):

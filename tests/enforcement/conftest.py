@@ -42,6 +42,7 @@ class Accounts(Gateway[GatewaySettings]):
         writes: how often each was changed.
         trouble: raised by every call, as long as it is set.
         latency_s: how long each call takes.
+        schedules: what `apply` makes of each restriction.
     """
 
     name = "accounts"
@@ -56,6 +57,7 @@ class Accounts(Gateway[GatewaySettings]):
         self.settings_of: dict[str, dict[str, Any]] = {}
         self.writes: Counter[str] = Counter()
         self.reads = 0
+        self.schedules = dict(SCHEDULES)
         self.trouble: Exception | None = None
         self.latency_s = 0.0
         self.before_write: Callable[[], None] = lambda: None
@@ -82,8 +84,8 @@ class Accounts(Gateway[GatewaySettings]):
         self._answer()
         with self._lock:
             wanted = dict(change.baseline)
-            if change.to in SCHEDULES:
-                schedule, charges = SCHEDULES[change.to]
+            if change.to in self.schedules:
+                schedule, charges = self.schedules[change.to]
                 wanted = {"schedule": schedule, "charges": charges and wanted["charges"]}
             if self.settings_of[subject.account] != wanted:
                 self.settings_of[subject.account] = wanted

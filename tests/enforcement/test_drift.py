@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from paycordon.decisions import Outcome
 from paycordon.enforcement import Reconciler, Timing, ondemand
 from paycordon.errors import Conflict, NotFound
+from paycordon.gateways import Restriction
 from paycordon.people import Forbidden, Person, Role
 from paycordon.record.verify import verify
 from paycordon.sections import Drift
@@ -136,3 +138,47 @@ def test_an_instance_that_nobody_enforces_is_named(held: Any, clock: FrozenClock
         assert ondemand.account(connection, "a_1", HERE).state == "pending"
         with pytest.raises(NotFound):
             ondemand.account(connection, "a_2", HERE)
+
+
+def told(store: Store) -> tuple[list[str], int]:
+    """What cases say of drift, and how many entries of the log do."""
+    events, log = schema.case_events, schema.log
+    with store.read() as connection:
+        notes = connection.execute(select(events.c.note).where(events.c.kind == "drift")).scalars().all()
+        entries = connection.execute(select(log.c.seq).where(log.c.kind == "restriction.drift")).all()
+    return list(notes), len(entries)
+
+
+def test_a_gateway_that_stays_blocked_when_a_block_became_a_hold_is_put_before_a_person_once(
+    held: Any, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held.add("a_1", "m_1")
+    held.place("a_1", "m_1")
+    block = held.place("a_1", "m_1", Outcome.BLOCK)
+    run(held, clock, Drift.REAPPLY)
+    assert held.gateway.settings_of["a_1"] == {"schedule": "manual", "charges": False}
+    with monkeypatch.context() as patched:
+        patched.setitem(held.gateway.schedules, Restriction.PAYOUTS_HELD, ("manual", False))
+        held.release(block)
+        for _ in range(3):
+            run(held, clock, Drift.REAPPLY)
+        assert (row(held.store).state, row(held.store).applied) == ("settled", Restriction.PAYOUTS_HELD)
+        notes, entries = told(held.store)
+        assert (len(notes), entries) == (1, 1)
+        assert "stays blocked although only payouts_held is wanted" in notes[0]
+    run(held, clock, Drift.REAPPLY)  # each regular look asks for it again
+    assert held.gateway.settings_of["a_1"] == {"schedule": "manual", "charges": True}
+    assert told(held.store) == (notes, 1)
+    assert verify(held.store).problems == ()
+
+
+def test_an_account_that_was_blocked_before_the_first_hold_stays_so_and_nobody_is_asked(
+    held: Any, clock: FrozenClock
+) -> None:
+    held.add("a_1", "m_1", schedule="manual")
+    held.gateway.settings_of["a_1"]["charges"] = False
+    held.place("a_1", "m_1")
+    for _ in range(2):
+        run(held, clock, Drift.REAPPLY)
+    assert held.gateway.settings_of["a_1"] == {"schedule": "manual", "charges": False}
+    assert (row(held.store).state, told(held.store)) == ("settled", ([], 0))

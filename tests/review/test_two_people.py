@@ -11,8 +11,8 @@ from paycordon.decisions import Outcome, Scope
 from paycordon.errors import ApprovalRequired, Conflict, NotFound
 from paycordon.people import Forbidden, Role, same_name
 from paycordon.record.verify import verify
-from paycordon.review import proposals
-from paycordon.review.bulk import Selection, release_each, selected
+from paycordon.review import actions, proposals
+from paycordon.review.bulk import CaseSelection, Selection, each_case, release_each, selected, selected_cases
 from paycordon.store import cases, holds, schema
 from paycordon.store import proposals as stored
 from paycordon.store.holds import NewHold, Source
@@ -219,6 +219,38 @@ def test_many_holds_are_released_with_the_guards_of_each(office) -> None:
     assert [hold.merchant for hold in held(office)] == ["m_9"]
     with office.store.read() as connection:
         assert [each.kind for each in stored.listed(connection, office.clock())] == [Kind.RELEASE]
+    assert problems(office) == []
+
+
+def test_many_cases_are_upheld_with_the_guards_of_each(office, make_person) -> None:
+    for n in range(3):
+        office.payout(200_000, merchant=f"m_{n}")
+    office.payout(60_000, merchant="m_8")
+    until = office.clock()
+    office.payout(200_000, merchant="m_9")
+
+    def uphold(by):
+        now = office.clock()
+        return lambda connection, id_: actions.uphold(
+            connection, id_, by=by, reason="stands", now=now, review_at=now + timedelta(days=30)
+        )
+
+    with office.store.read() as connection:
+        meant = selected_cases(connection, CaseSelection(rule="payouts/large", until=until))
+        assert len(meant) == 3
+        assert len(selected_cases(connection, CaseSelection(unassigned=True))) == 5
+        assert selected_cases(connection, CaseSelection(assignee="ana")) == []
+    viewed = each_case(office.store, meant, uphold(make_person("vic", Role.VIEWER)))
+    assert (viewed.done, list(viewed.refused)) == ([], list(meant))
+    with office.store.write() as connection:
+        uphold(make_person("cid"))(connection, meant[0])
+    told: list[int] = []
+    summary = each_case(office.store, meant, uphold(office.ana), told.append)
+    assert (summary.done, list(summary.refused), told) == (list(meant[1:]), [meant[0]], [1, 2, 3])
+    assert len(held(office)) == 4, "what is upheld stays held"
+    with office.store.write() as connection:
+        connection.execute(update(schema.cases).values(restricted=1))
+        assert selected_cases(connection, CaseSelection(unassigned=True)) == []
     assert problems(office) == []
 
 

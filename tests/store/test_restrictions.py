@@ -13,7 +13,10 @@ from sqlalchemy.exc import IntegrityError
 from paycordon.decisions import Decision, Outcome, RuleMatch
 from paycordon.events import Event
 from paycordon.gateways import Restriction
+from paycordon.people import Person, Role
 from paycordon.record.verify import verify
+from paycordon.review.bulk import Selection, release_each, selected
+from paycordon.review.proposals import Wish
 from paycordon.screening import Cordon
 from paycordon.store import Store, cases, holds, restrictions, schema
 from paycordon.store.ledger import Entry, record
@@ -105,6 +108,26 @@ def test_an_account_that_is_linked_to_another_merchant_stays_held_and_the_other_
         holds.release(connection, carried.id, by="ana", reason="checked", now=NOON)
     assert set(wanted(store).values()) == {Restriction.NONE}
     assert cordon.screen(event("e-6", "acct-2", "m-2")).outcome is Outcome.ALLOW
+    assert verify(store).problems == ()
+
+
+def test_the_release_of_a_case_releases_what_was_carried_over_with_what_it_came_from(
+    store: Store, cordon: Cordon
+) -> None:
+    cordon.screen(event("e-1", "acct-2", "m-1"))
+    hold(store, event("e-2", "acct-1", "m-1"))
+    cordon.screen(event("e-3", "acct-2", "m-2"))
+    assert wanted(store) == {"acct-1": Restriction.PAYOUTS_HELD, "acct-2": Restriction.PAYOUTS_HELD}
+    with store.read() as connection:
+        case = str(cases.of(connection, "m-1"))
+        meant = selected(connection, Selection(case=case))
+        assert {holds.get(connection, id_).account for id_ in meant} == {"acct-1", "acct-2"}
+    ana = Person("ana", frozenset({Role.ANALYST}))
+    done = release_each(store, meant, lambda: Wish(ana, "checked", NOON, secrets.token_bytes))
+    assert (done.released, done.refused) == (list(meant), {})
+    assert set(wanted(store).values()) == {Restriction.NONE}
+    with store.read() as connection:
+        assert cases.get(connection, case).state is cases.State.CLOSED
     assert verify(store).problems == ()
 
 

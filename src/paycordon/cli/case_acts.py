@@ -21,37 +21,6 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 _LONGEST = 1_000
 
 
-def take(case_id: CaseId, by: ByOption, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Take a case: you work on it from now on."""
-    from paycordon.review import actions
-    from paycordon.screening import utc_now
-
-    with at_work(config, by) as (_, store, person), store.write() as connection:
-        case = actions.assign(connection, case_id, person.name, by=person, reason="", now=utc_now())
-    _print(case, as_json)
-
-
-def assign(
-    case_id: CaseId,
-    to: Annotated[str, typer.Option(help="Who is to work on it.")],
-    by: ByOption,
-    reason: ReasonOption,
-    config: ConfigOption = DEFAULT_CONFIG,
-    as_json: JsonOption = False,
-) -> None:
-    """Let somebody else work on a case."""
-    from paycordon.cli.inputs import checked
-    from paycordon.review import actions
-    from paycordon.screening import utc_now
-
-    why, name = said(reason), to.strip()
-    checked("`--to` must name somebody, in 1 to 255 printable characters", 0 < len(name) < 256 and name.isprintable())
-    with at_work(config, by) as (read, store, person), store.write() as connection:
-        checked(f"`people` names no `{name}`", not read.people or name in read.people)
-        case = actions.assign(connection, case_id, name, by=person, reason=why, now=utc_now())
-    _print(case, as_json)
-
-
 def note(
     case_id: CaseId,
     text: Annotated[str, typer.Option(help="What is to be known; kept for good, never shown to the merchant.")],
@@ -66,7 +35,7 @@ def note(
     words = said(text, "--text")
     with at_work(config, by) as (_, store, person), store.write() as connection:
         case = actions.note(connection, case_id, by=person, text=words, now=utc_now())
-    _print(case, as_json)
+    print_case(case, as_json)
 
 
 def attach(
@@ -92,24 +61,7 @@ def attach(
     checked("`--sha256` has 64 hexadecimal digits in lower case", right)
     with at_work(config, by) as (_, store, person), store.write() as connection:
         case = actions.attach(connection, case_id, reference=where, sha256=sha256, by=person, text=words, now=utc_now())
-    _print(case, as_json)
-
-
-def uphold(
-    case_id: CaseId, by: ByOption, reason: ReasonOption, config: ConfigOption = DEFAULT_CONFIG,
-    as_json: JsonOption = False,
-) -> None:  # fmt: skip
-    """Close a case because what was decided stands: its holds stay, each with a new review date."""
-    from paycordon.review import actions
-    from paycordon.screening import utc_now
-    from paycordon.spans import deadline
-
-    why = said(reason)
-    with at_work(config, by) as (read, store, person), store.write() as connection:
-        now = utc_now()
-        again = deadline(now, read.review.upheld)
-        case = actions.uphold(connection, case_id, by=person, reason=why, now=now, review_at=again)
-    _print(case, as_json, f"its holds stay, and are looked at again by {again:%Y-%m-%d}")
+    print_case(case, as_json)
 
 
 def release(
@@ -129,7 +81,7 @@ def release(
             case = actions.close_unheld(connection, case_id, by=person, reason=why, now=utc_now())
     if held:
         return release_holds(by, why, case=case_id, yes=yes, config=config, as_json=as_json)
-    _print(case, as_json)
+    print_case(case, as_json)
     return 0
 
 
@@ -218,10 +170,11 @@ def _act(act: Callable[..., Any], case_id: str, by: str, reason: str, path: Path
     why = said(reason)
     with at_work(path, by) as (_, store, person), store.write() as connection:
         case = act(connection, case_id, by=person, reason=why, now=utc_now())
-    _print(case, as_json)
+    print_case(case, as_json)
 
 
-def _print(case: Case, as_json: bool, more: str | None = None) -> None:
+def print_case(case: Case, as_json: bool, more: str | None = None) -> None:
+    """Say where a case stands."""
     if as_json:
         print_json(asdict(case))
         return

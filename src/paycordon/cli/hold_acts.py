@@ -11,7 +11,7 @@ import typer
 from paycordon.cli.identity import ByOption, ReasonOption, at_work, moment, print_proposed, said, wish_of
 from paycordon.cli.inputs import checked
 from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
-from paycordon.cli.output import print_json, print_line, print_note
+from paycordon.cli.output import print_json, print_line, print_note, progressing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -214,7 +214,7 @@ def _release_many(
         return 0
     if ids and not yes:
         checked("not released", typer.confirm(f"release {len(ids)} holds ({len(of_two)} by two people)?", err=True))
-    with _Progressing(len(ids)) as told:
+    with progressing("releasing", len(ids)) as told:
         summary = release_each(store, ids, lambda: wish_of(config, person, why), told)
     _print_summary(summary, as_json)
     return 1 if summary.proposed or summary.refused else 0
@@ -250,27 +250,3 @@ def _print_summary(summary: Summary, as_json: bool) -> None:
         print_line(f"{len(summary.proposed)} proposed: they take two people; see `paycordon proposal list`")
     for id_, told in summary.refused.items():
         print_note(f"not released: {id_}: {told}")
-
-
-class _Progressing:
-    """A progress bar on stderr, where that is a terminal."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-
-    def __enter__(self) -> _Progressing:
-        from rich.progress import MofNCompleteColumn, Progress
-
-        from paycordon.cli.output import console
-
-        columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-        self._bar = Progress(*columns, console=console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
-        self._bar.start()
-        self._task = self._bar.add_task("releasing", total=self._total)
-        return self
-
-    def __call__(self, done: int) -> None:
-        self._bar.update(self._task, completed=done)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()

@@ -3,6 +3,10 @@
 Under the policy `reapply` the restriction is put back. Under `case` the gateway is left as it is and a person decides:
 to put it back (`reapply`), or to leave it (`accept`) until the next hold is placed or released. Neither changes the
 baseline: what a release restores is always what was there before the first restriction.
+
+A gateway that stays stricter than asked, such as blocked after a block became a hold, does what the holds ask for and
+too much. The account may have been so before the first hold, which only its gateway's settings say; so it is not an
+error to be tried until a person must look, but told to a person once and tried again at each regular look.
 """
 
 from __future__ import annotations
@@ -66,3 +70,12 @@ def note(connection: Connection, row: RestrictionRow, state: GatewayState, polic
         cases.make_urgent(connection, row.merchant)
     about = {"instance": row.instance, "account": row.account, "settings_digest": digest}
     append(connection, now, "restriction.drift", {**about, "policy": policy.value, "restriction": state.restriction})
+
+
+def note_stricter(connection: Connection, row: RestrictionRow, state: GatewayState, now: datetime) -> None:
+    """Record that a gateway stayed stricter than it was asked to be, and put it before a person."""
+    said = f"account {row.account} at {row.instance} stays {state.restriction} although only {row.desired} is wanted"
+    then = f"{said}; unless it was so before the first hold, lift the rest at the gateway"
+    cases.put_before_person(connection, row.merchant, now, "drift", then)
+    about = {"instance": row.instance, "account": row.account, "settings_digest": digest_of(as_text(state.settings))}
+    append(connection, now, "restriction.drift", {**about, "policy": "case", "restriction": state.restriction})

@@ -233,7 +233,9 @@ class Reconciler:
             "failures": 0,
             "last_error": None,
         }
-        self._finish(row, applied.state, "settled", values)
+        # An account that was stricter before the first hold stays so, and nobody needs to hear of that.
+        too_much = applied.state.restriction.rank > row.desired.rank and before.settings != row.baseline
+        self._finish(row, applied.state, "settled", values, stricter=too_much)
 
     def _ends_at(self, row: RestrictionRow, before: GatewayState, applied: Applied) -> datetime | None:
         """Say when the gateway ends the restriction: it began once, and each look at it does not begin it again."""
@@ -258,7 +260,14 @@ class Reconciler:
         self._finish(row, state, "settled", values)
 
     def _finish(
-        self, row: RestrictionRow, state: GatewayState, label: str, values: dict[str, Any], *, watched: bool = False
+        self,
+        row: RestrictionRow,
+        state: GatewayState,
+        label: str,
+        values: dict[str, Any],
+        *,
+        watched: bool = False,
+        stricter: bool = False,
     ) -> None:
         now = self._clock()
         ended = values["applied"] == Restriction.NONE.value and not watched
@@ -270,6 +279,8 @@ class Reconciler:
                 ends_at = from_micros(values["expires_at"]) if values.get("expires_at") else None
                 clocks.keep_gateway(connection, row.instance, row.account, row.merchant, ends_at, now)
             changed = row.applied.value != values["applied"] or row.state not in drift.WATCHED
+            if changed and stricter:
+                drift.note_stricter(connection, row, state, now)
             if changed and not watched and (row.baseline is not None or not ended):
                 digest = digest_of(as_text(state.settings))
                 self._log(connection, "restriction.applied", row, restriction=values["applied"], settings_digest=digest)

@@ -1,10 +1,11 @@
-"""The same thing to many holds, with the guards of each: every hold in its own transaction, and a count at the end."""
+"""The same thing to many holds or cases, with the guards of each: each in its own transaction, counted at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import Connection, select
 
@@ -12,8 +13,11 @@ from paycordon.errors import Conflict, NotFound
 from paycordon.people import Forbidden
 from paycordon.review.proposals import Wish, release
 from paycordon.store import Store, cases, schema
+from paycordon.store.cases import Case
 from paycordon.store.holds import Hold
 from paycordon.store.schema import micros
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +85,90 @@ def release_each(
         StoreUnavailable: the database cannot be used right now.
     """
     summary = Summary()
+    for came in _each(store, ids, lambda connection, id_: release(connection, id_, wish()), summary.refused, told):
+        (summary.released if isinstance(came, Hold) else summary.proposed).append(came.id)
+    return summary
+
+
+@dataclass(frozen=True, slots=True)
+class CaseSelection:
+    """Which open cases are meant; at least one of `rule`, `assignee` and `unassigned` must be there.
+
+    Attributes:
+        rule: those of merchants that this rule holds, as `policy/rule`.
+        assignee: those that this person works on.
+        unassigned: those that nobody works on.
+        since, until: those opened from then on, and before then.
+    """
+
+    rule: str | None = None
+    assignee: str | None = None
+    unassigned: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(slots=True)
+class CaseSummary:
+    """What became of the cases: ids of those it was done to, and why others were refused, by id."""
+
+    done: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def selected_cases(connection: Connection, wanted: CaseSelection) -> Sequence[str]:
+    """Return the ids of the open cases that are meant, the oldest first; never one of the role `restricted` alone."""
+    table, holds = schema.cases, schema.holds
+    query = select(table.c.id).where(table.c.closed_at.is_(None), table.c.restricted == 0)
+    if wanted.rule is not None:
+        held = select(holds.c.merchant).where(holds.c.released_at.is_(None), holds.c.rule == wanted.rule)
+        query = query.where(table.c.merchant.in_(held))
+    if wanted.assignee is not None:
+        query = query.where(table.c.assignee == wanted.assignee)
+    if wanted.unassigned:
+        query = query.where(table.c.assignee.is_(None))
+    if wanted.since is not None:
+        query = query.where(table.c.opened_at >= micros(wanted.since))
+    if wanted.until is not None:
+        query = query.where(table.c.opened_at < micros(wanted.until))
+    return connection.execute(query.order_by(table.c.opened_at, table.c.id)).scalars().all()
+
+
+def each_case(
+    store: Store,
+    ids: Sequence[str],
+    act: Callable[[Connection, str], Case],
+    told: Callable[[int], None] = lambda _done: None,
+) -> CaseSummary:
+    """Do something to cases one by one; what was done before a failure stays done, as with `release_each`.
+
+    Args:
+        store: where they are.
+        ids: which ones.
+        act: does it to one, and refuses by raising what actions raise.
+        told: how many are done.
+
+    Raises:
+        StoreUnavailable: the database cannot be used right now.
+    """
+    summary = CaseSummary()
+    summary.done.extend(case.id for case in _each(store, ids, act, summary.refused, told))
+    return summary
+
+
+def _each(
+    store: Store,
+    ids: Sequence[str],
+    act: Callable[[Connection, str], _T],
+    refused: dict[str, str],
+    told: Callable[[int], None],
+) -> Iterator[_T]:
     for done, id_ in enumerate(ids, start=1):
         try:
             with store.write() as connection:
-                came = release(connection, id_, wish())
+                came = act(connection, id_)
         except (Conflict, Forbidden, NotFound) as error:
-            summary.refused[id_] = str(error)
+            refused[id_] = str(error)
         else:
-            (summary.released if isinstance(came, Hold) else summary.proposed).append(came.id)
+            yield came
         told(done)
-    return summary
