@@ -173,6 +173,18 @@ class Crash:
         process.join()
         self.counts[f"{name.split()[0]} killed"] += 1
 
+    def supervise(self) -> None:
+        """Start again what has ended by itself, as whatever runs a deployment's processes does.
+
+        A process that finds the database gone when it starts says so and ends.
+        """
+        for name in TARGETS:
+            process = self.running.get(name)
+            if process is not None and not process.is_alive():
+                process.join()
+                self.counts["ended by itself"] += 1
+                self.spawn(name)
+
     def stop(self) -> None:
         for process in self.running.values():
             with contextlib.suppress(ProcessLookupError):
@@ -280,6 +292,7 @@ class Crash:
             if status != 200:
                 again.append(one)
                 time.sleep(0.02)  # a gateway does not hammer an endpoint that is down
+                self.supervise()
                 continue
             self.acknowledged.add(one.id)
             if self.random.random() < 0.1:
@@ -336,6 +349,7 @@ class Crash:
     # --- what goes wrong
 
     def cycle(self, number: int) -> None:
+        self.supervise()
         self.onboard_pair(known=self.random.random() < 0.5)
         self.onboard_alone(known=self.random.random() < 0.5)
         accounts = [account for pair in self.merchants.values() for account in pair]
@@ -418,9 +432,13 @@ class Crash:
             if len(self.waiting) < waiting:  # a machine that is slow is not one that is stuck
                 deadline = time.monotonic() + PATIENCE
         with contextlib.suppress(TimeoutError):
-            self.until(self._finished, "the workers", PATIENCE if self.sabotage is None else 8)
+            self.until(self._finished_or_restarted, "the workers", PATIENCE if self.sabotage is None else 8)
             return
         self.counts["not settled"] += 1
+
+    def _finished_or_restarted(self) -> bool:
+        self.supervise()
+        return self._finished()
 
     def _finished(self) -> bool:
         def look(connection: Any) -> bool:
