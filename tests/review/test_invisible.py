@@ -98,6 +98,7 @@ ASKED: dict[str, list[tuple[str, ...]]] = {
     "delivery list": [()],
     "indicator list": [()],
     "links": [("m_1",), ("--components",)],
+    "feed list": [()],
     "withdrawal list": [()],
     "withdrawal show": [("wdr_unknown",)],
     "retention report": [()],
@@ -119,12 +120,14 @@ NOT_ASKED = dict.fromkeys(
      "restriction reconcile", "restriction reapply", "restriction accept", "policy approve", "policy rollback",
      "case take", "case assign", "case attach", "case uphold", "case release", "case block",
      "case request-information", "case escalate", "case refer", "case resume", "case reopen", "work", "serve",
-     "delivery catch-up", "act ask", "act retry", "names clear"],
+     "delivery catch-up", "act ask", "act retry", "names clear",
+     "feed pull"],
     WRITES,
 ) | dict.fromkeys(
     ["init", "demo", "policy test", "policy diff", "policy keygen", "policy sign", "policy schema", "person token",
      "simulate", "names build", "names status", "names check", "policy packs", "policy install", "policy rates",
-     "adapter new", "lookup", *(command for command, *_ in COMMANDS if command.startswith("hub "))],
+     "adapter new", "lookup", "feed show", "feed publish", "feed renew", "feed rotate",
+     *(command for command, *_ in COMMANDS if command.startswith("hub "))],
     ELSEWHERE,
 )  # fmt: skip
 
