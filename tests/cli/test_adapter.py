@@ -23,7 +23,7 @@ def test_the_suite_of_a_new_adapter_is_red_and_lists_what_is_to_be_done(cli, tmp
     assert "pip install -e" in done.out
     run = suite_of(tmp_path / "new")
     assert run.returncode == 1, run.stdout + run.stderr
-    assert re.findall(r"^(\d)\. ", run.stdout.split(" to do ")[-1], re.MULTILINE) == ["1", "2", "3", "4", "5", "6"]
+    assert re.findall(r"^(\d)\. `", run.stdout, re.MULTILINE) == ["1", "2", "3", "4", "5", "6"]
 
 
 def test_filled_in_with_the_tutorials_parts_it_is_green(cli, tmp_path: Path) -> None:

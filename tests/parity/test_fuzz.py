@@ -2,7 +2,7 @@
 
 Real deliveries of each gateway's simulator are damaged, and put to the same door that gateways use. What is accepted
 nevertheless must be authentic by a second opinion that shares no code with the adapter: a scheme that signs a part of
-what it sends leaves the rest to be changed. `PAYCORDON_FUZZ` is how many for each gateway: 600 here, 10,000 and more in
+what it sends leaves the rest to be changed. `PAYCORDON_FUZZ` is how many for each gateway: 300 here, 10,000 and more in
 `PAYCORDON_FUZZ=10000 pytest tests/parity/test_fuzz.py`.
 """
 
@@ -31,7 +31,7 @@ from paycordon.server import create_app
 
 from .conftest import IBANS, STAGES, applicant
 
-COUNT = int(os.environ.get("PAYCORDON_FUZZ", "600"))
+COUNT = int(os.environ.get("PAYCORDON_FUZZ", "300"))
 Headers = dict[str, str]
 Sent = tuple[Headers, bytes]
 GATEWAYS = pytest.mark.parametrize("gateway", sorted(STAGES))

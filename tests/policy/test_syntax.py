@@ -315,7 +315,7 @@ LOOPS = st.tuples(st.sampled_from(["exists", "exists_one", "all"]), combined(OF_
 CODES = st.lists(st.sampled_from(["t.x", "t.y", "t.z", "t.other"]), max_size=3)
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(combined(st.one_of(LOOPS, LOOPS, OF_ALL)), CODES)
 def test_without_the_codes_it_needs_a_rule_is_exactly_false(source, codes):
     needed = codes_needed(parse(source))
