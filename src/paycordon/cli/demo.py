@@ -79,9 +79,8 @@ class _Story:
         _write_config(directory / "paycordon.yaml", shown, environ)
         config = load_config(directory / "paycordon.yaml", environ)
         self._config = config
-        self._cordon = Cordon.from_loaded(config)
-        # Nobody waits for a worker: as in `paycordon work`, a file that is locked for a while is no dead store to it.
-        self._working = Cordon.from_loaded(config, patience=DEFAULT_PATIENCE)
+        # Nobody waits here: as for `paycordon work`, a file that is locked for a while is no dead store.
+        self._cordon = Cordon.from_loaded(config, patience=DEFAULT_PATIENCE)
         self._gateways = open_gateways(config, self._cordon.plugins)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -97,7 +96,7 @@ class _Story:
         show = screen.show if screen else lambda _story, _note: None
         self._add_indicators()
         pace = Pace(idle=timedelta(milliseconds=50))
-        worker = Worker(self._working, self._gateways, pace=pace)
+        worker = Worker(self._cordon, self._gateways, pace=pace)
         thread = threading.Thread(target=worker.run, args=(self._stop,), name="demo-worker")
         thread.start()
         self._threads.append(thread)
@@ -120,7 +119,6 @@ class _Story:
         self._stop.set()
         for thread in self._threads:
             thread.join(PATIENCE)
-        self._working.close()
         self._cordon.close()
 
     def summary(self) -> dict[str, Any]:
