@@ -1,0 +1,1 @@
+"""Tell others what this deployment knows: contributions, corrections, retractions and feedback."""
