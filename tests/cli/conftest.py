@@ -38,10 +38,10 @@ def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Run the command line in this process: its arguments, and what it is given on stdin."""
     monkeypatch.delenv("PAYCORDON_CONFIG", raising=False)
     monkeypatch.delenv("PAYCORDON_DEBUG", raising=False)
-    app = build()
 
     def run(*args: str | Path, stdin: str | bytes = "") -> Done:
-        result = CliRunner().invoke(app, [str(arg) for arg in args], input=stdin)
+        arguments = [str(arg) for arg in args]
+        result = CliRunner().invoke(build(arguments), arguments, input=stdin)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return Done(result.exit_code, result.stdout, result.stderr)
 

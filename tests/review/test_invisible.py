@@ -176,7 +176,6 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCapt
     (template / "paycordon.yaml").write_text(configured)
     start = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
     monkeypatch.setenv("PAYCORDON_TOKEN", TOKEN)
-    app = build()
 
     def played(history: History) -> World:
         world = World(tmp_path / "world")
@@ -188,7 +187,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCapt
         world.logged = [record.getMessage() for record in caplog.records]
         for command, ways in ASKED.items():
             for way in ways:
-                ask(app, world, [*command.split(), *way, *(() if command in AS_TEXT else ("--json",))])
+                ask(world, [*command.split(), *way, *(() if command in AS_TEXT else ("--json",))])
         monkeypatch.chdir(tmp_path)
         shutil.rmtree(world.directory)
         return world
@@ -251,10 +250,10 @@ def keep_open(store: Store, merchant: str, now: datetime) -> str:
     return placed.id
 
 
-def ask(app: Any, world: World, arguments: list[str]) -> None:
+def ask(world: World, arguments: list[str]) -> None:
     onboarding, decision = (json.loads(world.decisions[n])["id"] for n in (0, 1))
     filled = [each.format(decision=decision, onboarding=onboarding, directive=world.directive) for each in arguments]
-    result = CliRunner().invoke(app, filled)
+    result = CliRunner().invoke(build(filled), filled)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     said = (result.exit_code, result.stdout, result.stderr)
     world.shown[" ".join(arguments)] = said

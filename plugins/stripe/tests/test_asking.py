@@ -57,7 +57,7 @@ def office(simulator: StripeSimulator, tmp_path: Path, monkeypatch: pytest.Monke
     simulator.create_account(id=ACCT, country="US", balance={"usd": 50_000})
 
     def run(*arguments: str) -> Done:
-        done = CliRunner().invoke(build(), [*arguments])
+        done = CliRunner().invoke(build(arguments), [*arguments])
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
         return Done(done.exit_code, done.stdout, done.stderr)
 

@@ -107,7 +107,7 @@ def test_a_gateway_without_such_a_list_says_so() -> None:
 
 
 def run(*arguments: str) -> Any:
-    done = CliRunner().invoke(build(), [*arguments, "--json"])
+    done = CliRunner().invoke(build(arguments), [*arguments, "--json"])
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
 
@@ -133,7 +133,7 @@ def test_after_downtime_everything_is_taken_in_once_and_screened(
     (again,) = run("delivery", "catch-up", "--instance", "stripe_sim")
     assert (again["read"], again["new"]) == (first["read"], 0)
 
-    done = CliRunner().invoke(build(), ["work", "--once"])
+    done = CliRunner().invoke(build(["work"]), ["work", "--once"])
     assert done.exit_code == 0, done.output
     assert run("delivery", "list", "--waiting") == []
     (after,) = run("delivery", "catch-up")

@@ -7,6 +7,7 @@ Paycordon itself, 130 interrupted. Nothing heavy is imported before a command ru
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -164,8 +165,12 @@ GROUPS = {
 }
 
 
-def build() -> typer.Typer:
-    """Put the commands together; one whose module is not part of this installation is left out."""
+def build(arguments: Sequence[str] = ()) -> typer.Typer:
+    """Put the commands together; one whose module is not part of this installation is left out.
+
+    To import and describe all 120 takes longer than most of them run: where `arguments` name a command, or a group of
+    them, only what they name is there.
+    """
     app = typer.Typer(
         name="paycordon",
         cls=Root,
@@ -176,18 +181,25 @@ def build() -> typer.Typer:
         rich_markup_mode=None,  # rich's help takes a quarter of a second to import
     )
     app.callback()(_version)
-    groups = {
-        name: typer.Typer(name=name, help=text, no_args_is_help=True, rich_markup_mode=None)
-        for name, text in GROUPS.items()
-    }
-    for command, module, function in COMMANDS:
+    groups: dict[str, typer.Typer] = {}
+    for command, module, function in _named(arguments):
         if find_spec(module) is None:
             continue
         group, _, name = command.rpartition(" ")
+        if group and group not in groups:
+            groups[group] = typer.Typer(name=group, help=GROUPS[group], no_args_is_help=True, rich_markup_mode=None)
         (groups[group] if group else app).command(name)(getattr(import_module(module), function))
-    for part in groups.values():
-        app.add_typer(part)
+    for name in GROUPS:
+        if name in groups:
+            app.add_typer(groups[name])
     return app
+
+
+def _named(arguments: Sequence[str]) -> Sequence[tuple[str, str, str]]:
+    """Return the command that the arguments name, or those of its group, or else all of them."""
+    group = [each for each in COMMANDS if each[0].split(" ")[0] == "".join(arguments[:1])]
+    exact = [each for each in group if each[0].split(" ") == [*arguments[: each[0].count(" ") + 1]]]
+    return exact or group or COMMANDS
 
 
 def main() -> None:
@@ -195,7 +207,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 must not end a command
-    build()()
+    build(sys.argv[1:])()
 
 
 def _print_version(wanted: bool) -> None:
