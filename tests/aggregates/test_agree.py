@@ -148,7 +148,7 @@ def differing(taken: Sequence[Any], wanted: Mapping[str, Aggregate], by_hand_eve
     return wrong
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(3, 10))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 10))])
 def test_store_and_duckdb_agree_on_ten_thousand_events(
     seed: int, sqlite_store: Store, history: Make, definitions: Make, take: Take
 ) -> None:
@@ -175,7 +175,7 @@ def test_all_three_agree_on_every_function_by_everybody(
     assert {wanted[name].function for name in told} == set(Function)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=SUPPRESSED)
+@settings(max_examples=15, deadline=None, suppress_health_check=SUPPRESSED)
 @given(rng=st.randoms(use_true_random=False), size=st.integers(1, 8))
 def test_all_three_agree_on_short_histories_that_shrink(
     sqlite_store: Store, history: Make, definitions: Make, take: Take, rng: random.Random, size: int

@@ -31,7 +31,6 @@ from paycordon.screening import Cordon, Limits
 from paycordon.store import Store, indicators
 from paycordon.testing import FrozenClock
 
-EVENTS = 5_000
 POLICIES = {
     "payouts.yaml": """
 policy: payouts
@@ -171,10 +170,16 @@ def cordon(sqlite_store: Store, files: PolicyFiles, clock: FrozenClock, digester
     engine._runner.close()
 
 
+@pytest.mark.parametrize("size", [2_000, pytest.param(5_000, marks=pytest.mark.soak)])
 def test_a_backtest_equals_the_decisions_made_live_from_the_store_and_from_a_file(
-    cordon: Cordon, files: PolicyFiles, history: Any, random_events: Callable[[int, int], list[dict[str, Any]]]
+    cordon: Cordon,
+    files: PolicyFiles,
+    history: Any,
+    random_events: Callable[[int, int], list[dict[str, Any]]],
+    size: int,
 ) -> None:
-    decisions = _screened(cordon, random_events(11, EVENTS))
+    decisions = _screened(cordon, random_events(11, size))
+    assert len(decisions) > size / 3
     _assert_rich(decisions.values())
     with cordon.store.read() as connection:
         rows = connection.exec_driver_sql("SELECT position, id, body FROM events ORDER BY position").all()
@@ -218,7 +223,7 @@ def _differing(
     with opened(history.directory / "state") as state:
         done = run(source, {"new": selection}, state, history.keys, settings, lambda *_: None)
         try:
-            assert len(history.outcomes(done)) == len(decisions) > EVENTS / 3
+            assert len(history.outcomes(done)) == len(decisions)
             return [id_ for id_, decision in decisions.items() if not _is_equal(done, positions[id_], decision)]
         finally:
             done.duck.close()

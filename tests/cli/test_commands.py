@@ -49,6 +49,10 @@ def commands(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[
             yield " ".join((*path, name)), inner
 
 
+def described(command: Any) -> list[Any]:
+    return [(each.name, each.opts, each.secondary_opts, each.required) for each in command.params]
+
+
 def run(*args: str, cwd: Path | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "paycordon", *args]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60, **options)
@@ -213,6 +217,16 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert set(HEAVY) & set(eval(done.stderr)) == set()
     assert all(name.split()[0] in done.stdout for name, _, _ in COMMANDS)
     assert took < 2.0  # 0.25 s on an idle machine; tests share theirs
+
+
+def test_what_is_built_for_one_command_is_what_all_have_of_it() -> None:
+    for name, whole in commands():
+        ((found, alone),) = commands(typer.main.get_command(build([*name.split(), "--json"])))
+        assert (found, alone.help, described(alone)) == (name, whole.help, described(whole))
+    group = dict(commands(typer.main.get_command(build(["hold", "--help"]))))
+    assert set(group) == {name for name, _, _ in COMMANDS if name.startswith("hold ")}
+    for unknown in ([], ["--version"], ["hodl", "list"]):
+        assert dict(commands(typer.main.get_command(build(unknown)))).keys() == {name for name, _, _ in COMMANDS}
 
 
 def test_the_version_is_that_of_the_distribution() -> None:
