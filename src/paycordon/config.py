@@ -62,6 +62,7 @@ _WITH_REFERENCES = (
     "notifications",
     "hubs",
     "feeds",
+    "exchange",
 )
 _RELATIVE_SQLITE = re.compile(r"^(sqlite(?:\+\w+)?:///)(?![/:])(.+)$")
 
@@ -93,6 +94,7 @@ class Config(Section):
         name_lists: lists of names to compare merchants and the people behind them with, by name.
         hubs: the coalition's hubs that may be asked whether an identifier is known, by name.
         feeds: what sources say, by the name that their indicators carry; settings are not validated yet.
+        exchange: whom this deployment tells what it knows, by name; settings are not validated yet.
         notices: what merchants are told about holds; nothing is written for them without it.
         notifications: who is told what happens, by name.
         people: who may do what by hand; without any, whoever can read the configuration may do everything but what the
@@ -130,6 +132,7 @@ class Config(Section):
     notifications: Annotated[dict[Name, NotificationSection], Field(repr=False)] = {}
     hubs: Annotated[dict[Name, HubSection], Field(repr=False)] = {}
     feeds: Annotated[dict[Name, dict[str, JsonValue]], Field(repr=False)] = {}
+    exchange: Annotated[dict[Name, dict[str, JsonValue]], Field(repr=False)] = {}
     notices: NoticesSection | None = None
     review: ReviewSection = ReviewSection()
     withdrawal: WithdrawalSection = WithdrawalSection()
@@ -249,7 +252,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
 
 
 def _refuse_plain_secrets(document: Document) -> None:
-    names = ("log_signing_key", "api_token", "gateways", "notifications", "hubs", "feeds")
+    names = ("log_signing_key", "api_token", "gateways", "notifications", "hubs", "feeds", "exchange")
     places = (("identifier_keys", "keys"), *((name,) for name in names))
     problems = [problem for place in places for problem in plain_secrets(document, *place)]
     store = document.data.get("store") if isinstance(document.data, dict) else None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from paycordon.decisions import Finding
     from paycordon.demonstration import Demonstration
     from paycordon.events import Event
+    from paycordon.exchange.contract import Recipient
     from paycordon.feeds.contract import Feed
     from paycordon.gateways import Gateway
     from paycordon.simulators import Simulator
@@ -75,6 +76,14 @@ def register_feeds() -> Iterable[type[Feed[Any]]]:  # type: ignore[empty-body]  
     """Return the formats of feeds this plugin brings.
 
     Called once at the start. The configuration refers to a format by its `format`; two of one name stop the start.
+    """
+
+
+@hookspec
+def register_recipients() -> Iterable[type[Recipient[Any]]]:  # type: ignore[empty-body]  # see above
+    """Return the formats in which this plugin tells others what this deployment knows.
+
+    Called once at the start. The section `exchange` refers to one by its `format`; two of one name stop the start.
     """
 
 

@@ -15,6 +15,7 @@ from paycordon.checks.base import Check, CheckSettings
 from paycordon.config import Config
 from paycordon.demonstration import Demonstration
 from paycordon.errors import ConfigError, PluginError
+from paycordon.exchange.contract import Here, Recipient
 from paycordon.feeds.contract import Feed, Surroundings
 from paycordon.gateways import Gateway, GatewaySettings
 from paycordon.hookspecs import PROJECT
@@ -65,6 +66,7 @@ class Plugins:
             raise ConfigError(f"there is no check `{min(given)}`", hint=f"installed checks: {known}")
         self.gateways = self._gateway_types()
         self.feeds = self._feed_types()
+        self.recipients = self._recipient_types()
         self._require_known_hooks()
         self.notifiers: dict[str, Callable[..., object]] = {
             i.plugin_name: i.function for i in self._manager.hook.notify.get_hookimpls()
@@ -137,6 +139,14 @@ class Plugins:
         for plugin, kind in self._registered("register_feeds"):
             if kind.format in found:
                 raise PluginError(f"{plugin} registers a second format of feeds `{kind.format}`")
+            found[kind.format] = kind
+        return dict(sorted(found.items()))
+
+    def _recipient_types(self) -> dict[str, type[Recipient[Any]]]:
+        found: dict[str, type[Recipient[Any]]] = {}
+        for plugin, kind in self._registered("register_recipients"):
+            if kind.format in found:
+                raise PluginError(f"{plugin} registers a second format of recipients `{kind.format}`")
             found[kind.format] = kind
         return dict(sorted(found.items()))
 
@@ -241,6 +251,41 @@ def open_feeds(config: Config, plugins: Plugins) -> dict[str, Feed[Any]]:
             opened[name] = kind(settings, surroundings)
         except ConfigError as error:
             position = error.position or config.position("feeds", name)
+            raise ConfigError(error.message, position=position, hint=error.hint) from None
+    return opened
+
+
+def open_recipients(
+    config: Config, plugins: Plugins, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> dict[str, Recipient[Any]]:
+    """Make a recipient of each that is configured.
+
+    Raises:
+        ConfigError: a format is not installed, or its settings do not fit it.
+    """
+    opened: dict[str, Recipient[Any]] = {}
+    digester = config.digester() if config.exchange else None
+    for name, raw in config.exchange.items():
+        kind = plugins.recipients.get(str(raw.get("format", "")))
+        if kind is None:
+            known = ", ".join(f"`{each}`" for each in plugins.recipients) or "none"
+            raise ConfigError(
+                f"there is no format of recipients `{raw.get('format', '')}`",
+                position=config.position("exchange", name),
+                hint=f"installed formats: {known}",
+            )
+        settings = config.validated(kind.settings_type, "exchange", name)
+        assert digester is not None  # noqa: S101  # narrows the type; there is a recipient
+        if settings.listing_clock is not None and settings.listing_clock not in config.clocks.legal:
+            raise ConfigError(
+                f"there is no clock `{settings.listing_clock}` among `clocks.legal`",
+                position=config.position("exchange", name, "listing_clock"),
+                hint="add it there, so that it runs",
+            )
+        try:
+            opened[name] = kind(settings, Here(name, digester, config.base, clock))
+        except ConfigError as error:
+            position = error.position or config.position("exchange", name)
             raise ConfigError(error.message, position=position, hint=error.hint) from None
     return opened
 

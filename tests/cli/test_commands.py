@@ -268,8 +268,10 @@ def test_plugins_are_described_without_a_configuration(cli, tmp_path: Path, monk
     settings = {each["name"]: each for each in feed["settings"]}
     assert (settings["columns"]["required"], settings["every"]["default"]) == (True, "PT1M")
     assert "bundle" in cli("plugins").out
+    (recipient,) = cli("plugins", "post", "--json").json["recipients"]
+    assert recipient["verbs"] == ["add", "correct", "feedback", "retract"]
     unknown = cli("plugins", "nosuch")
-    assert (unknown.code, "no check or adapter `nosuch`" in unknown.err) == (2, True)
+    assert (unknown.code, "no check, adapter or format `nosuch`" in unknown.err) == (2, True)
 
 
 def test_an_adapter_is_shown_with_what_it_can_and_cannot_do(cli) -> None:

@@ -32,10 +32,11 @@ from paycordon.demonstration import Demonstration, ShownDelivery
 from paycordon.deployment import create
 from paycordon.errors import ConfigError, PluginError
 from paycordon.events import Identifier, Subject
+from paycordon.exchange.contract import ContributionKind, Outgoing, Receipt, Recipient, RecipientSettings, Verb
 from paycordon.feeds.contract import Budget, Feed, FeedSettings
 from paycordon.gateways import Applied, Change, Delivery, GatewayState, Message, Restriction, Support
 from paycordon.outward.notifying import Following, Telling, channel_of_plugin
-from paycordon.plugins import Plugins, open_feeds, open_gateways
+from paycordon.plugins import Plugins, open_feeds, open_gateways, open_recipients
 from paycordon.policy import load_policies
 from paycordon.simulators import Described, Simulator, SimulatorOptions
 from paycordon.store import Store
@@ -295,6 +296,39 @@ def test_hook_register_feeds(tmp_path: Path) -> None:
         Plugins({"twice": bringing(register_feeds=[StandInFeed, StandInFeed])})
     with pytest.raises(ConfigError, match="there is no format of feeds `stand_in`"):
         open_feeds(load_config(path, {}), Plugins({}))
+
+
+class StandInRecipient(Recipient[RecipientSettings]):
+    """Takes everything."""
+
+    format: ClassVar[str] = "stand_in"
+    about: ClassVar[str] = "nothing"
+    settings_type: ClassVar[type[RecipientSettings]] = RecipientSettings
+    verbs: ClassVar[frozenset[Verb]] = frozenset(Verb)
+    kinds: ClassVar[frozenset[ContributionKind]] = frozenset(ContributionKind)
+
+    def send(self, message: Outgoing) -> Receipt:
+        return Receipt(message.id)
+
+
+def test_hook_register_recipients(tmp_path: Path) -> None:
+    create(tmp_path)
+    path = tmp_path / "paycordon.yaml"
+    configured = path.read_text(encoding="utf-8")
+    path.write_text(f"{configured}exchange:\n  ngo: {{format: stand_in, audience: clients}}\n", encoding="utf-8")
+    plugins = Plugins({"stand_ins": bringing(register_recipients=[StandInRecipient])})
+
+    (recipient,) = open_recipients(load_config(path, {}), plugins).values()
+
+    assert isinstance(recipient, StandInRecipient)
+    assert (recipient.here.name, recipient.settings.audience) == ("ngo", "clients")
+    with pytest.raises(PluginError, match="second format of recipients `stand_in`"):
+        Plugins({"twice": bringing(register_recipients=[StandInRecipient, StandInRecipient])})
+    with pytest.raises(ConfigError, match="there is no format of recipients `stand_in`"):
+        open_recipients(load_config(path, {}), Plugins({}))
+    path.write_text(f"{configured}exchange:\n  ngo: {{format: stand_in, listing_clock: visa_listing}}\n", "utf-8")
+    with pytest.raises(ConfigError, match=r"there is no clock `visa_listing` among `clocks.legal`"):
+        open_recipients(load_config(path, {}), plugins)
 
 
 def test_a_misspelt_hook_stops_the_start_and_is_named() -> None:

@@ -16,10 +16,10 @@ from werkzeug import Request, Response
 
 from paycordon import Cordon
 from paycordon.outward.notifying import GIVE_UP_AFTER, Channel, Following, Telling, channel_of, channel_of_plugin
-from paycordon.outward.sending import NotTaken, post
 from paycordon.policy import PolicySet
 from paycordon.policy.load import load_policy
 from paycordon.sections import NotificationSection
+from paycordon.sending import NotTaken, post
 from paycordon.store import Store, holds
 from paycordon.store.outbox import Notification, listed
 from paycordon.testing import NOON, FrozenClock, make_event

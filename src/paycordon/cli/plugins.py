@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def plugins(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Show one check, adapter or format of feeds only.")
+        str | None, typer.Argument(metavar="[NAME]", help="Show one check, adapter or format only.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -44,6 +44,9 @@ def plugins(
     if found["feeds"]:
         rows = [(f["format"], f["about"], ", ".join(s["name"] for s in f["settings"])) for f in found["feeds"]]
         print_table(("format of feeds", "reads", "settings"), rows, title="Feeds")
+    if found["recipients"]:
+        rows = [(r["format"], r["about"], ", ".join(r["verbs"]), ", ".join(r["kinds"])) for r in found["recipients"]]
+        print_table(("format of recipients", "tells", "verbs", "kinds"), rows, title="Recipients")
     if name is None and not found["adapters"]:
         print_line("no gateway adapter is installed; try `pip install paycordon-stripe`")
 
@@ -99,6 +102,16 @@ def described(plugins: Plugins) -> dict[str, Any]:
             {"format": name, "about": kind.about, "settings": _settings(kind.settings_type)}
             for name, kind in plugins.feeds.items()
         ],
+        "recipients": [
+            {
+                "format": name,
+                "about": kind.about,
+                "verbs": sorted(kind.verbs),
+                "kinds": sorted(kind.kinds),
+                "settings": _settings(kind.settings_type),
+            }
+            for name, kind in plugins.recipients.items()
+        ],
     }
 
 
@@ -106,9 +119,10 @@ def _only(found: dict[str, Any], name: str) -> dict[str, Any]:
     checks = [check for check in found["checks"] if check["id"] == name]
     adapters = [adapter for adapter in found["adapters"] if adapter["name"] == name]
     feeds = [feed for feed in found["feeds"] if feed["format"] == name]
-    if not (checks or adapters or feeds):
-        raise NotFound(f"there is no check or adapter `{name}`, nor a format of feeds (`paycordon plugins` lists them)")
-    return {"checks": checks, "adapters": adapters, "feeds": feeds}
+    recipients = [recipient for recipient in found["recipients"] if recipient["format"] == name]
+    if not (checks or adapters or feeds or recipients):
+        raise NotFound(f"there is no check, adapter or format `{name}` (`paycordon plugins` lists them)")
+    return {"checks": checks, "adapters": adapters, "feeds": feeds, "recipients": recipients}
 
 
 def _settings(model: type[BaseModel]) -> list[dict[str, Any]]:

@@ -107,6 +107,7 @@ class Contribution(_Shared):
         reason: why, as a code of `paycordon.exchange.reasons`; needed for a termination.
         ended_on: when the contract with the merchant ended.
         appeal: the reference of the merchant's objection, while it is undecided.
+        origin: of a relay, whose word it is; goes along wherever the items go.
     """
 
     kind: ContributionKind
@@ -115,11 +116,15 @@ class Contribution(_Shared):
     reason: Annotated[str, Field(pattern=r"^[a-z0-9_]+:[A-Za-z0-9_]{1,32}$")] | None = None
     ended_on: date | None = None
     appeal: Text = ""
+    origin: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """One message to a recipient.
+
+    Once a recipient has taken what is told, nothing plain of it is kept here. So a correction says only what is new:
+    without items they stay as they were there, and so does the party.
 
     Attributes:
         key: the same for each try of this message, and for no other.
@@ -127,7 +132,8 @@ class Outgoing:
         id: our name of what it is about; the same in what corrects or retracts it.
         revision: 1 for the first word, higher for each correction.
         content: what is told; none in a retraction and in feedback.
-        theirs: how the recipient calls what is corrected, retracted or judged; none of what is new.
+        theirs: how the recipient calls what is corrected, retracted or judged; none of what is new, and in a
+            retraction of what it may have taken without our hearing so: find it by `id`, or refuse.
         worth: what people made of it; in feedback only.
         why: a neutral sentence for the recipient; empty for none.
     """
@@ -212,6 +218,13 @@ class Recipient(ABC, Generic[S]):
 
         Raises:
             Refused: says what is missing or wrong, without repeating a value.
+        """
+
+    def tend(self) -> None:  # most have nothing to keep up
+        """Keep up what others read, such as a signature that runs out. Workers call it about once an hour.
+
+        Raises:
+            ConfigError: it cannot be kept up.
         """
 
     @abstractmethod

@@ -8,6 +8,7 @@ reads in between, or after a crash, sees the bundle before or the new one.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -86,8 +87,8 @@ def publish(items: Iterable[Item], to: Path, keys: Path, now: datetime) -> Publi
     from tuf.api.metadata import TargetFile, Targets
 
     signers = _signers(keys, new=not (to / "metadata" / "timestamp.json").exists())
-    lines = [item.model_dump_json(exclude_none=True, exclude_defaults=True) for item in items]
-    data = "".join(f"{line}\n" for line in lines).encode()
+    said = list(items)
+    data = _content(said)
     target = TargetFile.from_data(TARGET, data, ["sha256"])
     target.unrecognized_fields["custom"] = {"format": FORMAT}
     _write(to / "targets" / f"{target.hashes['sha256']}.{TARGET}", data)
@@ -95,7 +96,12 @@ def publish(items: Iterable[Item], to: Path, keys: Path, now: datetime) -> Publi
     version = _newest(to, "targets") + 1
     targets = Targets(version, expires=now + LASTS["targets"], targets={TARGET: target})
     _sign(to, targets, signers["targets"], f"{version}.targets.json")
-    return Published(len(lines), version, _renew(to, signers, now, version))
+    return Published(len(said), version, _renew(to, signers, now, version))
+
+
+def digest_of_content(items: Iterable[Item]) -> str:
+    """Return the SHA-256 of what a bundle of these items holds, to tell whether it is published already."""
+    return hashlib.sha256(_content(items)).hexdigest()
 
 
 def renew(to: Path, keys: Path, now: datetime) -> int:
@@ -134,6 +140,11 @@ def rotate(role: str, to: Path, keys: Path, now: datetime) -> None:
         metadata.sign(fresh, append=True)
     _write(keys / f"{role}.pem", fresh.private_bytes, secret=True)
     _write(to / "metadata" / f"{metadata.signed.version}.root.json", metadata.to_bytes())
+
+
+def _content(items: Iterable[Item]) -> bytes:
+    lines = (item.model_dump_json(exclude_none=True, exclude_defaults=True) for item in items)
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _renew(to: Path, signers: Mapping[str, CryptoSigner], now: datetime, targets: int) -> int:

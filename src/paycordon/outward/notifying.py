@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from paycordon.errors import type_and_place
-from paycordon.outward.sending import NotTaken, encoded, post, signed_headers
 from paycordon.sections import NotificationSection
+from paycordon.sending import NotTaken, encoded, post, signed_headers
 from paycordon.store import Store
 from paycordon.store.outbox import Notification, claim, follow, settle
 

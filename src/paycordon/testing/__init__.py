@@ -12,6 +12,7 @@ pytest.register_assert_rewrite(
     "paycordon.testing.enforcement",
     "paycordon.testing.feeds",
     "paycordon.testing.meaning",
+    "paycordon.testing.recipients",
     "paycordon.testing.scene",
     "paycordon.testing.secrecy",
 )
@@ -24,6 +25,7 @@ from paycordon.testing.faults import Fault, FaultPlan  # noqa: E402
 from paycordon.testing.feeds import FeedConformance, FeedHarness, Stage  # noqa: E402
 from paycordon.testing.harness import GatewayHarness, Recorded, Statement  # noqa: E402
 from paycordon.testing.planned import PlannedFaults  # noqa: E402
+from paycordon.testing.recipients import RecipientConformance, RecipientHarness  # noqa: E402
 from paycordon.testing.simulator import Answer, HttpSimulator, Request  # noqa: E402
 
 __all__ = [
@@ -40,6 +42,8 @@ __all__ = [
     "Label",
     "PlannedFaults",
     "Portfolio",
+    "RecipientConformance",
+    "RecipientHarness",
     "Recorded",
     "Request",
     "Stage",

@@ -27,6 +27,8 @@ class HttpSimulator(ABC):
 
     def __init__(self) -> None:
         self.faults = FaultPlan()
+        self.instead: list[Answer] = []
+        """Answers that the next requests get without being carried out."""
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         handler = handler_for(self._answer_or_fail, self._stopping, METHODS)
@@ -56,6 +58,8 @@ class HttpSimulator(ABC):
 
     def _answer_or_fail(self, request: Request) -> Answer | None:
         with self._lock:
+            if self.instead:
+                return self.instead.pop(0)
             fault = self.faults.take()
             answer = self.answer(request) if fault is None or fault.takes_effect else None
         match fault:

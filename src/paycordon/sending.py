@@ -5,20 +5,33 @@ from __future__ import annotations
 import ipaddress
 import json
 import socket
+import ssl
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from paycordon.errors import PaycordonError
 
 CONNECT_S, READ_S = 3.0, 10.0
-_ROOM = 64 * 1024
 
 Resolve = Callable[[str, int], Sequence[str]]
 
 
 class NotTaken(PaycordonError):
     """The receiver did not take the message; it is sent again later."""
+
+
+class NoAnswer(NotTaken):
+    """The message left and nothing came back: the receiver may have taken it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a receiver answered: its status, and the header `Retry-After` as it came."""
+
+    status: int
+    retry_after: str | None = None
 
 
 def resolved(host: str, port: int) -> Sequence[str]:
@@ -47,10 +60,29 @@ def signed_headers(secrets: Sequence[str], message_id: str, now: datetime, body:
 
 
 def post(url: str, headers: dict[str, str], body: str, *, private: bool, resolve: Resolve = resolved) -> None:
-    """Post a message; returns once the receiver has answered with 2xx.
+    """Post a message; returns once the receiver has answered with 2xx. Otherwise as `ask`.
+
+    Raises:
+        NotTaken: anything else happened.
+    """
+    answer = ask(url, headers, body, private=private, resolve=resolve)
+    if not 200 <= answer.status < 300:
+        raise NotTaken(f"the receiver answered {answer.status}")
+
+
+def ask(
+    url: str,
+    headers: dict[str, str],
+    body: str,
+    *,
+    private: bool,
+    resolve: Resolve = resolved,
+    read_s: float = READ_S,
+) -> Answered:
+    """Post a message and return what was answered.
 
     The connection goes to the very address that was examined, redirects are not followed, and of the answer only the
-    status is read.
+    status and one header are read.
 
     Args:
         url: `https://…`; plain `http` to this machine only.
@@ -58,9 +90,11 @@ def post(url: str, headers: dict[str, str], body: str, *, private: bool, resolve
         body: what was signed.
         private: whether the receiver may be in a private network; else only this machine or a public address.
         resolve: finds the addresses of a host name.
+        read_s: how long an answer is waited for, in seconds.
 
     Raises:
-        NotTaken: anything else happened.
+        NotTaken: nothing was sent.
+        NoAnswer: it was sent, and no answer came.
     """
     import urllib3
 
@@ -68,7 +102,7 @@ def post(url: str, headers: dict[str, str], body: str, *, private: bool, resolve
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     address = _permitted(resolve(host, port), plain=parts.scheme != "https", private=private)
-    timeout = urllib3.Timeout(connect=CONNECT_S, read=READ_S)
+    timeout = urllib3.Timeout(connect=CONNECT_S, read=read_s)
     pool: urllib3.HTTPConnectionPool
     if parts.scheme == "https":
         pool = urllib3.HTTPSConnectionPool(address, port, timeout=timeout, server_hostname=host, assert_hostname=host)
@@ -89,14 +123,23 @@ def post(url: str, headers: dict[str, str], body: str, *, private: bool, resolve
             )
             answer.close()
     except urllib3.exceptions.HTTPError as error:
-        raise NotTaken(f"the receiver was not reached: {type(error).__name__}") from None
-    if not 200 <= answer.status < 300:
-        raise NotTaken(f"the receiver answered {answer.status}")
+        missed = NotTaken if _before_sending(error) else NoAnswer
+        raise missed(f"the receiver was not reached: {type(error).__name__}") from None
+    return Answered(answer.status, answer.headers.get("retry-after"))
 
 
 def encoded(type_: str, at: datetime, data: dict[str, object]) -> str:
     """Return the body of a message: its type, when it happened, and what."""
     return json.dumps({"type": type_, "timestamp": at.isoformat(), "data": data}, separators=(",", ":"))
+
+
+def _before_sending(error: Exception) -> bool:
+    """Tell whether a failure came before anything of the message had left."""
+    import urllib3
+
+    if isinstance(error, urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.NewConnectionError):
+        return True
+    return any(isinstance(each, ssl.SSLCertVerificationError) for each in error.args)
 
 
 def _permitted(addresses: Sequence[str], *, plain: bool, private: bool) -> str:

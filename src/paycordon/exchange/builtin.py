@@ -1,0 +1,18 @@
+"""The built-in formats of recipients, registered through the same hook as everybody's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from paycordon.exchange.contract import Recipient
+from paycordon.hookspecs import hookimpl
+
+
+@hookimpl
+def register_recipients() -> Iterable[type[Recipient[Any]]]:
+    """Register them."""
+    from paycordon.exchange.bundle import BundleRecipient
+    from paycordon.exchange.post import PostRecipient
+
+    return [BundleRecipient, PostRecipient]

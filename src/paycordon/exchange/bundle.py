@@ -1,0 +1,201 @@
+"""Tell everybody who reads this deployment's bundle: what is contributed is published, signed, for `feeds.bundle`.
+
+What was published is kept beside the publisher's keys, by contribution and revision, and a bundle is always made of all
+of it. So a message that comes again finds itself there, and a process that died between the two steps publishes what
+was missing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+from paycordon.errors import ConfigError, FeedRefused, Refused, RetryLater
+from paycordon.exchange.contract import (
+    Contribution,
+    ContributionKind,
+    Here,
+    Outgoing,
+    Receipt,
+    Recipient,
+    RecipientSettings,
+    Verb,
+)
+from paycordon.feeds import publishing
+from paycordon.feeds.bundle import TARGET
+from paycordon.feeds.items import Item
+
+CONTESTED = "contested"
+"""The status of what a merchant objects to, as long as the objection is undecided."""
+
+_LEDGER = "contributions.json"
+_RENEWED_AT = timedelta(hours=12)  # readers refuse what nobody renewed for a day
+
+
+class BundleRecipientSettings(RecipientSettings):
+    """Where the bundle is.
+
+    Attributes:
+        to: its directory, for any web server; a relative path starts from the configuration file.
+        publisher: the directory of the publisher's keys, made if there is none; keep it from others.
+        plain: whether values leave as they are, which only kinds may that cannot be found by trying; else they leave
+            as digests under the current identifier key, which the readers need too.
+    """
+
+    to: Path
+    publisher: Path
+    plain: bool = False
+
+
+class BundleRecipient(Recipient[BundleRecipientSettings]):
+    """Publishes what is contributed as this deployment's own signed bundle."""
+
+    format: ClassVar[str] = "bundle"
+    about: ClassVar[str] = "publishes what is contributed as a signed bundle, which others read as a feed"
+    settings_type: ClassVar[type[RecipientSettings]] = BundleRecipientSettings
+    verbs: ClassVar[frozenset[Verb]] = frozenset({Verb.ADD, Verb.CORRECT, Verb.RETRACT})
+    kinds: ClassVar[frozenset[ContributionKind]] = frozenset(ContributionKind)
+
+    def __init__(self, settings: BundleRecipientSettings, here: Here) -> None:
+        super().__init__(settings, here)
+        self._to, self._publisher = here.base / settings.to, here.base / settings.publisher
+        try:
+            import tuf.api.metadata  # noqa: F401
+        except ImportError:
+            raise ConfigError("bundles need the extra `feeds`", hint="pip install 'paycordon[feeds]'") from None
+        if self._publisher.resolve().is_relative_to(self._to.resolve()):
+            raise ConfigError("`publisher` lies within `to`, where everybody reads", hint="name another directory")
+
+    def check(self, content: Contribution) -> None:
+        """Refuse what has no identifiers, or values that never leave as they are."""
+        if not content.items and not content.appeal:
+            raise Refused("a bundle tells identifiers, and `items` is empty")
+        self._lines("ctr_draft", content)
+
+    def send(self, message: Outgoing) -> Receipt:
+        """Publish a revision, or take all of it off the bundle."""
+        if message.verb not in self.verbs:
+            raise Refused(f"a bundle cannot be told `{message.verb}`")
+        try:
+            with self._ledger() as said:
+                already = _take(said, message, self._lines)
+                self._keep(said)
+                self._publish(said)
+        except (OSError, ConfigError) as error:
+            raise RetryLater(f"the bundle cannot be published: {type(error).__name__}") from None
+        return Receipt(message.id, already)
+
+    def tend(self) -> None:
+        """Renew the signature that runs out after a day."""
+        stamp = self._to / "metadata" / "timestamp.json"
+        if not stamp.exists():
+            return
+        with self._ledger() as said:
+            left = _expires(stamp) - self.here.clock()
+            if left < _RENEWED_AT:
+                self._publish(said)
+                publishing.renew(self._to, self._publisher, self.here.clock())
+
+    def _lines(self, id_: str, content: Contribution) -> list[dict[str, Any]]:
+        reference = f"{id_} of {content.origin}" if content.origin else id_
+        if len(reference) > 255:
+            raise Refused("the name of the source is too long for a bundle")
+        try:
+            items = list(content.items)
+            if self.settings.plain:
+                publishing.check_plain(items)
+            else:
+                items = publishing.keyed(items, self.here.digester)
+        except (FeedRefused, ValueError) as error:
+            raise Refused(str(error) if isinstance(error, FeedRefused) else "a value cannot be taken") from None
+        update: dict[str, Any] = {"reference": reference}
+        if content.appeal:
+            update["status"] = CONTESTED
+        found = {}
+        for item in items:
+            category = item.category or (content.reason or "")
+            line = item.model_copy(update={**update, "category": category})
+            found[line.kind, line.digest or line.value] = line.model_dump(
+                mode="json", exclude_none=True, exclude_defaults=True
+            )
+        return list(found.values())
+
+    @contextmanager
+    def _ledger(self) -> Iterator[dict[str, Any]]:
+        """Read what was published, while nobody else changes it."""
+        self._publisher.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self._publisher / f".{_LEDGER}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            path = self._publisher / _LEDGER
+            yield json.loads(path.read_text("utf-8")) if path.exists() else {}
+        except ValueError:
+            raise ConfigError(f"`{_LEDGER}` beside the publisher's keys cannot be read") from None
+        finally:
+            os.close(descriptor)
+
+    def _keep(self, said: Mapping[str, Any]) -> None:
+        fresh = self._publisher / f".{_LEDGER}.{os.getpid()}"
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(said, file, sort_keys=True)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._publisher / _LEDGER)
+
+    def _publish(self, said: Mapping[str, Any]) -> None:
+        """Publish all that counts now, unless the newest bundle already is just that."""
+        now = self.here.clock()
+        items = [Item.model_validate(line) for id_ in sorted(said) for line in said[id_]["lines"]]
+        items = [item for item in items if item.valid_until is None or item.valid_until > now]
+        if self._published() != publishing.digest_of_content(items):
+            publishing.publish(items, self._to, self._publisher, now)
+
+    def _published(self) -> str | None:
+        """The digest of the bundle that readers get now."""
+        from tuf.api.metadata import Metadata
+
+        metadata = self._to / "metadata"
+        try:
+            stamp: Any = Metadata.from_file(str(metadata / "timestamp.json")).signed
+            snapshot: Any = Metadata.from_file(str(metadata / f"{stamp.snapshot_meta.version}.snapshot.json")).signed
+            version = snapshot.meta["targets.json"].version
+            targets: Any = Metadata.from_file(str(metadata / f"{version}.targets.json")).signed
+            return str(targets.targets[TARGET].hashes["sha256"])
+        except Exception:  # there is none, or it is not whole: publish it
+            return None
+
+
+def _take(said: dict[str, Any], message: Outgoing, lines: Any) -> bool:
+    """Write a message into what was said; returns whether it was there already."""
+    known = said.get(message.id)
+    if message.verb is Verb.RETRACT:
+        said[message.id] = {"revision": max(message.revision, known["revision"] if known else 0), "lines": []}
+        said[message.id]["retracted"] = True
+        return known is None or bool(known.get("retracted"))
+    if known is not None and (known.get("retracted") or known["revision"] >= message.revision):
+        return True
+    content = message.content
+    if content is None:
+        raise Refused("there is nothing to publish")
+    made = lines(message.id, content)
+    if message.verb is Verb.CORRECT and not content.items:
+        made = [dict(line) for line in (known["lines"] if known else [])]
+        for line in made:
+            line["status"] = CONTESTED if content.appeal else line.get("status", CONTESTED)
+    said[message.id] = {"revision": message.revision, "lines": made}
+    return False
+
+
+def _expires(stamp: Path) -> datetime:
+    from tuf.api.metadata import Metadata
+
+    signed: Any = Metadata.from_file(str(stamp)).signed
+    found: datetime = signed.expires
+    return found
