@@ -45,8 +45,8 @@ def plugins(
         rows = [(f["format"], f["about"], ", ".join(s["name"] for s in f["settings"])) for f in found["feeds"]]
         print_table(("format of feeds", "reads", "settings"), rows, title="Feeds")
     if found["recipients"]:
-        rows = [(r["format"], r["about"], ", ".join(r["verbs"]), ", ".join(r["kinds"])) for r in found["recipients"]]
-        print_table(("format of recipients", "tells", "verbs", "kinds"), rows, title="Recipients")
+        told = [(r["format"], r["about"], ", ".join(r["verbs"]), ", ".join(r["kinds"])) for r in found["recipients"]]
+        print_table(("format of recipients", "tells", "verbs", "kinds"), told, title="Recipients")
     if name is None and not found["adapters"]:
         print_line("no gateway adapter is installed; try `pip install paycordon-stripe`")
 
