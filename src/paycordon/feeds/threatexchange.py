@@ -31,6 +31,9 @@ KINDS = {
     "URI": "url",
 }
 STATUSES = {"MALICIOUS": 90, "SUSPICIOUS": 60, "UNKNOWN": 30}
+HARMLESS = "NON_MALICIOUS"
+"""What is described so counts no more than what was deleted."""
+
 _FIELDS = "id,indicator,type,last_updated,should_delete,status"
 
 
@@ -108,6 +111,7 @@ class ThreatExchangeFeed(Feed[ThreatExchangeSettings]):
             if at < since:
                 raise FeedRefused(f"{where} is older than what was asked for: replayed or back-dated")
             newest = max(newest, at)
+            deleted = deleted or fields.get("status") == HARMLESS
             kind = KINDS.get(fields["type"]) if isinstance(fields.get("type"), str) else None
             if kind is None:
                 continue
