@@ -57,14 +57,19 @@ def entry_hash(previous: bytes, seq: int, at: int, kind: str, payload: str) -> b
     return digest.digest()
 
 
+def lock(connection: Connection) -> None:
+    """Keep others from appending until the commit, on PostgreSQL; on SQLite a transaction that writes is alone."""
+    if connection.dialect.name == "postgresql":
+        _lock(connection, {"lock": _LOCK})
+
+
 def append(connection: Connection, at: datetime, kind: str, payload: Payload) -> int:
     """Append one entry and return its number.
 
     Call it late in a transaction, with nothing after it but what carries the entry's number: on PostgreSQL it takes the
     lock that keeps the chain in one line, until the commit.
     """
-    if connection.dialect.name == "postgresql":
-        _lock(connection, {"lock": _LOCK})
+    lock(connection)
     seq, previous = _head(connection).first() or (0, GENESIS)
     content = json.dumps(payload, separators=(",", ":"), sort_keys=True)
     moment = micros(at)

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 from paycordon.keys import key_id_of
 from paycordon.record.checkpoints import Checkpoint
 from paycordon.record.crosscheck import CrossCheck
+from paycordon.record.indicatorcheck import IndicatorCheck
 from paycordon.record.log import GENESIS, entry_hash
 from paycordon.record.policycheck import PolicyCheck
 from paycordon.record.problems import Problem, Problems
@@ -84,12 +85,14 @@ def verify(
     read = 0
     with store.read() as connection, CrossCheck(connection, of_records) as records:
         policies = PolicyCheck(connection, of_records)
+        indicators = IndicatorCheck(connection, of_records)
         total = int(connection.execute(_total).scalar_one())
         for page in _pages(connection):
             for row in page:
                 chain.take(row)
             records.take(page)
             policies.take(page)
+            indicators.take(page)
             read += len(page)
             if progress is not None:
                 progress(read, total)
@@ -99,6 +102,7 @@ def verify(
         comparison.compare_kept(kept)
         records.end()
         policies.end()
+        indicators.end()
     problems = (*of_log.listed, *of_records.listed)
     return LogReport(read, chain.seq, chain.hash.hex(), comparison.agreed, problems, of_log.more + of_records.more)
 

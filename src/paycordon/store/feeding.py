@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,9 +15,10 @@ from paycordon.errors import ApprovalRequired, NotFound
 from paycordon.record.log import append, digest_of
 from paycordon.store import Store, uses, withdrawals
 from paycordon.store.indicator_rows import CHUNK, SAID, Row, chunks, note_batch, row_of, there, write
-from paycordon.store.indicators import BY_SOURCE, Correction, changed, corrected, end_many
+from paycordon.store.indicators import BY_SOURCE, Correction, changed, corrected, end_many, ended
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_micros, micros
+from paycordon.store.sums import Sum, move
 from paycordon.store.withdrawals import Withdrawal
 
 _Name = tuple[str, str]  # digest and reference
@@ -105,9 +106,10 @@ def apply_changes(
 ) -> Applied:
     """Take in what a source says now. This is the one way in for feeds.
 
-    All of it, with the checkpoint and one entry in the log (counts and a digest of the contents), is one transaction:
-    whatever fails, and wherever the process dies, either everything is there or nothing. Asking again with the same
-    changes does nothing more, so that a feed that does not know whether it got through simply repeats itself.
+    All of it, with the checkpoint and one entry in the log (counts, a digest of the contents, and what the rows of the
+    source add up to now), is one transaction: whatever fails, and wherever the process dies, either everything is there
+    or nothing. Asking again with the same changes does nothing more, so that a feed that does not know whether it got
+    through simply repeats itself.
 
     - What is said as before is left alone. What is new counts from the commit on: the next screening that begins sees
       it. What is otherwise replaces what was there. What was withdrawn and is said again counts again.
@@ -212,9 +214,13 @@ def _apply(
     position = None
     begun: list[Withdrawal] = []
     if other or gone:
-        write(connection, list(other.values()), now, correction.by)
-        end_many(connection, source, sorted(gone), now, correction.by)
-        position = _log(connection, changes, digest, (len(new), len(other) - len(new), len(gone)), correction, now)
+        change = Sum()
+        for whole in write(connection, list(other.values()), now, correction.by):
+            change.replace(before.get((str(whole["digest"]), str(whole["reference"]))), whole)
+        for name in end_many(connection, source, sorted(gone), now, correction.by):
+            change.replace(before[name], before[name] | ended(now, correction.by))
+        counts = {"added": len(new), "corrected": len(other) - len(new), "withdrawn": len(gone)}
+        position = _log(connection, changes, digest, {**counts, **move(connection, source, change)}, correction, now)
         note_batch(connection, position, source, (name[0] for name in new), now)
         old = {(name[0], source, name[1]): row for name, row in before.items()}
         begun = corrected(connection, changed(list(other.values()), old), correction, now)
@@ -238,17 +244,14 @@ def _log(
     connection: Connection,
     changes: Changes,
     digest: str,
-    counts: tuple[int, int, int],
+    said: Mapping[str, str | int],
     correction: Correction,
     now: datetime,
 ) -> int:
-    added, altered, withdrawn = counts
     payload: dict[str, str | int | list[str] | None] = {
         "source": changes.source,
         "digest": digest,
-        "added": added,
-        "corrected": altered,
-        "withdrawn": withdrawn,
+        **said,
         "checkpoint_digest": digest_of(changes.checkpoint or ""),
         "by": correction.by,
     }

@@ -24,6 +24,7 @@ SAID = (*MATTER, "category", "tlp", "first_seen", "last_seen", "half_life", "lic
 """All that a source says of an indicator, beside its name."""
 
 CHUNK = 500
+_NOTED = ("changed_at", "changed_by", "withdrawn_at")
 _COLUMNS = ("digest", "source", "reference", *SAID, "changed_at", "changed_by")
 _upsert = Prepared(
     text(
@@ -37,7 +38,7 @@ _batch = Prepared(
 )
 _PLACES = ", ".join(f":d{i}" for i in range(CHUNK))
 _THERE = (
-    f"SELECT digest, reference, {', '.join(SAID)}, withdrawn_at FROM indicators "  # noqa: S608
+    f"SELECT digest, reference, {', '.join((*SAID, *_NOTED))} FROM indicators "  # noqa: S608
     f"WHERE source = :source AND digest IN ({_PLACES}) ORDER BY digest, source, reference"
 )
 _there = {"sqlite": Prepared(text(_THERE)), "postgresql": Prepared(text(f"{_THERE} FOR UPDATE"))}
@@ -80,7 +81,7 @@ def chunks(digests: Iterable[str]) -> Iterator[dict[str, str]]:
 
 
 def there(connection: Connection, source: str, digests: Iterable[str]) -> dict[tuple[str, str], Row]:
-    """Return what is stored of a source on some digests, counting or not, by digest and reference.
+    """Return the rows of a source on some digests, counting or not, by digest and reference.
 
     On PostgreSQL the rows stay locked until the transaction ends. They are locked in one order, before the log is, as
     decisions that rest on them do: neither waits for the other for ever.
@@ -88,15 +89,23 @@ def there(connection: Connection, source: str, digests: Iterable[str]) -> dict[t
     found: dict[tuple[str, str], Row] = {}
     read = _there[connection.dialect.name]
     for places in chunks(sorted(set(digests))):
-        for digest, reference, *said, withdrawn_at in read(connection, {"source": source, **places}):
-            found[digest, reference] = {**dict(zip(SAID, said, strict=True)), "withdrawn_at": withdrawn_at}
+        for name, reference, *values in read(connection, {"source": source, **places}):
+            row = {"digest": name, "source": source, "reference": reference}
+            found[name, reference] = row | dict(zip((*SAID, *_NOTED), values, strict=True))
     return found
 
 
-def write(connection: Connection, rows: Sequence[Row], now: datetime, by: str) -> None:
-    """Write rows as what their source says now, in one order, so that two writers never wait for each other."""
-    ordered = sorted(rows, key=lambda row: (row["digest"], row["source"], row["reference"]))
-    _upsert.many(connection, [{**row, "changed_at": micros(now), "changed_by": by} for row in ordered])
+def write(connection: Connection, rows: Sequence[Row], now: datetime, by: str) -> list[Row]:
+    """Write rows as what their source says now, in one order, so that two writers never wait for each other.
+
+    Of several of one name the last counts. Returns them whole, as they are stored now.
+    """
+    latest = {(row["digest"], row["source"], row["reference"]): row for row in rows}
+    ordered = [latest[name] for name in sorted(latest)]
+    noted: Row = {"changed_at": micros(now), "changed_by": by, "withdrawn_at": None}
+    whole = [row | noted for row in ordered]
+    _upsert.many(connection, whole)
+    return whole
 
 
 def note_batch(connection: Connection, position: int, source: str, digests: Iterable[str], now: datetime) -> None:

@@ -20,6 +20,7 @@ from paycordon.store import schema, uses, withdrawals
 from paycordon.store.indicator_rows import MATTER, Row, indicator_of, note_batch, row_of, there, write
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import micros
+from paycordon.store.sums import Sum, move
 from paycordon.store.withdrawals import Withdrawal
 
 _table = schema.indicators
@@ -58,9 +59,14 @@ def add_each(
     """Add several as `add` does, with one entry in the log for each."""
     rows = [row_of(indicator) for indicator in indicators]
     before = _before(connection, rows)
-    write(connection, rows, now, correction.by)
+    changes: dict[str, Sum] = {}
+    for whole in write(connection, rows, now, correction.by):
+        changes.setdefault(str(whole["source"]), Sum()).replace(before.get(_name(whole)), whole)
     for row in rows:
-        position = append(connection, now, "indicator.added", row)
+        # The first entry of a source says what they all lead to.
+        change = changes.pop(str(row["source"]), None)
+        said = move(connection, str(row["source"]), change) if change else {}
+        position = append(connection, now, "indicator.added", {**row, **said})
     if rows:
         note_batch(connection, position, str(rows[-1]["source"]), new_among(rows, before), now)
     return corrected(connection, changed(rows, before), correction, now)
@@ -100,12 +106,16 @@ def withdraw_each(
         NotFound: one of them is not there, or was withdrawn before.
     """
     # Every row is locked before the log is, in one order: as decisions that rest on them do.
+    change = Sum()
+    before = there(connection, source, digests)
     for digest in sorted(digests):
         if not end(connection, digest, source, reference, now, correction.by):
             raise NotFound(f"there is no indicator `{reference}` of `{source}` with that digest that still counts")
+        change.replace(before[digest, reference], before[digest, reference] | ended(now, correction.by))
     begun = []
-    for digest in digests:
-        append(connection, now, "indicator.withdrawn", named(digest, source, reference))
+    for number, digest in enumerate(digests):
+        said = {} if number else move(connection, source, change)
+        append(connection, now, "indicator.withdrawn", {**named(digest, source, reference), **said})
         withdrawal = withdrawals.begin(
             connection,
             uses.INDICATOR,
@@ -125,9 +135,17 @@ def end(connection: Connection, digest: str, source: str, reference: str, now: d
     return _withdraw(connection, {**named(digest, source, reference), "now": micros(now), "by": by}).rowcount == 1
 
 
-def end_many(connection: Connection, source: str, names: Sequence[tuple[str, str]], now: datetime, by: str) -> None:
+def end_many(
+    connection: Connection, source: str, names: Sequence[tuple[str, str]], now: datetime, by: str
+) -> Sequence[tuple[str, str]]:
     """Let several of a source, by digest and reference, match nothing from now on; those that do not count stay."""
     _withdraw.many(connection, [{**named(d, source, r), "now": micros(now), "by": by} for d, r in names])
+    return names
+
+
+def ended(now: datetime, by: str) -> Row:
+    """Return what differs in the row of an indicator that matches nothing from now on."""
+    return {"withdrawn_at": micros(now), "changed_at": micros(now), "changed_by": by}
 
 
 def _before(connection: Connection, rows: Sequence[Row]) -> dict[tuple[str, str, str], Row]:

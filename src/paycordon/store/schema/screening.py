@@ -159,7 +159,18 @@ indicator_sources = Table(
     sqlite_with_rowid=False,
 )
 
-# How each configured feed does. `failures` are looks in a row that failed; `state` is `refused`, `waiting` or `failed`.
+# What all rows of a source add up to (`store.sums`), so that the log need not name each of them.
+indicator_sums = Table(
+    "indicator_sums",
+    metadata,
+    Column("source", String, primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+    Column("sum", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# How each configured feed does. `failures` are looks in a row that failed; `state` is `refused`, `waiting` or `failed`;
+# `told` is the state that the log has last said, none once it said that all is well again.
 feeds = Table(
     "feeds",
     metadata,
@@ -173,6 +184,7 @@ feeds = Table(
     Column("failures", Integer, nullable=False),
     Column("state", String),
     Column("why", Text),
+    Column("told", String),
     sqlite_with_rowid=False,
 )
 
