@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from paycordon.decisions import Decision
@@ -73,12 +75,30 @@ class Metrics:
             ("binding",),
             registry=self.registry,
         )
+        self._feeds = Counter(
+            "paycordon_feed_looks",
+            "Looks at feeds of indicators by what they came to: ok, refused, failed or waiting for a person",
+            ("feed", "result"),
+            registry=self.registry,
+        )
+        self._feed_good = Gauge(
+            "paycordon_feed_last_good_timestamp_seconds",
+            "When this process last read a feed to its end, in seconds since 1970",
+            ("feed",),
+            registry=self.registry,
+        )
         self._clocks = Counter(
             "paycordon_clocks",
             "Deadlines by kind, and what was said about them",
             ("kind", "said"),
             registry=self.registry,
         )
+
+    def feed_looked(self, feed: str, result: str, at: datetime) -> None:
+        """Count a look at one of the configured feeds: `ok`, `refused`, `failed` or `waiting`."""
+        self._feeds.labels(feed, result).inc()
+        if result == "ok":
+            self._feed_good.labels(feed).set(at.timestamp())
 
     def clock(self, kind: str, what: str) -> None:
         """Count what was said about a deadline: `clock.warned`, `clock.due` or `clock.reminded`."""

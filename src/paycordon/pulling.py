@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from paycordon.coalition.indicators import Changes
 from paycordon.errors import ApprovalRequired, Conflict, FeedRefused, RetryLater, StoreUnavailable, type_and_place
 from paycordon.feeds.contract import Budget, Feed
+from paycordon.metrics import Metrics
 from paycordon.screening import utc_now
 from paycordon.store import Store
 from paycordon.store import feeds as states
@@ -22,6 +23,8 @@ LONGEST_PAUSE = timedelta(hours=1)
 """A feed that fails is looked at again after a doubling pause, at most this long unless `every` is longer."""
 
 _FEW = 20
+_PATIENCE = 3
+_SLOW = timedelta(hours=1)
 _MARGIN = timedelta(minutes=1)
 _logger = logging.getLogger("paycordon")
 
@@ -69,6 +72,7 @@ class Pulling:
         owner: a name that no other worker has.
         most_matches: how many merchants a batch may newly match before a person looks.
         clock: says what time it is, UTC.
+        metrics: where looks are counted.
     """
 
     def __init__(
@@ -79,9 +83,10 @@ class Pulling:
         owner: str,
         most_matches: int = 100,
         clock: Callable[[], datetime] = utc_now,
+        metrics: Metrics | None = None,
     ) -> None:
         self._store, self._feed, self._owner = store, feed, owner
-        self._most_matches, self._clock = most_matches, clock
+        self._most_matches, self._clock, self._metrics = most_matches, clock, metrics or Metrics()
         self._name = feed.surroundings.source
         self._lease = feed.settings.within + _MARGIN
 
@@ -130,6 +135,7 @@ class Pulling:
             after = error.after if isinstance(error, RetryLater) else None
             _logger.warning("feed %s: %s: %s", self._name, *trouble)
         self._end(trouble, after)
+        self._metrics.feed_looked(self._name, trouble[0] if trouble else "ok", self._clock())
         return done if trouble is None else replace(done, state=trouble[0], why=trouble[1])
 
     def _batches(self, checkpoint: str | None, accept_withdrawals: bool) -> Any:
@@ -166,11 +172,14 @@ class Pulling:
         with self._store.write() as connection:
             pause = every
             if trouble is not None:
-                failed = states.failures(connection, self._name)
+                failed, _ = states.failures(connection, self._name)
                 pause = max(every, after or min(every * 2 ** min(failed, 16), LONGEST_PAUSE))
-            if trouble is not None and trouble[0] == "waiting":
+            if trouble is not None and trouble[0] == states.WAITING:
                 pause = every  # once a person has agreed, the same batch goes through
-            states.end(connection, self._name, self._owner, now, now + pause, trouble)
+            if states.end(connection, self._name, self._owner, now, now + pause, trouble):
+                # What is refused a second time is no file that was read while it was written.
+                patience = 2 if every >= _SLOW or (trouble and trouble[0] == "refused") else _PATIENCE
+                states.tell(connection, self._name, trouble, now, patience=patience)
 
 
 def pullings(
@@ -179,10 +188,11 @@ def pullings(
     most_matches: Mapping[str, int],
     owner: str,
     clock: Callable[[], datetime] = utc_now,
+    metrics: Metrics | None = None,
 ) -> dict[str, Pulling]:
     """Return what looks at each feed; `most_matches` by source, 100 where a source is not named."""
     return {
-        name: Pulling(store, feed, owner=owner, most_matches=most_matches.get(name, 100), clock=clock)
+        name: Pulling(store, feed, owner=owner, most_matches=most_matches.get(name, 100), clock=clock, metrics=metrics)
         for name, feed in feeds.items()
     }
 
@@ -191,7 +201,7 @@ def _trouble(error: Exception) -> tuple[str, str]:
     if isinstance(error, FeedRefused):
         return "refused", str(error)
     if isinstance(error, ApprovalRequired):
-        return "waiting", str(error)
+        return states.WAITING, str(error)
     if isinstance(error, RetryLater | Conflict):
         return "failed", str(error)
     # The text of an unforeseen exception may repeat a value.

@@ -160,7 +160,7 @@ class Worker:
         self._duties += _telling(store, list(channels), owner, clock)
         kept = Retention(store, retention or RetentionSection(), clock)
         self._duties.append(Duty("retention", kept.step, self._pace.retention))
-        for name, pulling in pullings(store, feeds or {}, most_matches or {}, owner, clock).items():
+        for name, pulling in pullings(store, feeds or {}, most_matches or {}, owner, clock, metrics).items():
             self._duties.append(Duty(f"feed {name}", pulling.run_once))
         if lookup is not None:
             self._duties.append(Duty("lookup", lambda: refresh(store, lookup), self._pace.upkeep))

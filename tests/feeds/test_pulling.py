@@ -14,13 +14,16 @@ from sqlalchemy import text
 
 from paycordon.coalition.identifiers import Digester
 from paycordon.coalition.indicators import Changes, Indicator, Withdrawn
-from paycordon.errors import FeedRefused, RetryLater, StoreUnavailable
+from paycordon.errors import ApprovalRequired, FeedRefused, RetryLater, StoreUnavailable
 from paycordon.feeds.contract import Budget, Feed, FeedSettings, Surroundings
+from paycordon.metrics import Metrics
 from paycordon.pulling import Pulled, Pulling
 from paycordon.store import Store
 from paycordon.store.feeding import approve, checkpoint_of, waiting
 from paycordon.store.feeds import FeedState, states
 from paycordon.store.indicators import listed
+from paycordon.store.outbox import follow
+from paycordon.store.outbox import listed as notified
 from paycordon.testing import FrozenClock
 
 Step = Changes | Exception | Callable[[], object]
@@ -226,3 +229,63 @@ def test_a_store_that_is_away_is_no_fault_of_the_feed(scene: Scene) -> None:
     with pytest.raises(StoreUnavailable):
         scene.look(StoreUnavailable("gone"))
     assert json.dumps(scene.state.state) == "null"
+
+
+def said(scene: Scene) -> list[tuple[str, str]]:
+    with scene.store.read() as connection:
+        rows = connection.execute(text("SELECT kind, payload FROM log WHERE kind LIKE 'feed.%' ORDER BY seq")).all()
+    return [(kind, str(json.loads(payload).get("state", ""))) for kind, payload in rows]
+
+
+def test_that_a_feed_does_not_do_well_is_said_once_and_once_that_it_does_again(scene: Scene) -> None:
+    scene.look(batch(1))
+    for _ in range(6):
+        scene.look(RetryLater("away"))
+    assert said(scene) == [("feed.troubled", "failed")]
+    scene.look(FeedRefused("is cut off"))
+    scene.look(batch(2))
+    scene.look(batch(2))
+    assert said(scene) == [("feed.troubled", "failed"), ("feed.recovered", "")]
+    scene.look(FeedRefused("is cut off"))  # read while it was written
+    scene.look(batch(2))
+    assert len(said(scene)) == 2
+    for _ in range(3):
+        scene.look(FeedRefused("is cut off"))
+    assert said(scene)[2:] == [("feed.troubled", "refused")]
+
+
+def test_that_a_feed_waits_for_a_person_is_said_at_once_even_if_it_was_in_trouble(scene: Scene) -> None:
+    for _ in range(3):
+        scene.look(FeedRefused("is cut off"))
+    scene.look(ApprovalRequired("would match 101 merchants"))
+    scene.look(ApprovalRequired("would match 101 merchants"))
+    scene.look(RetryLater("away"))
+    scene.look(ApprovalRequired("would match 101 merchants"))
+    assert said(scene) == [("feed.troubled", "refused"), ("feed.troubled", "waiting")]
+
+
+def test_whoever_wants_to_hear_of_feeds_does_and_learns_why_only_as_an_insider(scene: Scene) -> None:
+    follow(scene.store, {})
+    for _ in range(3):
+        scene.look(FeedRefused("is cut off"))
+    while follow(scene.store, {"ops": ("feed.*",), "others": ("hold.*",)}):
+        pass
+    with scene.store.read() as connection:
+        (message,) = notified(connection, states=("waiting",))
+    assert (message.endpoint, message.type, message.merchant) == ("ops", "feed.troubled", "")
+    assert message.facts == {"state": "refused"}
+    assert message.internal == {"feed": "ngo", "why": "is cut off", "failures": 2}
+
+
+def test_looks_are_counted(scene: Scene) -> None:
+    metrics = Metrics()
+    scene.feed.steps = [batch(1)]
+    worker = Pulling(scene.store, scene.feed, owner="w", clock=scene.clock, metrics=metrics)
+    worker.look(early=True)
+    scene.feed.steps = [FeedRefused("is cut off")]
+    worker.look(early=True)
+    sample = metrics.registry.get_sample_value
+    for result in ("ok", "refused"):
+        assert sample("paycordon_feed_looks_total", {"feed": "ngo", "result": result}) == 1
+    good = sample("paycordon_feed_last_good_timestamp_seconds", {"feed": "ngo"})
+    assert good == scene.clock().timestamp()

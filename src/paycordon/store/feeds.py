@@ -9,8 +9,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, text
 
 from paycordon.errors import Conflict
+from paycordon.record.log import append
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_micros, micros
+
+WAITING = "waiting"
+"""The state of a feed whose batch takes a person."""
 
 _add = Prepared(
     text("INSERT INTO feeds (name, due_at, failures) VALUES (:name, :now, 0) ON CONFLICT (name) DO NOTHING")
@@ -35,7 +39,8 @@ _end = Prepared(
         "good_at = CASE WHEN :good = 1 THEN :now ELSE good_at END WHERE name = :name AND owner = :owner"
     )
 )
-_failures = Prepared(text("SELECT failures FROM feeds WHERE name = :name"))
+_failures = Prepared(text("SELECT failures, told FROM feeds WHERE name = :name"))
+_told = Prepared(text("UPDATE feeds SET told = :told WHERE name = :name"))
 _all = Prepared(
     text(
         "SELECT f.name, f.due_at, f.looked_at, f.good_at, f.changed_at, f.failures, f.state, f.why, s.checkpoint, "
@@ -101,8 +106,8 @@ def keep(connection: Connection, name: str, owner: str, now: datetime, lease: ti
 
 def end(
     connection: Connection, name: str, owner: str, now: datetime, due: datetime, trouble: tuple[str, str] | None
-) -> None:
-    """Note how a look went, and when the next one comes."""
+) -> bool:
+    """Note how a look went, and when the next one comes; false if another worker has the feed by now."""
     state, why = trouble or (None, None)
     row: dict[str, str | int | None] = {
         "name": name,
@@ -113,12 +118,30 @@ def end(
         "why": why,
     }
     row["good"] = int(trouble is None)
-    _end(connection, row)
+    return _end(connection, row).rowcount == 1
 
 
-def failures(connection: Connection, name: str) -> int:
-    """Return how many looks in a row have failed."""
-    return int(_failures(connection, {"name": name}).scalar() or 0)
+def failures(connection: Connection, name: str) -> tuple[int, str | None]:
+    """Return how many looks in a row have failed, and what the log has last said of that (none: that all is well)."""
+    return _failures(connection, {"name": name}).first() or (0, None)
+
+
+def tell(connection: Connection, name: str, trouble: tuple[str, str] | None, now: datetime, *, patience: int) -> None:
+    """Let the log say, and so notify whoever listens, that a feed does not do well, or that it does again.
+
+    It is said once, not at each try: after `patience` looks in a row that failed, and at once where a person has to
+    look. Call it after `end`, in the same transaction.
+    """
+    failed, told = failures(connection, name)
+    if trouble is None:
+        if told is not None:
+            _told(connection, {"name": name, "told": None})
+            append(connection, now, "feed.recovered", {"feed": name, "was": told})
+        return
+    state, why = trouble
+    if told != WAITING and (state == WAITING or (told is None and failed >= patience)):
+        _told(connection, {"name": name, "told": state})
+        append(connection, now, "feed.troubled", {"feed": name, "state": state, "why": why, "failures": failed})
 
 
 def states(connection: Connection) -> list[FeedState]:
