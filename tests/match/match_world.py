@@ -74,11 +74,11 @@ def here(clock: Callable[[], datetime] = lambda: datetime.now(UTC), name: str = 
 
 
 def inquiry(simulator: MatchSimulator, **settings: Any) -> MatchInquiry:
-    return MatchInquiry(MatchInquirySettings(**access(simulator), **settings), here())
+    return MatchInquiry(MatchInquirySettings(**access(simulator) | settings), here())
 
 
 def recipient(simulator: MatchSimulator, **settings: Any) -> MatchRecipient:
-    return MatchRecipient(MatchRecipientSettings(**access(simulator), **settings), here())
+    return MatchRecipient(MatchRecipientSettings(**access(simulator) | settings), here())
 
 
 def listed(**changes: Any) -> dict[str, Any]:

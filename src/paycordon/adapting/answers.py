@@ -41,7 +41,7 @@ def meaning(
         return Refused(f"{gateway} refuses: {said}")
     if writing and sent:
         return OutcomeUnknown(f"it is not known whether {gateway} acted: {said}", answered=status is not None)
-    return RetryLater(f"{gateway} cannot be reached or read: {said}")
+    return RetryLater(f"{gateway} cannot be reached or read: {said}", after=after)
 
 
 def asked_to_wait(retry_after: object) -> timedelta | None:

@@ -13,6 +13,8 @@ from paycordon.hookspecs import hookimpl
 def register_recipients() -> Iterable[type[Recipient[Any]]]:
     """Register them."""
     from paycordon.exchange.bundle import BundleRecipient
+    from paycordon.exchange.match.listing import MatchRecipient
     from paycordon.exchange.post import PostRecipient
+    from paycordon.exchange.threatexchange import ThreatExchangeRecipient
 
-    return [BundleRecipient, PostRecipient]
+    return [BundleRecipient, MatchRecipient, PostRecipient, ThreatExchangeRecipient]

@@ -14,6 +14,8 @@ from paycordon.errors import ActionError, ConfigError, FeedRefused
 from paycordon.feeds.reading import json_of
 
 CONNECT_S, READ_S = 5.0, 30.0
+"""How long a connection and an answer are waited for, in seconds."""
+
 MOST_BYTES = 4 * 2**20
 _CHUNK = 65_536
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -35,10 +37,12 @@ class Line:
 
     Attributes:
         service: what errors call it.
+        read_s: how long an answer is waited for, in seconds.
         most_bytes: an answer of more is none.
     """
 
     service: str
+    read_s: float = READ_S
     most_bytes: int = MOST_BYTES
 
     def call(
@@ -60,7 +64,7 @@ class Line:
         import urllib3
 
         sent = {**headers, "accept": "application/json", "accept-encoding": "identity", "user-agent": "paycordon"}
-        timeout = urllib3.Timeout(connect=CONNECT_S, read=READ_S)
+        timeout = urllib3.Timeout(connect=CONNECT_S, read=self.read_s)
         unsent = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
         with urllib3.PoolManager(retries=False, timeout=timeout) as pool:
             try:
@@ -80,7 +84,7 @@ class Line:
                 raise meaning(self.service, status, "no JSON, or too much", writing=writing) from None
         if 400 <= status < 500:
             return Answered(status, _json_or_none(data), after)
-        raise meaning(self.service, status, str(status), writing=writing)
+        raise meaning(self.service, status, str(status), writing=writing, after=after)
 
     def problem(self, answered: Answered, code: object, *, writing: bool) -> ActionError:
         """Return the error that an answer from 400 to 499 means.

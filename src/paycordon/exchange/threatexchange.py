@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import quote, urlencode
 
@@ -29,6 +32,7 @@ from paycordon.exchange.contract import (
     Verb,
     Worth,
 )
+from paycordon.feeds.contract import Period
 from paycordon.feeds.items import Item
 from paycordon.feeds.reading import as_list, as_mapping
 from paycordon.feeds.threatexchange import KINDS
@@ -43,6 +47,15 @@ _SURE, _LIKELY = 80, 50
 _PAGE = 500
 _ID = re.compile(r"\d{1,24}")
 _NEUTRAL = "Shared by a payment facilitator."
+_Name = tuple[str, str]  # type and value
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Something to write: returns an id; `undo` takes back what is under it."""
+
+    take: Callable[[], str]
+    undo: Callable[[str], str] | None = None
 
 
 class ThreatExchangeRecipientSettings(RecipientSettings):
@@ -53,6 +66,7 @@ class ThreatExchangeRecipientSettings(RecipientSettings):
         group: the privacy group that sees what is told.
         token: the app's access token.
         severity: how severe what is described is.
+        within: how long an answer is waited for.
         tags: put on each descriptor, as the group's rules want.
     """
 
@@ -60,6 +74,7 @@ class ThreatExchangeRecipientSettings(RecipientSettings):
     group: Annotated[str, Field(pattern=r"^\d{1,24}$")]
     token: Annotated[StrictStr, Field(repr=False, min_length=1)]
     severity: Literal["UNKNOWN", "INFO", "WARNING", "SUSPICIOUS", "SEVERE", "APOCALYPSE"] = "WARNING"
+    within: Annotated[Period, Field(gt=timedelta(0), le=timedelta(minutes=2))] = timedelta(seconds=30)
     tags: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_:-]{1,64}$")], ...] = ()
 
 
@@ -75,7 +90,7 @@ class ThreatExchangeRecipient(Recipient[ThreatExchangeRecipientSettings]):
     def __init__(self, settings: ThreatExchangeRecipientSettings, here: Here) -> None:
         super().__init__(settings, here)
         check_url(settings.url)
-        self._line = Line("ThreatExchange")
+        self._line = Line("ThreatExchange", settings.within.total_seconds())
 
     def check(self, content: Contribution) -> None:
         """Refuse identifiers of kinds that it has no type for, or that are known by their digest only."""
@@ -94,41 +109,37 @@ class ThreatExchangeRecipient(Recipient[ThreatExchangeRecipientSettings]):
         """Describe, edit, delete or react; what is there already is left as it is."""
         if message.verb is Verb.FEEDBACK:
             return self._react(message)
+        if message.verb is not Verb.RETRACT:
+            if message.content is None:
+                raise Refused("there is nothing to tell")
+            self.check(message.content)
         tag = _tag(message.id)
         there = self._described(tag)
-        if message.verb is Verb.RETRACT:
-            for id_ in there.values():
-                self._delete(id_)
-            return Receipt(tag, already=not there)
+        steps = list(self._steps(message, tag, there))
+        _take(steps)
+        return Receipt(tag, already=there is not None and not steps)
+
+    def _steps(self, message: Outgoing, tag: str, there: Mapping[_Name, str] | None) -> Iterator[_Step]:
+        """Say what has to be written so that what is described there is what is told; without items it stays.
+
+        Of what was told once and is described no more everything was taken back: what comes late does not undo that.
+        """
         if message.content is None:
-            raise Refused("there is nothing to tell")
-        self.check(message.content)
+            for id_ in (there or {}).values():
+                yield _Step(partial(self._delete, id_))
+            return
         wanted = {(TYPES[item.kind], item.value or ""): item for item in message.content.items}
-        if message.verb is Verb.ADD:
-            return self._add(message, tag, wanted, there)
-        return self._correct(message, tag, wanted, there)
-
-    def _add(
-        self, message: Outgoing, tag: str, wanted: Mapping[tuple[str, str], Item], there: Mapping[tuple[str, str], str]
-    ) -> Receipt:
-        for name, item in wanted.items():
-            if name not in there:
-                self._describe(name, self._fields(item, message, tag))
-        return Receipt(tag, already=bool(wanted) and there.keys() >= wanted.keys())
-
-    def _correct(
-        self, message: Outgoing, tag: str, wanted: Mapping[tuple[str, str], Item], there: Mapping[tuple[str, str], str]
-    ) -> Receipt:
-        """Make what is described there what is told now; without items it stays."""
+        if message.verb is Verb.ADD and there == {}:
+            return
+        known = there or {}
         for name, item in wanted.items():
             fields = self._fields(item, message, tag)
-            if name in there:
-                self._write("POST", there[name], fields)
-            else:
-                self._describe(name, fields)
-        for name in (there.keys() - wanted.keys()) if wanted else ():
-            self._delete(there[name])
-        return Receipt(tag)
+            if name not in known:
+                yield _Step(partial(self._describe, name, fields), self._delete)
+            elif message.verb is Verb.CORRECT:
+                yield _Step(partial(self._edit, known[name], fields))
+        for name in (known.keys() - wanted.keys()) if wanted and message.verb is Verb.CORRECT else ():
+            yield _Step(partial(self._delete, known[name]))
 
     def _fields(self, item: Item, message: Outgoing, tag: str) -> dict[str, str]:
         content = message.content
@@ -148,14 +159,20 @@ class ThreatExchangeRecipient(Recipient[ThreatExchangeRecipientSettings]):
             fields["expired_on"] = item.valid_until.isoformat()
         return fields
 
-    def _describe(self, name: tuple[str, str], fields: Mapping[str, str]) -> None:
+    def _describe(self, name: _Name, fields: Mapping[str, str]) -> str:
         type_, value = name
         answered = self._write("POST", "threat_descriptors", {"type": type_, "indicator": value, **fields})
         if not isinstance(answered, dict) or not _ID.fullmatch(str(answered.get("id"))):
             raise OutcomeUnknown("ThreatExchange answers without an id", answered=True)
+        return str(answered["id"])
 
-    def _delete(self, id_: str) -> None:
+    def _edit(self, id_: str, fields: Mapping[str, str]) -> str:
+        self._write("POST", id_, fields)
+        return id_
+
+    def _delete(self, id_: str) -> str:
         self._write("DELETE", id_, {}, gone=True)
+        return id_
 
     def _react(self, message: Outgoing) -> Receipt:
         """React to whatever others describe of an indicator.
@@ -167,9 +184,9 @@ class ThreatExchangeRecipient(Recipient[ThreatExchangeRecipientSettings]):
         if message.worth is None or not _ID.fullmatch(theirs):
             raise Refused("feedback needs `worth`, and the id of an indicator or descriptor there")
         own = self.settings.token.partition("|")[0]
-        for id_, owner in self._descriptors_of(theirs):
-            if owner != own:
-                self._write("POST", id_, {"reactions": REACTIONS[message.worth]})
+        reaction = {"reactions": REACTIONS[message.worth]}
+        others = [id_ for id_, owner in self._descriptors_of(theirs) if owner != own]
+        _take([_Step(partial(self._edit, id_, reaction)) for id_ in others])
         return Receipt(theirs)
 
     def _descriptors_of(self, id_: str) -> list[tuple[str, str]]:
@@ -184,21 +201,23 @@ class ThreatExchangeRecipient(Recipient[ThreatExchangeRecipientSettings]):
         except FeedRefused as error:
             raise Refused(f"the answer of ThreatExchange cannot be taken: {error}") from None
 
-    def _described(self, tag: str) -> dict[tuple[str, str], str]:
-        """Return the ids of our descriptors of one contribution, by type and value."""
+    def _described(self, tag: str) -> dict[_Name, str] | None:
+        """Return the ids of our descriptors of one contribution, by type and value; none if it was never told."""
         try:
-            found: dict[tuple[str, str], str] = {}
-            for id_ in self._tagged(tag):
+            tags = as_list(self._taken(self._get("threat_tags", {"text": tag})).get("data", []), "`data`")
+            ids = [each.get("id") for each in tags if isinstance(each, dict) and each.get("text") == tag]
+            if not ids:
+                return None
+            found: dict[_Name, str] = {}
+            for id_ in self._tagged(ids):
                 fields = self._taken(self._get(id_, {"fields": "id,type,raw_indicator,owner"}))
                 found[str(fields.get("type")), str(fields.get("raw_indicator"))] = id_
             return found
         except FeedRefused as error:
             raise RetryLater(f"the answer of ThreatExchange cannot be taken: {error}") from None
 
-    def _tagged(self, tag: str) -> Iterator[str]:
-        tags = as_list(self._taken(self._get("threat_tags", {"text": tag})).get("data", []), "`data`")
-        ids = [each.get("id") for each in tags if isinstance(each, dict) and each.get("text") == tag]
-        for tag_id in ids:
+    def _tagged(self, tag_ids: Sequence[Any]) -> Iterator[str]:
+        for tag_id in tag_ids:
             path = f"{quote(str(tag_id), safe='')}/tagged_objects"
             page = self._taken(self._get(path, {"fields": "id,type", "limit": _PAGE}))
             if as_mapping(page.get("paging", {}), "`paging`").get("next") is not None:
@@ -228,6 +247,37 @@ class ThreatExchangeRecipient(Recipient[ThreatExchangeRecipientSettings]):
 
     def _headers(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self.settings.token}"}
+
+
+def _take(steps: Sequence[_Step]) -> None:
+    """Take steps one after the other, so that either all are taken, none is, or it is said not to be known.
+
+    Raises:
+        RetryLater: the first was not taken, nor any after it.
+        Refused: one is never taken; what this had described before is deleted again.
+        OutcomeUnknown: some are taken, or may be.
+    """
+    done: list[tuple[_Step, str]] = []
+    refusal = None
+    for step in steps:
+        try:
+            done.append((step, step.take()))
+        except RetryLater as error:
+            if not done:
+                raise
+            raise OutcomeUnknown(f"a part was taken: {error}", answered=True) from None
+        except Refused as error:
+            refusal = error
+            break
+    if refusal is None:
+        return
+    try:
+        for step, id_ in done:
+            if step.undo is not None:
+                step.undo(id_)
+    except (RetryLater, Refused, OutcomeUnknown):
+        raise OutcomeUnknown(f"a part was taken, and the rest not: {refusal}", answered=True) from None
+    raise refusal
 
 
 def _status(confidence: int) -> str:

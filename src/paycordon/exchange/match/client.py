@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, Field, StrictStr
 
 from paycordon.errors import ConfigError, RetryLater
 from paycordon.exchange.calling import Answered, Line, check_url
+from paycordon.feeds.contract import Period
 
 _SERVICE = "MATCH"
 
@@ -23,6 +25,7 @@ class MatchAccess(BaseModel):
         acquirer_id: the acquirer's ICA number, under which is asked and listed.
         consumer_key: of the project at Mastercard Developers.
         signing_key: its RSA private key in PEM; `openssl pkcs12 -in key.p12 -nodes -nocerts` makes one of a `.p12`.
+        within: how long an answer is waited for.
         tax_ids: whose tax numbers are sent; the public description wants those of the United States only in an
             inquiry, and any registration number in a listing.
     """
@@ -31,6 +34,7 @@ class MatchAccess(BaseModel):
     acquirer_id: Annotated[str, Field(pattern=r"^\d{1,11}$")]
     consumer_key: Annotated[StrictStr, Field(repr=False, min_length=1)]
     signing_key: Annotated[StrictStr, Field(repr=False, min_length=1)]
+    within: Annotated[Period, Field(gt=timedelta(0), le=timedelta(minutes=2))] = timedelta(seconds=30)
     tax_ids: Literal["all", "us"] = "all"
 
 
@@ -47,7 +51,7 @@ class MatchClient:
     def __init__(self, access: MatchAccess) -> None:
         check_url(access.url)
         self.access, self._key = access, _private_key(access.signing_key)
-        self._line = Line(_SERVICE)
+        self._line = Line(_SERVICE, access.within.total_seconds())
 
     def post(self, path: str, document: Mapping[str, Any], query: Mapping[str, Any], *, writing: bool) -> Any:
         """Send a document, and return the answer's.

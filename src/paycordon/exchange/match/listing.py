@@ -92,12 +92,15 @@ class MatchRecipient(Recipient[MatchRecipientSettings]):
         assert party is not None  # noqa: S101  # narrows the type; checked above
         theirs = f"{self.settings.acquirer_id}/{party.merchant_id}"
         body = {"AddMerchantRequest": {"AcquirerId": self.settings.acquirer_id, "Merchant": self._told(message)}}
+        refusal = None
         try:
             answer = self._client.post("/add-merchant", body, {}, writing=True)
-        except Refused:
+        except Refused as error:
+            refusal = error
+        if refusal is not None:
             if self._is_there(party, message.content.reason or ""):
                 return Receipt(theirs, already=True)
-            raise
+            raise refusal
         if not isinstance(answer, dict) or "AddMerchantResponse" not in answer:
             raise OutcomeUnknown("MATCH answers something else than that it has added the merchant", answered=True)
         return Receipt(theirs)

@@ -125,8 +125,7 @@ class ThreatExchangeSimulator(SimulatedServer):
         return self._object(path, given, member)
 
     def _tags(self, text: str) -> dict[str, Any]:
-        names = {tag for each in self.ledger.descriptors.values() for tag in each.tags}
-        found = sorted(name for name in names if name.startswith(text))
+        found = sorted(name for name in self.ledger.tags if name.startswith(text))
         return {"data": [{"id": f"{_TAG}{name}", "text": name} for name in found]}
 
     def _tagged(self, tag: str, request: Request, given: Mapping[str, str]) -> dict[str, Any]:

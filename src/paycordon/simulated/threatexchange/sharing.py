@@ -65,6 +65,7 @@ class Exchange(Ledger):
         self.groups = frozenset(groups)
         self.descriptors: dict[str, Descriptor] = {}
         self.indicators: dict[str, Indicator] = {}
+        self.tags: set[str] = set()  # a tag stays when nothing carries it any more
         self._ids: dict[tuple[str, str], str] = {}
 
     def describe(self, owner: str, given: Mapping[str, str]) -> Descriptor:
@@ -84,6 +85,7 @@ class Exchange(Ledger):
         fields = {name: given[name] for name in ("type", *_EDITED) if name in given}
         made = Descriptor(self._id(), owner, about.id, fields, _tags(given.get("tags", "")), now, now)
         self.descriptors[made.id] = made
+        self.tags.update(made.tags)
         self._touch(made)
         self._expire(made)
         return made
@@ -105,6 +107,7 @@ class Exchange(Ledger):
         found.fields |= changes
         if "tags" in given:
             found.tags = _tags(given["tags"])
+            self.tags.update(found.tags)
         self._touch(found)
         self._expire(found)
 
