@@ -112,7 +112,12 @@ HOSTILE: list[Any] = [
     {"TerminationInquiry": {"PossibleMerchantMatches": [{"TotalLength": "1e9"}]}},
     {"TerminationInquiry": {"PossibleMerchantMatches": [{"TotalLength": 999, "TerminatedMerchant": []}]}},
     {"TerminationInquiry": {"PossibleMerchantMatches": [{"TotalLength": 50, "TerminatedMerchant": []}]}},
-    {"TerminationInquiry": {"Ref": "x/..%2f?", "PossibleMerchantMatches": [{"TotalLength": 2, "TerminatedMerchant": []}]}},
+    {
+        "TerminationInquiry": {
+            "Ref": "x/..%2f?",
+            "PossibleMerchantMatches": [{"TotalLength": 2, "TerminatedMerchant": []}],
+        }
+    },
     {"TerminationInquiry": {"PossibleMerchantMatches": [{"TerminatedMerchant": [{"Merchant": "Pat Example"}]}]}},
 ]
 
