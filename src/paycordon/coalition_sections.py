@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from paycordon.sections import Section
+from paycordon.sections import Section, SpanField
+from paycordon.spans import Span
 
 
 class NameListSection(Section):
@@ -45,11 +47,21 @@ class IndicatorsSection(Section):
 
     Attributes:
         most_merchants: an indicator that belongs to more merchants than this names nobody; it is told, not counted.
+        known_for: whatever an event carries, its merchant is compared also by what it was seen with within this time,
+            such as `365d`; by IP addresses, which soon are somebody else's, for 30 days at most.
         warnings: CSV files of identifiers that very many share, beside the list that comes with the package.
         lookup: a file that workers make from the store and all processes of a machine share, so that millions of
             indicators are looked through in microseconds; without one the store is asked each time.
     """
 
     most_merchants: Annotated[int, Field(ge=1, le=1_000_000)] = 50
+    known_for: SpanField = Span(timedelta(days=365))
     lookup: Path | None = None
     warnings: tuple[Path, ...] = ()
+
+    @field_validator("known_for")
+    @classmethod
+    def _is_time(cls, value: Span) -> Span:
+        if value.business_days:
+            raise ValueError("`known_for` is a time such as `365d`")
+        return value

@@ -169,7 +169,7 @@ class Config(Section):
     def standards(self) -> Standards:
         """How indicators are weighed."""
         trust = {name: source.trust for name, source in self.sources.items()}
-        return Standards(trust, self.indicators.most_merchants)
+        return Standards(trust, self.indicators.most_merchants, self.indicators.known_for.length)
 
     @property
     def lookup(self) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
 from paycordon.decisions import Outcome
 
@@ -21,16 +21,18 @@ def cleared_indicator(source: str, reference: str, digest: str, status: str, con
 
 @dataclass(frozen=True, slots=True)
 class IndicatorHit:
-    """An identifier of the event that the coalition knows.
+    """An identifier of the event, or one that its merchant is known by, that the coalition knows.
 
     Attributes:
         confidence: between 0 and 100, as its source says; `coalition.confidence` says what it comes to.
         half_life_days: in so many days after `fresh_at` it loses half of its weight; none if it loses nothing.
         fresh_at: when it was last known to be true.
         trust: how far the deployment trusts its source, between 0 and 100.
-        relation: how it belongs to the event: `exact`, `domain` or `network` (`coalition.identifiers.Relation`).
+        relation: how it belongs to the event: `exact`, `domain`, `network` or `known` (see
+            `coalition.identifiers.Relation`).
         of: the digest of the event's identifier that it belongs to, when that is another than its own.
         common: why it names no one in particular, if it does not: what the warning list says, or how many match it.
+        last_seen: on which day, UTC, the merchant was last seen with it; none if the event itself carries it.
     """
 
     kind: str
@@ -49,6 +51,7 @@ class IndicatorHit:
     relation: str = "exact"
     of: str = ""
     common: str = ""
+    last_seen: date | None = None
 
     @property
     def clearance(self) -> str:
@@ -83,7 +86,7 @@ class NameHit:
 
 @dataclass(frozen=True, slots=True)
 class KnownIdentifier:
-    """An identifier this merchant was seen with, and when; times are those of events, in UTC."""
+    """An identifier this merchant is known by, and when it was seen with it; times are those of events, in UTC."""
 
     kind: str
     digest: str
@@ -136,8 +139,9 @@ class Context:
     Attributes:
         now: when the screening began, UTC.
         merchant: the merchant the event was resolved to; an unlinked account stands for itself.
-        indicators: identifiers of the event that the coalition knows.
-        known: identifiers this merchant was seen with before this event.
+        indicators: what the coalition knows, of the identifiers of the event and of those the merchant is known by.
+        known: what earlier events about this merchant and its payouts carried, and the domains in it: the newest 256 at
+            most. What payments and disputes carried is not among it, because it may be a payer's.
         shared: identifiers of the event that other merchants were seen with.
         near: blocked merchants two hops away, when none is one hop away; one for each identifier that leads there.
         aggregates: the values of the aggregates that the check itself declared, by their names; `number` reads those

@@ -30,6 +30,13 @@ class Stage(StrEnum):
     PAYMENT = "payment"
 
 
+SCREENED_STAGES = frozenset({Stage.MERCHANT, Stage.PAYOUT, Stage.DISPUTE})
+"""What policies decide about; everything else is context."""
+
+NAMING_STAGES = frozenset({Stage.MERCHANT, Stage.PAYOUT})
+"""What these carry is the merchant's own; an identifier of a payment or a dispute may be its payer's."""
+
+
 class EventType(StrEnum):
     """The event types this version knows; others may arrive and are kept."""
 

@@ -15,7 +15,8 @@ from typing import Self
 from paycordon.aggregates import Aggregate
 from paycordon.context import Context
 from paycordon.decisions import CheckError, Evaluation, Finding, Outcome
-from paycordon.events import Event, Stage
+from paycordon.events import SCREENED_STAGES as SCREENED_STAGES
+from paycordon.events import Event
 from paycordon.isolation import CheckCall
 from paycordon.plugins import Plugins
 from paycordon.policy import PolicySet, evaluate
@@ -24,7 +25,6 @@ from paycordon.policy.limiter import Usage, capped_bindings, limited
 from paycordon.policy.snoozing import silenced
 from paycordon.sections import Screening
 
-SCREENED_STAGES = frozenset({Stage.MERCHANT, Stage.PAYOUT, Stage.DISPUTE})
 _MAX_PLANS = 1_000
 
 UsageOf = Callable[[Sequence[str]], Mapping[str, Usage]]

@@ -216,7 +216,7 @@ def test_a_block_through_an_identifier_shared_with_a_wrongly_blocked_merchant_is
     first = scene.screen(1, "A")
     named = [{"kind": "bank_account", "value": "A"}, {"kind": "phone", "value": "+31201234567"}]
     spread = make_event("payout.requested", id="evt_2", account={"id": "acct_1"}, merchant={"id": "m_1"})
-    scene.cordon.screen(Event.model_validate(spread.model_dump() | {"identifiers": named[1:]}))
+    known = scene.cordon.screen(Event.model_validate(spread.model_dump() | {"identifiers": named[1:]}))
     scene.clock.advance(timedelta(seconds=1))
     other = make_event("payout.requested", id="evt_3", account={"id": "acct_3"}, merchant={"id": "m_3"})
     suspected = scene.cordon.screen(Event.model_validate(other.model_dump() | {"identifiers": named[1:]}))
@@ -226,8 +226,11 @@ def test_a_block_through_an_identifier_shared_with_a_wrongly_blocked_merchant_is
     scene.rejudge()
 
     judged = scene.items(withdrawal)
-    assert {id_: item.how for id_, item in judged.items()} == {first.id: How.DIRECT, suspected.id: How.SHARED}
-    assert {item.verdict for item in judged.values()} == {Verdict.UNSUPPORTED}
+    hows = {first.id: How.DIRECT, known.id: How.DIRECT, suspected.id: How.SHARED}
+    assert {id_: item.how for id_, item in judged.items()} == hows
+    verdicts = {id_: item.verdict for id_, item in judged.items()}
+    assert verdicts.pop(known.id) is Verdict.NOTHING, "it placed no second hold"
+    assert set(verdicts.values()) == {Verdict.UNSUPPORTED}
     scene.assert_log_is_whole()
 
 

@@ -128,7 +128,8 @@ def test_an_indicator_that_too_many_merchants_meet_names_nobody(
     assert [each["iban"] for each in codes] == ["indicator.match"] * 2 + ["indicator.common"] * 2
     assert [each["domain"] for each in codes] == ["indicator.match"] * 2 + ["indicator.common"] * 2
     again = screen(cordon, 9, of("iban", "GB82WEST12345698765432"), merchant="m_0")
-    assert [f.code for f in again.findings if f.check == "indicator_match"] == ["indicator.common"]
+    common = {f.evidence["kind"]: f.evidence["relation"] for f in found(again, "indicator.common")}
+    assert (common, found(again, "indicator.match")) == ({"iban": "exact", "domain": "known"}, [])
 
 
 def test_sources_are_weighed_and_may_object(store: Store, clock: FrozenClock, engine: Engine) -> None:
@@ -143,3 +144,81 @@ def test_sources_are_weighed_and_may_object(store: Store, clock: FrozenClock, en
     know(store, clock, AFTER, "email", "jane@shop.example", source="NCMEC", status="refuted", confidence=50)
     (finding,) = found(screen(cordon, 3, email), "indicator.match")
     assert (finding.confidence, finding.evidence["refuted"]) == (0.11, 50)
+
+
+def onboard(cordon: Cordon, merchant: str, *identifiers: Identifier, number: int = 0, **fields: Any) -> Decision:
+    return cordon.screen(
+        make_event(
+            **{"type": "merchant.onboarding", "id": f"seen_{merchant}_{number}", **fields},
+            merchant={"id": merchant, "country": "NL"},
+            account={"id": f"acct_{merchant}"},
+            identifiers=identifiers,
+        )
+    )
+
+
+def test_a_merchant_is_compared_by_what_it_is_known_by_whatever_the_event_carries(
+    store: Store, clock: FrozenClock, engine: Engine
+) -> None:
+    cordon = engine(AFTER)
+    onboard(cordon, "m_1", of("iban", "GB82WEST12345698765432"), of("email", "jane@mail.bad.example"))
+    assert screen(cordon, 1, merchant="m_1").findings == ()
+    iban = know(store, clock, AFTER, "iban", "GB82WEST12345698765432")
+    domain = know(store, clock, AFTER, "domain", "bad.example", reference="domain")
+
+    decision = screen(cordon, 2, merchant="m_1")
+    matches = {f.evidence["digest"]: f.evidence for f in found(decision, "indicator.match")}
+    assert matches.keys() == {iban.digest, domain.digest}, "the domain of an address that it was seen with as well"
+    assert {(e["relation"], e["last_seen"]) for e in matches.values()} == {("known", str(clock().date()))}
+    assert all("of" not in evidence for evidence in matches.values())
+    assert found(screen(cordon, 3, merchant="m_2"), "indicator.match") == [], "nobody else"
+    (carried,) = found(screen(cordon, 4, of("iban", "GB82WEST12345698765432"), merchant="m_2"), "indicator.match")
+    assert carried.evidence["relation"] == "exact"
+    assert "last_seen" not in carried.evidence
+
+
+def test_what_a_payer_left_or_a_merchant_gave_up_does_not_name_it(
+    store: Store, clock: FrozenClock, engine: Engine
+) -> None:
+    cordon = engine(AFTER, Standards(known_for=timedelta(days=90)))
+    for type_ in ("payment.succeeded", "dispute.opened"):
+        onboard(cordon, "m_1", of("email", "payer@shop.example"), type=type_, id=type_)
+    onboard(cordon, "m_1", of("iban", "GB82WEST12345698765432"), of("ip", "192.0.99.7"))
+    for kind, value in (("email", "payer@shop.example"), ("iban", "GB82WEST12345698765432"), ("ip", "192.0.99.7")):
+        know(store, clock, AFTER, kind, value, reference=kind)
+
+    kinds = []
+    for number, days in enumerate((30, 60, 1)):
+        clock.advance(timedelta(days=days))
+        kinds.append({f.evidence["kind"] for f in found(screen(cordon, number, merchant="m_1"), "indicator.match")})
+    assert kinds == [{"iban", "ip"}, {"iban"}, set()], "an address of the network is somebody else's after 30 days"
+    onboard(cordon, "m_1", of("email", "payer@shop.example"), occurred_at=clock(), number=1)
+    (own,) = found(screen(cordon, 9, merchant="m_1"), "indicator.match")
+    assert own.evidence["kind"] == "email"
+
+
+def test_what_is_known_under_an_old_key_is_met_and_what_names_nobody_still_does_not(
+    store: Store, clock: FrozenClock, engine: Engine
+) -> None:
+    onboard(engine(BEFORE), "m_1", of("iban", "GB82WEST12345698765432"), of("domain", "gmail.com"))
+    know(store, clock, BEFORE, "iban", "GB82WEST12345698765432")
+    know(store, clock, BEFORE, "domain", "gmail.com")
+    rotated = engine(AFTER)
+    decision = screen(rotated, 1, merchant="m_1")
+    assert [f.evidence["kind"] for f in found(decision, "indicator.match")] == ["iban"]
+    assert [f.evidence["common"] for f in found(decision, "indicator.common")] == ["mailbox provider"]
+    both = screen(rotated, 2, of("iban", "GB82WEST12345698765432"), merchant="m_1")
+    (match,) = found(both, "indicator.match")
+    assert match.evidence["relation"] == "exact", "carried by the event, although the merchant is known by it as well"
+
+
+def test_no_more_than_the_newest_of_very_many_are_compared(store: Store, clock: FrozenClock, engine: Engine) -> None:
+    cordon = engine(AFTER)
+    for number in range(3):
+        many = [of("handle", f"name-{number}-{each}") for each in range(200)]
+        onboard(cordon, "m_1", *many, occurred_at=clock() - timedelta(days=9 - number), number=number)
+    for number in range(3):
+        know(store, clock, AFTER, "handle", f"name-{number}-7", reference=str(number))
+    references = {f.evidence["reference"] for f in found(screen(cordon, 1, merchant="m_1"), "indicator.match")}
+    assert references >= {"2"}
+    assert "0" not in references

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from sqlalchemy import text
 from paycordon import checks as builtin_checks
 from paycordon.coalition.identifiers import Digester
 from paycordon.coalition.indicators import Changes, Indicator, Withdrawn
-from paycordon.events import Identifier
+from paycordon.events import Event, Identifier
 from paycordon.plugins import Plugins
 from paycordon.policy import PolicySet
 from paycordon.screening import Cordon, Limits
@@ -51,10 +51,15 @@ class Scene:
             self.store, Changes("IWF", withdrawn=[Withdrawn(self.item(number).digest, f"case-{number}")]), NOW
         )
 
+    def event(self, known: Sequence[Mapping[str, str]]) -> Event:
+        """One of a merchant that is known by nothing yet."""
+        merchant = {"id": f"m_{self._events}"}
+        return make_event("payout.requested", id=f"evt_{self._events}", identifiers=known, merchant=merchant)
+
     def meets(self, number: int) -> bool:
         self._events += 1
         known = ({"kind": "bank_account", "value": f"A{number}"},)
-        decision = self.cordon.screen(make_event("payout.requested", id=f"evt_{self._events}", identifiers=known))
+        decision = self.cordon.screen(self.event(known))
         assert decision.errors == ()
         return any(each.code == "indicator.match" for each in decision.findings)
 

@@ -140,11 +140,10 @@ def put_back(store: Store, old: Engine) -> None:
     same = ("merchants", "accounts", "sightings", "cases", "case_events", "log")
     with store.read() as source, old.begin() as target:
         for name in same:
-            for row in source.execute(metadata.tables[name].select()).mappings():
+            for now in source.execute(metadata.tables[name].select()).mappings():
+                row = {column: value for column, value in now.items() if column != "named_on"}
                 columns = ", ".join(row)
-                target.execute(
-                    text(f"INSERT INTO {name} ({columns}) VALUES ({', '.join(f':{c}' for c in row)})"), dict(row)
-                )
+                target.execute(text(f"INSERT INTO {name} ({columns}) VALUES ({', '.join(f':{c}' for c in row)})"), row)
         for row in source.execute(text("SELECT * FROM decisions")).mappings():
             target.execute(
                 text(
@@ -176,7 +175,7 @@ def test_what_the_first_version_recorded_gets_positions_and_facts(
         cordon.screen(event)
     put_back(sqlite_store, first_schema)
     migrated = Store.open(empty_url)
-    for table in ("events", "facts", "hours", "decisions"):
+    for table in ("events", "facts", "hours", "decisions", "sightings"):
         assert rows(migrated, table) == rows(sqlite_store, table) != []
     report = verify(migrated)
     assert report.ok, report.problems

@@ -24,12 +24,14 @@ class IndicatorMatchSettings(CheckSettings):
 
 
 class IndicatorMatch(Check[IndicatorMatchSettings]):
-    """An identifier of the event is one the coalition shares knowledge about.
+    """An identifier that the event carries, or that its merchant is known by, is one the coalition knows.
 
     A match is a lead, never a proof: its confidence is what the source states, weighed by the trust in the source, by
     the indicator's age and by what other sources say to the contrary, and the policy decides. Only indicators that are
     valid now and not withdrawn are compared. One on what very many share (a mailbox provider's domain, an address of a
     content delivery network, an identifier of more merchants than the deployment allows) is told under another code.
+    Where the event itself does not carry it, the evidence says so (`relation: known`), and when the merchant was last
+    seen with it (`last_seen`).
     What people have released a hold of this merchant's in spite of is passed over for a while (`review.cleared`),
     unless its source states it anew.
     """
@@ -66,6 +68,7 @@ class IndicatorMatch(Check[IndicatorMatchSettings]):
             "relation": hit.relation,
         }
         optional: dict[str, str | int] = {
+            "last_seen": hit.last_seen.isoformat() if hit.last_seen else "",
             "category": hit.category,
             "tlp": hit.tlp,
             "of": hit.of,

@@ -23,6 +23,7 @@ from paycordon.errors import ConfigError
 from paycordon.events import Event, Identifier, IdentifierKind
 
 MIN_KEY_BYTES = 32
+_MOST_DOMAINS = 64
 _Form = tuple[str, str]  # kind and spelling
 
 # So few values exist, or so many are known elsewhere, that whoever has an unkeyed digest finds the value by trying.
@@ -60,12 +61,13 @@ class Relation(StrEnum):
     """How an identifier of an event and an indicator belong together.
 
     `domain`: the indicator is the domain, or a parent domain, of the event's address, URL or host. `network`: it is a
-    range that the event's IP address lies in.
+    range that the event's IP address lies in. `known`: the event does not carry it, and its merchant was seen with it.
     """
 
     EXACT = "exact"
     DOMAIN = "domain"
     NETWORK = "network"
+    KNOWN = "known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +87,16 @@ class Leads:
         older: by such a digest, those of the same identifier under other keys and of earlier spellings.
         derived: by digest, what follows from an identifier: the domain of an email address, the network of an IP.
         common: by an identifier's digest, why it names no one in particular, such as `mailbox provider`.
+        domains: under the current key, those that follow from an address or URL and name somebody.
+        warned: the same as `common`, of everything that the warning list names.
     """
 
     event: Event
     older: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     derived: Mapping[str, Derived] = field(default_factory=dict)
     common: Mapping[str, str] = field(default_factory=dict)
+    domains: tuple[str, ...] = ()
+    warned: Mapping[str, str] = field(default_factory=dict)
 
 
 def normalise(identifier: Identifier, country: str | None = None) -> str:
@@ -194,7 +200,7 @@ class Digester:
     def leads(self, event: Event) -> Leads:
         """Conceal an event, and say under which digests its identifiers may be known."""
         if not event.identifiers:
-            return Leads(event)
+            return Leads(event, warned=self._common)
         country = _country(event)
         found = dict.fromkeys((str(i.kind), i.digest, i.value) for i in event.identifiers)
         concealed: dict[tuple[str, str], None] = {}
@@ -207,7 +213,10 @@ class Digester:
             identifier = Identifier.model_construct(kind=kind, value=value, digest=None)
             digest = self._compare(identifier, country, older, derived, common)
             concealed[kind, digest] = None
-        return Leads(_hidden(event, concealed), older, derived, common)
+        current = f"{self._current}:"
+        follow = (d for d, of in derived.items() if of.relation is Relation.DOMAIN and d.startswith(current))
+        domains = tuple(reversed(tuple(follow)))[:_MOST_DOMAINS]  # the registered ones before what lies in them
+        return Leads(_hidden(event, concealed), older, derived, common, domains, self._common)
 
     def _compare(
         self,

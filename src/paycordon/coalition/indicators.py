@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+
+from paycordon.events import IdentifierKind
+
+_HANDED_ON: Mapping[str, timedelta] = {IdentifierKind.IP: timedelta(days=30)}
+"""What soon belongs to somebody else: a provider gives an address to its next customer."""
 
 
 class Status(StrEnum):
@@ -97,10 +102,16 @@ class Standards:
     Attributes:
         trust: by source, how far it is trusted, 0 to 100; a source that is not named is trusted wholly.
         most_merchants: an indicator that belongs to more merchants than this names nobody: it is told, and not counted.
+        known_for: for so long after a merchant was last seen with an identifier it is known by it.
     """
 
     trust: Mapping[str, int] = field(default_factory=dict)
     most_merchants: int = 50
+    known_for: timedelta = timedelta(days=365)
+
+    def is_known(self, kind: str, age: timedelta) -> bool:
+        """Tell whether a merchant is still known by an identifier that it was last seen with so long ago."""
+        return age <= min(self.known_for, _HANDED_ON.get(kind, self.known_for))
 
     def trust_in(self, source: str) -> int:
         """How far a source is trusted, 0 to 100."""

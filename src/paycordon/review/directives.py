@@ -269,8 +269,8 @@ class Ending:
         covert.note(connection, each.merchant, now, self._randomness, "settled", decision=each.decision_id, text_=note)
         said: Payload = {"decision": each.decision_id, "verdict": verdict, "rule": _name(worst)}
         restricted.append(connection, now, "covert.settled", said)
-        if worst is not None:
-            self._hold(connection, each, each.event, worst, now)
+        for match in rejudged.matches:
+            self._hold(connection, each, each.event, match, now)
 
     def _hold(self, connection: Connection, each: Waiting, event: Event, match: RuleMatch, now: datetime) -> None:
         """Hold in public what still asks for it, once for each rule and account."""

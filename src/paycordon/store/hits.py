@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -49,7 +50,7 @@ def padded(digests: Sequence[str]) -> dict[str, str]:
 
 @lru_cache(maxsize=64)
 def with_list(sql: str, size: int) -> Prepared:
-    """Return a statement that takes `size` digests in place of `{digests}`."""
+    """Return a statement that takes `size` values, `:d0` and so on, in place of `{digests}`."""
     return Prepared(text(sql.format(digests=", ".join(f":d{i}" for i in range(size)))))
 
 
@@ -60,19 +61,23 @@ def hits(
     standards: Standards,
     now: datetime,
     knows: Knows | None = None,
+    known: Mapping[str, date] | None = None,
 ) -> tuple[IndicatorHit, ...]:
-    """Return what counts now of all digests under which the event's identifiers may be known.
+    """Return what counts now of all digests under which the event's identifiers, and its merchant, may be known.
 
-    `knows` is certain only where it says no; then nothing is asked at all.
+    `knows` is certain only where it says no; then nothing is asked at all. `known` is by digest what the merchant was
+    seen with, and on which day it last was; what the event carries itself is no part of it.
     """
-    wanted = _wanted(leads)
+    wanted, known = _wanted(leads), known or {}
+    wanted |= {digest: Derived(digest, Relation.KNOWN) for digest in known if digest not in wanted}
     asked = list(wanted) if knows is None else [digest for digest in wanted if knows(digest)]
     if not asked:
         return ()
     listed = padded(asked)
     rows = with_list(_INDICATORS, len(listed))(connection, {**listed, "now": micros(now)}).all()
     many = {digest: _many(connection, digest, merchant, standards) for digest in {row[0] for row in rows}}
-    return tuple(_hit(row, wanted[row[0]], leads, standards, many[row[0]]) for row in rows)
+    found = (_hit(row, wanted[row[0]], leads, standards, many[row[0]]) for row in rows)
+    return tuple(replace(hit, last_seen=known[hit.digest]) if hit.relation == Relation.KNOWN else hit for hit in found)
 
 
 def note_matches(connection: Connection, digests: Sequence[str], merchant: str, now: datetime) -> None:
@@ -98,7 +103,7 @@ def _many(connection: Connection, digest: str, merchant: str, standards: Standar
 
 def _hit(row: tuple[Any, ...], lead: Derived, leads: Leads, standards: Standards, many: bool) -> IndicatorHit:
     digest, kind, source, confidence, status, reference, start, end, category, tlp, half_life, fresh = row
-    common = leads.common.get(lead.of, "")
+    common = (leads.warned if lead.relation is Relation.KNOWN else leads.common).get(lead.of, "")
     return IndicatorHit(
         kind=kind,
         digest=digest,

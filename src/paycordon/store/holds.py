@@ -18,6 +18,7 @@ from paycordon.policy.guarded import COALITION_CODES
 from paycordon.record.apart import digest_apart
 from paycordon.record.log import Payload, append
 from paycordon.store import cases, clocks, schema
+from paycordon.store.hits import padded, with_list
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_micros, micros
 from paycordon.store.wanted import want_reconciled
@@ -99,6 +100,11 @@ _insert = Prepared(
         ":two_people)"
     )
 )
+_STANDS_FOR = (
+    "SELECT 1 FROM holds h WHERE h.merchant = :merchant AND h.released_at IS NULL AND h.rule = :rule "
+    "AND h.outcome = :outcome AND h.scope = :scope AND (SELECT COUNT(*) FROM uses u WHERE u.kind = 'indicator' "
+    "AND u.key IN ({digests}) AND u.decision_id = h.decision_id) = :many"
+)
 
 
 def rests_on_coalition(decision: Decision) -> bool:
@@ -132,6 +138,22 @@ def _scope(match: RuleMatch, event: Event) -> Scope:
     # What is under way at the gateway already, nobody waits to be allowed to send: only all payouts can be held there.
     waits = event.payout is not None and event.payout.id is None
     return Scope.PAYOUTS if scope is Scope.PAYOUT and not waits else scope
+
+
+def stands_for(connection: Connection, hold: NewHold, indicators: Sequence[str]) -> bool:
+    """Tell whether a hold like this one, of the same rule and on the same indicators, is in force and covers it.
+
+    Args:
+        connection: the transaction that would place it.
+        hold: what would be placed.
+        indicators: the keys of all the indicators that it rests on (`store.uses.indicator_key`).
+    """
+    if hold.scope is Scope.PAYOUT:
+        return False  # it holds its own payout only
+    listed = padded(indicators)
+    where = {"merchant": hold.merchant, "rule": hold.rule, "outcome": hold.outcome.value, "scope": hold.scope.value}
+    found = with_list(_STANDS_FOR, len(listed))(connection, {**where, **listed, "many": len(indicators)})
+    return found.first() is not None
 
 
 def place(connection: Connection, hold: NewHold, now: datetime, randomness: Randomness) -> str:

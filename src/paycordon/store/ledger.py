@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,15 +10,16 @@ from sqlalchemy import Connection, text
 
 from paycordon.aggregates.facts import facts_of
 from paycordon.decisions import Decision, Outcome
-from paycordon.events import Event
+from paycordon.events import NAMING_STAGES, Event, IdentifierKind
 from paycordon.ids import Randomness
 from paycordon.record.log import append, new_salt, salted_digest
 from paycordon.store import cases, covert, holds, uses
 from paycordon.store.carrying import carry_over
 from paycordon.store.facts import add_facts, add_to_hours
 from paycordon.store.hits import note_matches
+from paycordon.store.holds import NewHold
 from paycordon.store.prepared import Prepared
-from paycordon.store.schema import micros
+from paycordon.store.schema import day_of, micros
 from paycordon.store.snapshot import Origin
 from paycordon.store.wanted import relinked, want_reconciled
 
@@ -42,12 +44,14 @@ _event = Prepared(
 )
 _sighting = Prepared(
     text(
-        "INSERT INTO sightings (digest, merchant, kind, first_seen, last_seen) "
-        "VALUES (:digest, :merchant, :kind, :at, :at) ON CONFLICT (digest, merchant) DO UPDATE SET "
+        "INSERT INTO sightings (digest, merchant, kind, first_seen, last_seen, named_on) "
+        "VALUES (:digest, :merchant, :kind, :at, :at, :named_on) ON CONFLICT (digest, merchant) DO UPDATE SET "
         "first_seen = CASE WHEN excluded.first_seen < sightings.first_seen THEN excluded.first_seen "
         "ELSE sightings.first_seen END, "
         "last_seen = CASE WHEN excluded.last_seen > sightings.last_seen THEN excluded.last_seen "
-        "ELSE sightings.last_seen END"
+        "ELSE sightings.last_seen END, "
+        "named_on = CASE WHEN sightings.named_on IS NULL OR excluded.named_on > sightings.named_on "
+        "THEN excluded.named_on ELSE sightings.named_on END"
     )
 )
 _decision = Prepared(
@@ -59,6 +63,8 @@ _decision = Prepared(
     )
 )
 
+_STANDING_HOLD = "standing_hold"
+
 
 class Superseded(Exception):  # never leaves the core; not an error of the caller
     """The merchant's history grew, or the event was recorded, since the snapshot: judge again on a new one."""
@@ -68,7 +74,9 @@ class Superseded(Exception):  # never leaves the core; not an error of the calle
 class Entry:
     """What one screening wants recorded: the event (identifiers as digests), and its decision if it has one.
 
-    `covert` is what was really decided, where a keep-open request is in force and there is something to hide.
+    `covert` is what was really decided, where a keep-open request is in force and there is something to hide. `domains`
+    are those that follow from its identifiers, as digests. `coalition` are the rules that rest on what the coalition
+    knows, as `policy/rule`.
     """
 
     event: Event
@@ -76,6 +84,8 @@ class Entry:
     decision: Decision | None
     standing: Outcome
     covert: Decision | None = None
+    domains: tuple[str, ...] = ()
+    coalition: frozenset[str] = frozenset()
 
 
 def record(connection: Connection, entry: Entry, now: datetime, randomness: Randomness) -> None:
@@ -99,11 +109,7 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
     body, salt = event.model_dump_json(exclude_none=True), new_salt(randomness)
     facts = facts_of(event, merchant)
     add_to_hours(connection, facts)
-    at = micros(event.occurred_at)
-    _sighting.many(
-        connection,
-        [{"digest": i.digest, "merchant": merchant, "kind": str(i.kind), "at": at} for i in event.identifiers],
-    )
+    _sighting.many(connection, list(_sightings_of(event, merchant, entry.domains, now)))
     payload: dict[str, str | int | list[str] | None] = {
         "instance": event.instance,
         "event": event.id,
@@ -112,7 +118,7 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
         "seq": seq,
     }
     if entry.decision is not None:
-        payload |= _decide(connection, entry.decision, event, now, randomness)
+        payload |= _decide(connection, entry.decision, entry, now, randomness)
     if entry.covert is not None and entry.origin.directive is not None:
         covert.record(connection, entry.origin.directive, entry.covert, now)
     if former is not None:
@@ -138,6 +144,17 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
     add_facts(connection, facts, position)
 
 
+def _sightings_of(
+    event: Event, merchant: str, domains: Sequence[str], now: datetime
+) -> Iterator[dict[str, str | int | None]]:
+    """Yield what an event shows its merchant with; by what is its own, and the domains in it, the merchant is known."""
+    own = event.stage in NAMING_STAGES
+    when = {"at": micros(event.occurred_at), "named_on": day_of(min(event.occurred_at, now)) if own else None}
+    carried = {i.digest: str(i.kind) for i in event.identifiers if i.digest}
+    for digest, kind in {**dict.fromkeys(domains if own else (), IdentifierKind.DOMAIN), **carried}.items():
+        yield {"digest": digest, "merchant": merchant, "kind": str(kind), **when}
+
+
 def _link_account(connection: Connection, entry: Entry) -> None:
     where = {"instance": entry.event.instance, "account": entry.event.account.id, "linked": entry.origin.linked}
     # Nothing is changed when somebody has linked the account since the snapshot; what this event says of it is stale.
@@ -146,7 +163,7 @@ def _link_account(connection: Connection, entry: Entry) -> None:
 
 
 def _decide(
-    connection: Connection, decision: Decision, event: Event, now: datetime, randomness: Randomness
+    connection: Connection, decision: Decision, entry: Entry, now: datetime, randomness: Randomness
 ) -> dict[str, str | int | list[str] | None]:
     if not uses.still_as_found(connection, decision):
         raise Superseded
@@ -167,8 +184,11 @@ def _decide(
         raise Superseded
     uses.write(connection, decision)
     note_matches(connection, uses.indicators_met(decision), decision.merchant, now)
-    placed = _place_holds(connection, decision, event, now, randomness)
-    _put_before_people(connection, decision, now, randomness)
+    wanted = [m for m in decision.matches if m.outcome.stops and m.rule != _STANDING_HOLD]
+    holds_ = [holds.of_match(decision, match, entry.event) for match in wanted]
+    doubled = _doubled(connection, entry, decision, holds_)
+    placed = [holds.place(connection, hold, now, randomness) for hold in holds_ if hold.rule not in doubled]
+    _put_before_people(connection, decision, doubled, now, randomness)
     return {
         "decision": decision.id,
         "decision_digest": salted_digest(salt, body),
@@ -178,10 +198,27 @@ def _decide(
     }
 
 
-def _put_before_people(connection: Connection, decision: Decision, now: datetime, randomness: Randomness) -> None:
+def _doubled(connection: Connection, entry: Entry, decision: Decision, wanted: Sequence[NewHold]) -> frozenset[str]:
+    """Name the rules that ask for nothing but what stands already: a hold of their own on the very same indicators.
+
+    A merchant is known by the same identifiers at its next event as well; its standing hold is not doubled each time.
+    What the event itself carries is told anew.
+    """
+    keys = uses.known_only(decision)
+    own = {hold.rule: hold for hold in wanted if hold.rule in entry.coalition} if keys else {}
+    if not own:
+        return frozenset()
+    return frozenset(rule for rule, hold in own.items() if holds.stands_for(connection, hold, keys))
+
+
+def _put_before_people(
+    connection: Connection, decision: Decision, doubled: frozenset[str], now: datetime, randomness: Randomness
+) -> None:
     if decision.outcome is Outcome.ALLOW:
         return
-    said_before = not decision.caps and all(match.rule == "standing_hold" for match in decision.matches)
+    said_before = not decision.caps and all(
+        match.rule == _STANDING_HOLD or f"{match.policy}/{match.rule}" in doubled for match in decision.matches
+    )
     if said_before and cases.of(connection, decision.merchant) is None:
         return  # people have looked at the hold and upheld it; its review date brings it back to them
     urgency = cases.priority_of(decision.outcome, on_coalition=holds.rests_on_coalition(decision))
@@ -190,11 +227,3 @@ def _put_before_people(connection: Connection, decision: Decision, now: datetime
     for cap in decision.caps:
         note = f"binding `{cap.binding}` has reached its cap, so that `{cap.outcome}` became `review`"
         cases.add_event(connection, case, now, "cap", decision_id=decision.id, note=note)
-
-
-def _place_holds(
-    connection: Connection, decision: Decision, event: Event, now: datetime, randomness: Randomness
-) -> list[str]:
-    """Place one hold for each outcome of this decision's own rules that stops; a standing hold is not doubled."""
-    own = [m for m in decision.matches if m.outcome.stops and m.rule != "standing_hold"]
-    return [holds.place(connection, holds.of_match(decision, match, event), now, randomness) for match in own]

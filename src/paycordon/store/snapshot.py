@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -14,13 +14,13 @@ from paycordon.coalition.identifiers import Leads
 from paycordon.coalition.indicators import Standards
 from paycordon.context import Context, KnownIdentifier, SharedIdentifier, Snooze
 from paycordon.decisions import Outcome, Scope
-from paycordon.events import Event, Subject
+from paycordon.events import SCREENED_STAGES, Event, Subject
 from paycordon.gateways import Restriction
 from paycordon.links import SHARED_KINDS
 from paycordon.store.hits import Knows, hits, padded, with_list
 from paycordon.store.links import near_blocks
 from paycordon.store.prepared import Prepared
-from paycordon.store.schema import from_micros, micros
+from paycordon.store.schema import from_day, from_micros, micros
 
 MAX_MERCHANT = 255
 
@@ -41,7 +41,14 @@ _seq = Prepared(
         "AND starts_at <= :now AND ends_at > :now AND scope IN ('', :scope))"
     )
 )
-_known = Prepared(text("SELECT kind, digest, first_seen, last_seen FROM sightings WHERE merchant = :merchant"))
+# The newest only: a merchant with thousands of identifiers must not slow its own decisions.
+MOST_KNOWN = 256
+_known = Prepared(
+    text(
+        "SELECT kind, digest, first_seen, last_seen, named_on FROM sightings "
+        f"WHERE merchant = :merchant AND named_on IS NOT NULL ORDER BY named_on DESC LIMIT {MOST_KNOWN}"
+    )
+)
 _standing = Prepared(
     text(
         "SELECT DISTINCT outcome FROM holds WHERE released_at IS NULL AND merchant = :merchant "
@@ -164,7 +171,8 @@ def context(
         knows: tells which digests are known at all (`store.lookups`); without it the indicators are asked for each.
     """
     event, merchant = leads.event, found.merchant
-    known = _known(connection, {"merchant": merchant})
+    standards = standards or Standards()
+    known = _known(connection, {"merchant": merchant}).all() if event.stage in SCREENED_STAGES else []
     where = {
         "merchant": merchant,
         "instance": event.instance,
@@ -181,7 +189,7 @@ def context(
     return Context(
         now=now,
         merchant=merchant,
-        indicators=hits(connection, leads, merchant, standards or Standards(), now, knows),
+        indicators=hits(connection, leads, merchant, standards, now, knows, _still_known(known, standards, now)),
         shared=shared,
         near=near_blocks(connection, shared, merchant),
         known=_seen_with(known, leads.older),
@@ -190,11 +198,17 @@ def context(
     )
 
 
+def _still_known(rows: Iterable[tuple[Any, ...]], standards: Standards, now: datetime) -> dict[str, date]:
+    """By digest, on which day the merchant was last seen with what it is still known by."""
+    found = ((digest, kind, from_day(named_on)) for kind, digest, _, _, named_on in rows)
+    return {digest: day for digest, kind, day in found if standards.is_known(kind, now.date() - day)}
+
+
 def _seen_with(rows: Iterable[tuple[Any, ...]], older: Mapping[str, tuple[str, ...]]) -> tuple[KnownIdentifier, ...]:
     """Name what the merchant was seen with as the event names it, whatever key it was stored under."""
     current = {digest: now for now, before in older.items() for digest in before}
     found: dict[tuple[str, str], tuple[int, int]] = {}
-    for kind, digest, first, last in rows:
+    for kind, digest, first, last, _ in rows:
         name = (kind, current.get(digest, digest))
         start, end = found.get(name, (first, last))
         found[name] = (min(start, first), max(end, last))

@@ -15,6 +15,7 @@ import json
 
 from sqlalchemy import Connection, text
 
+from paycordon.coalition.identifiers import Relation
 from paycordon.decisions import Decision, Finding, Outcome
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import micros
@@ -77,6 +78,14 @@ def of_decision(decision: Decision) -> list[tuple[str, str]]:
         else:
             found.update((SHARED, digest) for digest in shared_in(finding))
     return sorted(found)
+
+
+def known_only(decision: Decision) -> list[str]:
+    """The keys of the indicators that a decision found, if its event carries none of them itself; else none."""
+    met = [each for each in decision.findings if each.check == _COALITION_CHECK]
+    if any(each.evidence.get("relation") != Relation.KNOWN for each in met):
+        return []
+    return sorted({key for each in met if (key := named_in(each)) is not None})
 
 
 def indicators_met(decision: Decision) -> list[str]:

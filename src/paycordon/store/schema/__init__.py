@@ -3,7 +3,7 @@
 `alembic` revisions in `store/migrations` create exactly this; a test compares the two.
 """
 
-from paycordon.store.schema.base import from_micros, metadata, micros
+from paycordon.store.schema.base import day_of, from_day, from_micros, metadata, micros
 from paycordon.store.schema.enforcement import acts, clocks, gateway_health, holds, restrictions
 from paycordon.store.schema.record import (
     checkpoints,
@@ -60,6 +60,7 @@ __all__ = [
     "clocks",
     "covert",
     "cursors",
+    "day_of",
     "decisions",
     "deliveries",
     "directives",
@@ -67,6 +68,7 @@ __all__ = [
     "events",
     "facts",
     "feeds",
+    "from_day",
     "from_micros",
     "gateway_health",
     "holds",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import BigInteger, Integer, MetaData
 
@@ -26,6 +26,16 @@ def micros(at: datetime) -> int:
 def from_micros(value: int) -> datetime:
     """Turn microseconds since the epoch into an aware UTC time."""
     return _EPOCH + timedelta(microseconds=value)
+
+
+def day_of(at: datetime) -> int:
+    """Return the day of a time, UTC, as days since the epoch."""
+    return (at - _EPOCH).days
+
+
+def from_day(value: int) -> date:
+    """Turn days since the epoch into a date."""
+    return _EPOCH.date() + timedelta(days=value)
 
 
 # SQLite gives rowids to INTEGER primary keys only; PostgreSQL needs the wider type.

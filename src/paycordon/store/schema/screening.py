@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint, text
 
 from paycordon.store.schema.base import Serial, metadata
 
@@ -88,7 +88,9 @@ hours = Table(
     sqlite_with_rowid=False,
 )
 
-# Which merchant was seen with which identifier, as keyed digests.
+# Which merchant was seen with which identifier, as keyed digests. `named_on` is the last day, in days since 1970, on
+# which an event about the merchant itself or its payouts carried it, or an address or URL in that domain; none if no such
+# event did: then it may be a payer's. A day, so that the index over it is rarely written.
 sightings = Table(
     "sightings",
     metadata,
@@ -97,7 +99,14 @@ sightings = Table(
     Column("kind", String, nullable=False),
     Column("first_seen", BigInteger, nullable=False),
     Column("last_seen", BigInteger, nullable=False),
+    Column("named_on", Integer),
     Index("ix_sightings_merchant", "merchant"),
+    Index(
+        "ix_sightings_merchant_named_on",
+        *("merchant", "named_on"),
+        sqlite_where=text("named_on IS NOT NULL"),
+        postgresql_where=text("named_on IS NOT NULL"),
+    ),
     sqlite_with_rowid=False,
 )
 
