@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlite3
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -198,6 +198,69 @@ def test_where_the_time_goes(benchmark: Any, cordon: Cordon, monkeypatch: pytest
     spent["the rest"] = time.perf_counter() - started - sum(spent.values())
     for name, seconds in spent.items():
         print(f"\n{name:>24}: {seconds / ROUNDS * 1e3:.3f} ms a decision", end="")
+
+
+class Known:
+    """Payouts of merchants that each stand for one way to be known; all are asked for in turn."""
+
+    WAYS = ("nothing", "carries 2", "known by 12", "known by 10,000", "shares 8, two hops", "carries an indicator")
+
+    def __init__(self, cordon: Cordon) -> None:
+        self._numbers = count()
+        cordon.screen(self.event("known by 12", [handle(f"own-{n}") for n in range(12)]))
+        for page in range(50):
+            cordon.screen(self.event("known by 10,000", [handle(f"many-{page}-{n}") for n in range(200)]))
+        # Each identifier leads to nine others, each of whom has more that lead nowhere.
+        for other in range(9):
+            named = [*(phone(n) for n in range(8)), *(phone(100 + other * 8 + n) for n in range(7))]
+            cordon.screen(self.event(f"other {other}", named))
+
+    def event(self, way: str, named: Sequence[Identifier]) -> Event:
+        number = next(self._numbers)
+        return make_event(
+            "payout.requested",
+            id=f"known_{number}",
+            occurred_at=NOW + timedelta(seconds=number),
+            account={"id": f"acct {way}"},
+            merchant={"id": f"m {way}", "country": "NL"},
+            identifiers=tuple(named),
+        )
+
+    def __call__(self, way: str) -> Event:
+        carried = {
+            "carries 2": [handle("a"), Identifier(kind="email", value="jane@shop.example")],
+            "shares 8, two hops": [phone(n) for n in range(8)],
+            "carries an indicator": [Identifier(kind="email", value="known-7@other.example")],
+        }
+        return self.event(way, carried.get(way, []))
+
+
+def handle(name: str) -> Identifier:
+    return Identifier(kind="handle", value=name)
+
+
+def phone(number: int) -> Identifier:
+    return Identifier(kind="phone", value=f"+3120{1_000_000 + number}")
+
+
+def test_what_being_known_costs(benchmark: Any, cordon: Cordon) -> None:
+    events = Known(cordon)
+    spent: dict[str, list[float]] = {way: [] for way in Known.WAYS}
+
+    def in_turn() -> None:
+        for _ in range(ROUNDS // 5):
+            for way, times in spent.items():
+                event = events(way)
+                started = time.perf_counter()
+                decision = cordon.screen(event)
+                times.append(time.perf_counter() - started)
+                assert not decision.id.startswith("unrecorded")
+
+    benchmark.pedantic(in_turn, rounds=1)
+    bare = statistics.median(spent["nothing"])
+    for way, times in spent.items():
+        half = statistics.median(times)
+        print(f"\n{way:>24}: p50 {half * 1e3:.3f} ms a decision, {(half - bare) * 1e3:+.3f} ms", end="")
 
 
 def test_print_the_ratios(benchmark: Any) -> None:

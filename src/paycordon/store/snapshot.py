@@ -46,7 +46,7 @@ MOST_KNOWN = 256
 _known = Prepared(
     text(
         "SELECT kind, digest, first_seen, last_seen, named_on FROM sightings "
-        f"WHERE merchant = :merchant AND named_on IS NOT NULL ORDER BY named_on DESC LIMIT {MOST_KNOWN}"
+        "WHERE merchant = :merchant AND named_on IS NOT NULL ORDER BY named_on DESC LIMIT :most"
     )
 )
 _standing = Prepared(
@@ -172,7 +172,9 @@ def context(
     """
     event, merchant = leads.event, found.merchant
     standards = standards or Standards()
-    known = _known(connection, {"merchant": merchant}).all() if event.stage in SCREENED_STAGES else []
+    known = (
+        _known(connection, {"merchant": merchant, "most": MOST_KNOWN}).all() if event.stage in SCREENED_STAGES else []
+    )
     where = {
         "merchant": merchant,
         "instance": event.instance,

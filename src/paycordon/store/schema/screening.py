@@ -88,9 +88,9 @@ hours = Table(
     sqlite_with_rowid=False,
 )
 
-# Which merchant was seen with which identifier, as keyed digests. `named_on` is the last day, in days since 1970, on
-# which an event about the merchant itself or its payouts carried it, or an address or URL in that domain; none if no such
-# event did: then it may be a payer's. A day, so that the index over it is rarely written.
+# Which merchant was seen with which identifier, as keyed digests. `named_on` is the last day, counted from 1970, on
+# which an event about the merchant itself or its payouts carried it, or an address or URL in that domain; none if no
+# such event did: then it may be a payer's. A day, so that the index over it is rarely written.
 sightings = Table(
     "sightings",
     metadata,
