@@ -136,6 +136,8 @@ def test_what_was_there_before_there_were_sums_is_added_up_when_the_store_is_upg
     with store.write() as connection:
         connection.execute(text("DROP TABLE indicator_sums"))
         connection.execute(text("ALTER TABLE feeds DROP COLUMN told"))
+        connection.execute(text("DROP INDEX ix_sightings_merchant_named_on"))
+        connection.execute(text("ALTER TABLE sightings DROP COLUMN named_on"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0007_feeds'"))
         # As an older version wrote them, the entries say nothing of sums; that breaks the chain of entries here.
         connection.execute(text("UPDATE log SET payload = '{}'"))
