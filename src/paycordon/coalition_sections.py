@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from paycordon.sections import Section, SpanField
-from paycordon.spans import Span
+from paycordon.spans import Span, check_calendar, check_zone
 
 
 class NameListSection(Section):
@@ -65,3 +65,34 @@ class IndicatorsSection(Section):
         if value.business_days:
             raise ValueError("`known_for` is a time such as `365d`")
         return value
+
+
+class ReferralsSection(Section):
+    """By when something is to be done about a tip that others hand us, and how many people it takes.
+
+    No public source gives these times: they are parameters to be agreed with the clearing house and with counsel. A
+    deadline that passes is told, and does nothing by itself.
+
+    Attributes:
+        offer: by when a tip is offered to law enforcement, or released where it need not be.
+        law_enforcement: how long law enforcement has to say whether it wants the tip held, unless it says so itself.
+        act: by when people have decided what a released tip led to.
+        feedback: by when its source is told what came of it.
+        calendar: the country whose business days count, such as `US` or `DE-BY`.
+        zone: the time zone in which a day ends.
+        two_people: whether releasing a tip into screening takes a second person, an approver.
+    """
+
+    offer: SpanField = Span(business_days=1)
+    law_enforcement: SpanField = Span(business_days=10)
+    act: SpanField = Span(business_days=5)
+    feedback: SpanField = Span(business_days=10)
+    calendar: str = "US"
+    zone: str = "UTC"
+    two_people: bool = True
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        check_calendar(self.calendar)
+        check_zone(self.zone)
+        return self

@@ -20,7 +20,7 @@ from pydantic import (
 from paycordon.coalition import warninglist
 from paycordon.coalition.identifiers import Digester
 from paycordon.coalition.indicators import Standards
-from paycordon.coalition_sections import IndicatorsSection, NameListSection, SourceSection
+from paycordon.coalition_sections import IndicatorsSection, NameListSection, ReferralsSection, SourceSection
 from paycordon.documents import Document, Problem, error_from, read_document, validate
 from paycordon.errors import ConfigError, Position
 from paycordon.events import Mode
@@ -100,6 +100,7 @@ class Config(Section):
         people: who may do what by hand; without any, whoever can read the configuration may do everything but what the
             role `restricted` is for.
         directives: how long authorities' instructions may last.
+        referrals: by when something is to be done about tips that others hand us.
         enforcement: how gateways are made to agree with the holds.
         retention: how long records are kept.
         review: how long proposals, snoozes and upheld holds last.
@@ -127,6 +128,7 @@ class Config(Section):
     name_lists: dict[Name, NameListSection] = {}
     people: dict[Name, PersonSection] = {}
     directives: DirectivesSection = DirectivesSection()
+    referrals: ReferralsSection = ReferralsSection()
     enforcement: EnforcementSection = EnforcementSection()
     retention: RetentionSection = RetentionSection()
     notifications: Annotated[dict[Name, NotificationSection], Field(repr=False)] = {}

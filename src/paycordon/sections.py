@@ -315,6 +315,7 @@ class RetentionSection(Section):
         snoozes: snoozes of rules, from their end.
         notices: notices that were sent to merchants.
         notifications: messages that their endpoints have taken.
+        referrals: tips that others handed us, from their end; where law enforcement had them held at least five years.
     """
 
     events: _Period = None
@@ -326,6 +327,7 @@ class RetentionSection(Section):
     snoozes: _Period = None
     notices: _Period = None
     notifications: _Period = None
+    referrals: _Period = None
 
 
 class Drift(StrEnum):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, text
 
-from paycordon.record import restricted
+from paycordon.record import referralcheck, restricted
 from paycordon.record.log import digest_of
 
 _said = text("SELECT payload FROM restricted_log WHERE kind = 'covert.decision' ORDER BY seq")
@@ -30,7 +30,8 @@ def verify(connection: Connection, key: Ed25519PrivateKey | None) -> tuple[int, 
     entries, problems = restricted.verify(connection, key)
     if problems:
         return entries, problems  # what a broken log says of records says nothing
-    return entries, [*problems, *_doubts_of_decisions(connection), *_doubts_of_directives(connection)]
+    of_records = (*_doubts_of_decisions(connection), *_doubts_of_directives(connection))
+    return entries, [*problems, *of_records, *referralcheck.doubts(connection)]
 
 
 def _doubts_of_decisions(connection: Connection) -> Iterator[str]:

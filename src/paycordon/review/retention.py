@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from paycordon.errors import Conflict, NotFound
 from paycordon.record.log import append, digest_of
 from paycordon.sections import RetentionSection
-from paycordon.store import Store, erasure
+from paycordon.store import Store, erasure, referrals
 from paycordon.store.erasure import Erased, Erasing
 from paycordon.store.schema import from_micros, micros
 
@@ -141,8 +141,20 @@ class Retention:
         if kept is not None:
             with self.store.write() as connection:
                 erasure.let_go(connection, now)
+        self._erase_referrals(now)
         self._after = 0
         return False
+
+    def _erase_referrals(self, now: datetime) -> None:
+        """Erase referrals that are past their time: unseen, for nobody without the role knows that there are any."""
+        if self.periods.referrals is None:
+            return
+        moments = (now - self.periods.referrals, now - erasure.AFTER_A_DIRECTIVE)
+        with self.store.read() as connection:
+            past = referrals.past(connection, *moments, _PAGE)
+        if past:
+            with self.store.write() as connection:
+                referrals.erase(connection, past, now)
 
     def run(self) -> int:
         """Erase all that is past its time; returns how many pages that were."""
@@ -258,6 +270,9 @@ _BY_HAND_PAST = text(
 
 def _erase_rest(connection: Connection, merchant: str, erasing: Erasing) -> None:
     where = {"merchant": merchant}
+    past = referrals.past_only_of(connection, merchant, erasing.now - erasure.AFTER_A_DIRECTIVE)
+    if past:
+        referrals.erase(connection, past, erasing.now)
     gone = {}
     for name in ("cases", "notices", "acts", "proposals", "snoozes"):
         kind = _CLASSES[name]

@@ -114,6 +114,15 @@ def get(connection: Connection, id_: str) -> Directive:
     return _directive(row)
 
 
+def lock(connection: Connection, ids: Sequence[str]) -> None:
+    """Have everybody else who would change these wait until this transaction ends.
+
+    Whoever takes these locks has not begun to write to the restricted log.
+    """
+    query = select(_table.c.id).where(_table.c.id.in_(ids)).order_by(_table.c.id)
+    connection.execute(query.with_for_update()).all()
+
+
 def listed(connection: Connection, *, merchant: str | None = None, everything: bool = False) -> Sequence[Directive]:
     """Return directives, those that end first at the front; ended ones only if `everything` is asked for."""
     query = select(_table).order_by(_table.c.ends_at, _table.c.id)

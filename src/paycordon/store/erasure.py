@@ -49,7 +49,9 @@ _OBLIGED = (
     "(EXISTS (SELECT 1 FROM directives o WHERE o.merchant = {merchant} AND (o.ended_at IS NULL OR o.ended_at > :kept)) "
     "OR EXISTS (SELECT 1 FROM covert o WHERE o.merchant = {merchant} "
     "AND (o.settled_at IS NULL OR o.settled_at > :kept)) "
-    "OR EXISTS (SELECT 1 FROM cases o WHERE o.merchant = {merchant} AND o.restricted = 1 AND o.closed_at IS NULL))"
+    "OR EXISTS (SELECT 1 FROM cases o WHERE o.merchant = {merchant} AND o.restricted = 1 AND o.closed_at IS NULL) "
+    "OR EXISTS (SELECT 1 FROM referral_merchants n JOIN referrals o ON o.id = n.referral_id "
+    "WHERE n.merchant = {merchant} AND (o.ended_at IS NULL OR o.kept_from > :kept)))"
 )
 
 

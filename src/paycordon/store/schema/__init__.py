@@ -18,6 +18,7 @@ from paycordon.store.schema.record import (
     withdrawals,
     withheld,
 )
+from paycordon.store.schema.referrals import referral_merchants, referral_steps, referrals
 from paycordon.store.schema.review import (
     appeals,
     case_events,
@@ -89,6 +90,9 @@ __all__ = [
     "policy_files",
     "policy_sets",
     "proposals",
+    "referral_merchants",
+    "referral_steps",
+    "referrals",
     "restricted_log",
     "restrictions",
     "salts",
