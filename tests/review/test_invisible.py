@@ -18,19 +18,25 @@ from typer.testing import CliRunner
 from paycordon import checks as builtin_checks
 from paycordon.cli import COMMANDS, build
 from paycordon.coalition.identifiers import Digester
+from paycordon.coalition_sections import ReferralsSection
 from paycordon.config import Config, load_config
 from paycordon.deployment import create
 from paycordon.events import Event, Identifier
+from paycordon.exchange.tip import Clue, Tip
 from paycordon.people import Person, Role
 from paycordon.plugins import Plugins
 from paycordon.policy import load_policies
 from paycordon.recognition import digest_of_token
 from paycordon.record.checkpoints import checkpoint, load_private_key
-from paycordon.review import directives
+from paycordon.review import directives, referral_holds, referring
+from paycordon.review.referral_holds import Letter
+from paycordon.review.referring import Doing, Practice
 from paycordon.screening import Cordon, Limits
+from paycordon.spans import Span
 from paycordon.store import Store, indicators
 from paycordon.store.directives import Kind, Terms
 from paycordon.store.indicators import Indicator
+from paycordon.store.referrals import About
 from paycordon.testing import FrozenClock, make_event
 from paycordon.working import Worker
 
@@ -89,6 +95,8 @@ ASKED: dict[str, list[tuple[str, ...]]] = {
     "directive end": [("{directive}", *BY)],
     "directive release": [("{directive}", *BY)],
     "directive verify": [("--by", "ana")],
+    "referral list": [("--by", "ana", "--all")],
+    "referral show": [("{referral}", "--by", "ana")],
     "restriction list": [(), ("--merchant", "m_1")],
     "restriction show": [("acct_m_1",)],
     "act list": [(), ("--all",)],
@@ -112,6 +120,7 @@ ASKED: dict[str, list[tuple[str, ...]]] = {
 AS_TEXT = ("hold list", "case list", "log verify", "log public-key", "directive list", "directive show")
 WRITES = "writes what the caller says; what it then answers is asked by other commands"
 ELSEWHERE = "reads nothing of the store"
+REFUSED = "refused without the role before anything is looked up: tests/cli/test_referrals.py asks that of each"
 NOT_ASKED = dict.fromkeys(
     ["screen", "hold place", "appeal add", "erase", "retention run", "log checkpoint", "indicator add",
      "indicator withdraw", "indicator approve", "indicator waiting", "indicator lookup",
@@ -129,6 +138,10 @@ NOT_ASKED = dict.fromkeys(
      "adapter new", "lookup", "feed show", "feed publish", "feed renew", "feed rotate",
      *(command for command, *_ in COMMANDS if command.startswith("hub "))],
     ELSEWHERE,
+) | dict.fromkeys(
+    ["referral receive", "referral offer", "referral hold", "referral release", "referral acted", "referral fed-back",
+     "referral withdraw", "referral close", "referral undo"],
+    REFUSED,
 )  # fmt: skip
 
 
@@ -139,16 +152,22 @@ class World:
     directory: Path
     decisions: list[str] = field(default_factory=list)
     directive: str = "dir_unknown"
+    referral: str = "ref_unknown"
     shown: dict[str, Any] = field(default_factory=dict)
     logged: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class History:
-    """What differs between worlds: who is known to the coalition, and for whom a request is in force."""
+    """What differs between worlds: who is known to the coalition, for whom a request is in force, and who is named.
+
+    `named` says whether there are tips about the merchant and its account: one is held, with a request to keep the
+    merchant open, and the time that law enforcement has for the other is over.
+    """
 
     known: bool
-    kept_open: str | None
+    kept_open: str | None = None
+    named: bool = False
 
 
 Play = Callable[[History], World]
@@ -226,6 +245,8 @@ def lived(world: World, config: Config, history: History, start: datetime) -> No
             indicators.add(connection, other, clock())
     if history.kept_open is not None:
         world.directive = keep_open(store, history.kept_open, clock())
+    if history.named:
+        world.referral = hand_over(store, digester, clock())
     for event in events(start):
         clock.advance(timedelta(minutes=1))
         decision = cordon.screen(event)
@@ -250,9 +271,26 @@ def keep_open(store: Store, merchant: str, now: datetime) -> str:
     return placed.id
 
 
+def hand_over(store: Store, digester: Digester, now: datetime) -> str:
+    """Take in two tips about the merchant and the account, and offer them to law enforcement; it has one held."""
+    account = {"kind": "bank_account", "value": "GB00000000000000000000"}
+    minute = Span(timedelta(minutes=1))
+    doing = Doing(RHEA, "r", now, Practice(ReferralsSection(offer=minute, law_enforcement=minute)))
+    with store.write() as connection:
+        for reference in ("T-1", "T-2"):
+            tip = Tip(source="house", reference=reference, identifiers=(Clue(**account),), merchants=("m_1",))
+            known = tuple(tip.indicators(digester))
+            id_ = referring.receive(connection, About("house", reference, now, "", "", ("m_1",), known), doing).id
+            referring.offer(connection, id_, "Synthetic Bureau", doing)
+        letter = Letter("Synthetic Bureau", "LETTER-7", now + timedelta(days=90))
+        referral_holds.hold(connection, id_, letter, doing)
+    return id_
+
+
 def ask(world: World, arguments: list[str]) -> None:
     onboarding, decision = (json.loads(world.decisions[n])["id"] for n in (0, 1))
-    filled = [each.format(decision=decision, onboarding=onboarding, directive=world.directive) for each in arguments]
+    names = {"decision": decision, "onboarding": onboarding, "directive": world.directive, "referral": world.referral}
+    filled = [each.format(**names) for each in arguments]
     result = CliRunner().invoke(build(filled), filled)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     said = (result.exit_code, result.stdout, result.stderr)
@@ -273,18 +311,20 @@ def test_every_command_is_asked_or_said_why_not() -> None:
 
 def test_somebody_kept_open_looks_like_somebody_of_whom_nothing_is_known(play: Play) -> None:
     """What makes the difference is what the coalition knows, and it has told that: this alone is not compared."""
-    honest = play(History(known=False, kept_open=None))
-    assert differences(honest, play(History(known=False, kept_open="m_1"))) == {}
+    honest = play(History(known=False))
+    named = play(History(known=False, named=True))
+    assert named.referral != honest.referral
+    assert differences(honest, named) == {}
 
     kept = play(History(known=True, kept_open="m_1"))
     assert differences(honest, kept, but=("indicator list", "log verify")) == {}
-    for way in ASKED["directive list"]:
-        code, said, error = kept.shown[" ".join(("directive list", *way))]
+    for refused in ("directive list --by ana", "directive list --by ana --all", "referral list --by ana --all --json"):
+        code, said, error = (kept if "directive" in refused else named).shown[refused]
         assert (code, said) == (2, "")
         assert "takes the role `restricted`" in error
 
 
 def test_a_request_about_somebody_else_covers_nobody(play: Play) -> None:
-    known = play(History(known=True, kept_open=None))
+    known = play(History(known=True))
     assert differences(known, play(History(known=True, kept_open="m_2"))) == {}
     assert '"outcome":"hold"' in known.decisions[0]  # and the comparison would see a difference

@@ -1,4 +1,4 @@
-"""Referrals: what others hand us waits for law enforcement, counts once two people release it, and shows to no other."""
+"""Referrals: what others hand us waits for law enforcement, counts once two people release it, shows to nobody else."""
 
 from __future__ import annotations
 
@@ -68,8 +68,7 @@ class Desk:
 
     def receive(self, *, by: Person = RHEA, **changed: object) -> str:
         with self.store.write() as connection:
-            (taken,) = referring.receive(connection, [self.about(**changed)], self.doing(by))
-        return taken.id
+            return referring.receive(connection, self.about(**changed), self.doing(by)).id
 
     def offer(self, id_: str, by: Person = RHEA, reason: str = "as told", **more) -> Referral:
         with self.store.write() as connection:
@@ -123,7 +122,7 @@ class Desk:
             Rejudging(self.store, policies, unsupported=Unsupported.RELEASE, clock=self.clock),
             ReferralClock(self.store, Clocks(), self.clock),
         )
-        while any([duty.step() for duty in duties]):
+        while any(duty.step() for duty in duties):
             pass
 
     def decide(self) -> None:

@@ -5,23 +5,17 @@ Who has not the role is told so before anything is looked up: the answer is the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from paycordon.cli.identity import ByOption, ReasonOption, at_work, moment, said
+from paycordon.cli.identity import ByOption, ReasonOption, at_restricted_work, moment, said
 from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from paycordon.cli.output import print_fields, print_json, print_line, print_table
 
 if TYPE_CHECKING:
-    from paycordon.config import Config
-    from paycordon.people import Person
-    from paycordon.store import Store
     from paycordon.store.covert import Covert
     from paycordon.store.directives import Directive, Kind
 
@@ -93,7 +87,7 @@ def list_directives(
     """List directives, those that end first at the front; the look is recorded."""
     from paycordon.review import directives
 
-    with _restricted(config, by) as (_, store, person, now), store.write() as connection:
+    with at_restricted_work(config, by) as (_, store, person, now), store.write() as connection:
         found = directives.listed(connection, by=person, now=now, merchant=merchant, everything=everything)
     if as_json:
         print_json([asdict(each) for each in found])
@@ -111,7 +105,7 @@ def show(
     from paycordon.review import directives
     from paycordon.store import covert
 
-    with _restricted(config, by) as (_, store, person, now), store.write() as connection:
+    with at_restricted_work(config, by) as (_, store, person, now), store.write() as connection:
         found = directives.show(connection, directive, by=person, now=now)
         lines = covert.timeline(connection, found.directive.terms.merchant)
     if as_json:
@@ -141,7 +135,7 @@ def renew(
     from paycordon.spans import deadline
 
     why, ends_at = said(reason), moment(until, "--until")
-    with _restricted(config, by) as (read, store, person, now), store.write() as connection:
+    with at_restricted_work(config, by) as (read, store, person, now), store.write() as connection:
         longest = deadline(now, read.directives.longest) - now
         renewed = directives.renew(connection, directive, ends_at, by=person, reason=why, now=now, longest=longest)
     _report(renewed, f"counts until {renewed.terms.ends_at:%Y-%m-%d %H:%M}Z", as_json=as_json)
@@ -158,7 +152,7 @@ def end(
     from paycordon.review import directives
 
     why = said(reason)
-    with _restricted(config, by) as (_, store, person, now), store.write() as connection:
+    with at_restricted_work(config, by) as (_, store, person, now), store.write() as connection:
         ended = directives.end(connection, directive, by=person, reason=why, now=now)
     _report(ended, "has ended", as_json=as_json)
 
@@ -174,7 +168,7 @@ def release(
     from paycordon.review import directives
 
     why = said(reason)
-    with _restricted(config, by) as (_, store, person, now), store.write() as connection:
+    with at_restricted_work(config, by) as (_, store, person, now), store.write() as connection:
         released = directives.release_frozen(connection, directive, by=person, reason=why, now=now)
     if as_json:
         print_json(asdict(released))
@@ -187,7 +181,7 @@ def verify(by: ByOption, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOpt
     from paycordon.record.checkpoints import load_private_key
     from paycordon.record.restrictedcheck import verify as verified
 
-    with _restricted(config, by) as (read, store, _, _), store.read() as connection:
+    with at_restricted_work(config, by) as (read, store, _, _), store.read() as connection:
         key = load_private_key(read.log_signing_key) if read.log_signing_key else None
         entries, problems = verified(connection, key)
     if as_json:
@@ -199,16 +193,6 @@ def verify(by: ByOption, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOpt
     return 1 if problems else 0
 
 
-@contextmanager
-def _restricted(path: Path, by: str) -> Iterator[tuple[Config, Store, Person, datetime]]:
-    from paycordon.people import Role
-    from paycordon.screening import utc_now
-
-    with at_work(path, by) as (read, store, person):
-        person.require(Role.RESTRICTED)
-        yield read, store, person, utc_now()
-
-
 def _place(kind: Kind, letter: tuple[Any, ...], config: Path, by: str, reason: str, *, as_json: bool) -> None:
     from paycordon.review import directives
     from paycordon.spans import deadline
@@ -217,7 +201,7 @@ def _place(kind: Kind, letter: tuple[Any, ...], config: Path, by: str, reason: s
     merchant, account, agency, reference, start, until, notified, concurrence = letter
     why, ends_at = said(reason), moment(until, "--until")
     agency, reference = said(agency, "--agency"), said(reference, "--reference")
-    with _restricted(config, by) as (read, store, person, now):
+    with at_restricted_work(config, by) as (read, store, person, now):
         starts_at = now if start is None else moment(start, "--from")
         terms = Terms(kind, merchant, account or "", agency, reference, starts_at, ends_at, notified, concurrence)
         longest = deadline(starts_at, read.directives.longest) - starts_at

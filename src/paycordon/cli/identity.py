@@ -76,6 +76,21 @@ def at_work(path: Path, by: str) -> Iterator[tuple[Config, Store, Person]]:
         store.close()
 
 
+@contextmanager
+def at_restricted_work(path: Path, by: str) -> Iterator[tuple[Config, Store, Person, datetime]]:
+    """As `at_work`, with the time, for somebody of the role `restricted`: nothing is looked up for others.
+
+    Raises:
+        ConfigError, Forbidden, StoreUnavailable: as the parts do.
+    """
+    from paycordon.people import Role
+    from paycordon.screening import utc_now
+
+    with at_work(path, by) as (read, store, person):
+        person.require(Role.RESTRICTED)
+        yield read, store, person, utc_now()
+
+
 def wish_of(config: Config, by: Person, reason: str) -> Wish:
     """Say who wants something and why, now."""
     import secrets

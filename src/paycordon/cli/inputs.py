@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from paycordon.errors import ConfigError, PaycordonError, Position
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
     from paycordon.events import Event
+
+_T = TypeVar("_T")
+_M = TypeVar("_M", bound="BaseModel")
 
 MAX_INPUT_BYTES = 64 * 1_048_576
 _STDIN = Path("-")
@@ -53,18 +58,34 @@ def read_events(path: Path) -> list[Event]:
     Raises:
         InputInvalid: something is wrong; names the line and the field of every event that is.
     """
+    from paycordon.events import Event
+
+    return read_each(path, lambda name, line, document: model_of(Event, name, line, document))
+
+
+def read_each(path: Path, read: Callable[[str, int, str], _T]) -> list[_T]:
+    """Read one JSON object, or several as JSON lines; all of them can be used, or none is returned.
+
+    Args:
+        path: the file; `-` for stdin.
+        read: turns one into what it stands for, given the name of the file, the line and the text; raises
+            `InputInvalid`.
+
+    Raises:
+        InputInvalid: something is wrong; names every line where it is.
+    """
     name, text = read_text(path)
-    events, problems = list[Any](), list[InputInvalid]()
+    found, problems = list[_T](), list[InputInvalid]()
     for line, document in _documents(text):
         try:
-            events.append(_event(name, line, document))
+            found.append(read(name, line, document))
         except InputInvalid as error:
             problems.append(error)
     if problems:
         first, *others = problems
         more = "".join(f"\n{other}" for other in others[:20])
         raise InputInvalid(f"{first.message}{more}", position=first.position, hint=first.hint)
-    return events
+    return found
 
 
 def _read(stream: BinaryIO) -> bytes:
@@ -89,24 +110,32 @@ def _documents(text: str) -> Iterator[tuple[int, str]]:
     yield from lines
 
 
-def _event(name: str, line: int, document: str) -> Event:
+def model_of(model: type[_M], name: str, line: int, document: str) -> _M:
+    """Read a JSON object that begins on a line of a file.
+
+    Raises:
+        InputInvalid: it is none, or does not fit; names the place and the field, never a value.
+    """
     from pydantic import ValidationError
 
-    from paycordon.events import Event
-
     try:
-        return Event.model_validate_json(document)
+        return model.model_validate_json(document)
     except ValidationError as invalid:
-        detail = invalid.errors(include_url=False, include_input=False, include_context=False)[0]
-        message, place = detail["msg"], Position(name, line)
-        found = _AT.search(message)
-        if detail["type"] == "json_invalid" and found:
-            message = message[: found.start()]
-            place = Position(name, line + int(found[1]) - 1, int(found[2]))
-        field = ".".join(str(step) for step in detail["loc"])
-        text = message.removeprefix("Value error, ").removeprefix("Input ")
-        text = text[:1].lower() + text[1:]
-        raise InputInvalid(f"`{field}`: {text}" if field else text, position=place) from None
+        raise invalid_at(invalid, name, line) from None
+
+
+def invalid_at(invalid: ValidationError, name: str, line: int) -> InputInvalid:
+    """Say what is wrong first, in our words: the place and the field, never a value."""
+    detail = invalid.errors(include_url=False, include_input=False, include_context=False)[0]
+    message, place = detail["msg"], Position(name, line)
+    found = _AT.search(message)
+    if detail["type"] == "json_invalid" and found:
+        message = message[: found.start()]
+        place = Position(name, line + int(found[1]) - 1, int(found[2]))
+    field = ".".join(str(step) for step in detail["loc"])
+    text = message.removeprefix("Value error, ").removeprefix("Input ")
+    text = text[:1].lower() + text[1:]
+    return InputInvalid(f"`{field}`: {text}" if field else text, position=place)
 
 
 def checked(problem: str, condition: bool) -> None:

@@ -73,6 +73,7 @@ A release cannot: screening has seen its indicators. Nor can what others were to
 ENDED = frozenset({State.FED_BACK, State.CLOSED})
 """Where nobody has to do anything more."""
 
+
 def next_state(state: State, step: Step, *, taken_back: bool = False) -> State | None:
     """Return where a step leads from a state; none where it cannot be done. What was taken back once stays so."""
     return None if step is Step.WITHDRAW and taken_back else NEXT.get((state, step))

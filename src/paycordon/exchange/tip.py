@@ -1,4 +1,4 @@
-"""A tip as it is handed to us: one JSON object, checked whole. Its identifiers are plain on the way in, and nowhere else.
+"""A tip as it is handed to us: one JSON object, checked whole. Identifiers are plain on the way in, and nowhere else.
 
 It says who and where: identifiers, merchants, a category, a reference. It has no field for content, and takes none.
 """
@@ -11,9 +11,9 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from paycordon.cardnumbers import looks_like_card_number
-from paycordon.coalition.identifiers import Digester
+from paycordon.coalition.identifiers import Digester, is_valid
 from paycordon.coalition.indicators import Indicator, Status, Tlp
-from paycordon.events import UtcTime
+from paycordon.events import Identifier, UtcTime
 from paycordon.feeds.items import Item, Named, Text, digests_of
 
 
@@ -81,6 +81,11 @@ class Tip(BaseModel):
         shared = {name: getattr(self, name) for name in names}
         for clue in self.identifiers:
             yield Item(**shared, **clue.model_dump())
+
+    def unusual(self) -> list[int]:
+        """Return the numbers of identifiers that are nothing of their kind, and match only what is written the same."""
+        plain = [(n, each) for n, each in enumerate(self.items(), start=1) if each.value is not None]
+        return [n for n, each in plain if not is_valid(Identifier(kind=each.kind, value=each.value), each.country)]
 
     def indicators(self, digester: Digester) -> list[Indicator]:
         """Return the indicators that it is to become once it is released: digests, each once, and nothing plain.

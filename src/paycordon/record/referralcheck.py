@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, RowMapping, select, text
 
 from paycordon.people import same_name
 from paycordon.record.log import salted_digest
@@ -40,7 +40,7 @@ def _said(connection: Connection) -> tuple[_Said, set[str]]:
     return steps, erased
 
 
-def _doubt(connection: Connection, row: Mapping[str, Any], said: _Said) -> str:
+def _doubt(connection: Connection, row: RowMapping, said: _Said) -> str:
     entries = said.get(row["id"])
     if not entries:
         return "no entry of the restricted log names it"

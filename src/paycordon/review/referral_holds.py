@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -113,7 +114,7 @@ def _merchant_of(connection: Connection, id_: str, now: datetime) -> str:
 
 def _keep_open(connection: Connection, merchant: str, before: str | None, letter: Letter, doing: Doing) -> str:
     longest = deadline(doing.now, doing.practice.longest) - doing.now
-    how = {"by": doing.by, "reason": doing.reason, "now": doing.now, "longest": longest}
+    how: dict[str, Any] = {"by": doing.by, "reason": doing.reason, "now": doing.now, "longest": longest}
     if before is not None and stored.get(connection, before).ended_at is None:
         return directives.renew(connection, before, letter.until, **how).id
     terms = Terms(

@@ -54,7 +54,7 @@ def release(store: Store, id_: str, doing: Doing, *, freed: bool = False) -> Ref
 
 
 def withdraw(store: Store, id_: str, doing: Doing) -> Referral:
-    """Note that the source takes a referral back: its indicators count no more, and what rested on them is judged again.
+    """Note that the source takes a referral back: its indicators count no more, what rested on them is judged again.
 
     A keep-open request stands: it is an authority's, and ends at its date or by `paycordon directive end`.
 

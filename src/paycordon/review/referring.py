@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -50,7 +50,7 @@ class Practice:
         feeds: the names that feeds use: a referral's indicators under one would be withdrawn with the next batch.
     """
 
-    settings: ReferralsSection = ReferralsSection()
+    settings: ReferralsSection = field(default_factory=ReferralsSection)
     warn_percent: int = Clocks().warn_percent
     longest: Span = DirectivesSection().longest
     proposal: Span = ReviewSection().proposal
@@ -95,15 +95,23 @@ class Shown:
     outcome: Outcome
 
 
-def receive(connection: Connection, tips: Sequence[About], doing: Doing) -> list[Referral]:
-    """Take in tips, all or none; one that is here already as it is stays as it is.
+def receive(connection: Connection, tip: About, doing: Doing) -> Referral:
+    """Take in a tip; one that is here already as it is stays as it is.
 
     Raises:
         Forbidden: the person has not the role `restricted`.
-        Conflict: a source has one of that reference that says something else, or has the name of a feed.
+        Conflict: its source has one of that reference that says something else, or has the name of a feed.
     """
     doing.by.require(Role.RESTRICTED)
-    return [referrals.same_as(connection, tip) or _received(connection, tip, doing) for tip in tips]
+    there = referrals.same_as(connection, tip)
+    if there is not None:
+        return there
+    if tip.source in doing.practice.feeds:
+        raise Conflict(f"`{tip.source}` is the name of a feed, which would withdraw what it did not say; use another")
+    state = State.RECEIVED
+    due_at = doing.practice.due(state, doing.now)
+    first = Line(1, doing.now, Step.RECEIVE, state, state, doing.by.name, None, doing.reason, due_at, {})
+    return referrals.insert(connection, tip, first, doing.practice.warn(due_at, doing.now), doing.randomness)
 
 
 def listed(connection: Connection, *, by: Person, now: datetime, everything: bool = False) -> Sequence[Referral]:
@@ -254,16 +262,6 @@ def require_free(found: Referral, doing: Doing, *, freed: bool) -> None:
     if not freed and must_wait(found.state, found.due_at, doing.now):
         until = f"until {found.due_at:%Y-%m-%d %H:%M}Z"
         raise Conflict(f"`{found.id}` is with law enforcement {until}; say so if it has let go before (`--freed`)")
-
-
-def _received(connection: Connection, tip: About, doing: Doing) -> Referral:
-    if tip.source in doing.practice.feeds:
-        raise Conflict(f"`{tip.source}` is the name of a feed, which would withdraw what it did not say; use another")
-    due_at = doing.practice.due(State.RECEIVED, doing.now)
-    first = Line(
-        1, doing.now, Step.RECEIVE, State.RECEIVED, State.RECEIVED, doing.by.name, None, doing.reason, due_at, {}
-    )
-    return referrals.insert(connection, tip, first, doing.practice.warn(due_at, doing.now), doing.randomness)
 
 
 def _line(

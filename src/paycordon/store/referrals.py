@@ -1,6 +1,6 @@
 """Referrals as they are stored: what a tip says, its history, and its deadline. Each step leaves a restricted entry.
 
-Nothing here leaves a trace that others see: no entry of the public log, no number out of a sequence that they are shown.
+Nothing here leaves a trace that others see: no entry of the public log, no number out of a sequence they are shown.
 """
 
 from __future__ import annotations
@@ -25,6 +25,13 @@ from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_micros, micros
 
 _table, _steps, _merchants = schema.referrals, schema.referral_steps, schema.referral_merchants
+_insert = Prepared(
+    text(
+        "INSERT INTO referrals (id, source, reference, body, salt, state, steps, due_at, warn_at, next_at, told) "
+        "VALUES (:id, :source, :reference, :body, :salt, :state, 1, :due_at, :warn_at, :next_at, :told) "
+        "ON CONFLICT (source, reference) DO NOTHING"
+    )
+)
 _PLACES = ", ".join(f":d{i}" for i in range(500))
 _seen = Prepared(text(f"SELECT DISTINCT merchant FROM sightings WHERE digest IN ({_PLACES})"))  # noqa: S608
 _TIMES = ("valid_from", "valid_until", "first_seen", "last_seen")
@@ -107,14 +114,13 @@ def insert(
     Raises:
         Conflict: its source has one of that reference already.
     """
-    taken = (_table.c.source == about.source, _table.c.reference == about.reference)
-    there = connection.execute(select(_table.c.id).where(*taken)).scalar()
-    if there is not None:
-        raise Conflict(f"`{about.reference}` of `{about.source}` is here already, as `{there}`, and says something else")
     id_, salt, body = new_id("ref", first.at, randomness), new_salt(randomness), _body_of(about)
-    row = {"id": id_, "source": about.source, "reference": about.reference, "body": body, "salt": salt}
-    row |= {"state": first.state.value, "steps": 1, **_deadline(first.due_at, warn_at)}
-    connection.execute(_table.insert().values(row))
+    row: dict[str, Any] = {"id": id_, "source": about.source, "reference": about.reference, "body": body, "salt": salt}
+    row |= {"state": first.state.value, **_deadline(first.due_at, warn_at)}
+    if _insert(connection, row).rowcount != 1:
+        taken = (_table.c.source == about.source, _table.c.reference == about.reference)
+        there = connection.execute(select(_table.c.id).where(*taken)).scalar()
+        raise Conflict(f"`{about.reference}` of `{about.source}` is here, as `{there}`, and says something else")
     for merchant in about.merchants:
         connection.execute(_merchants.insert().values(referral_id=id_, merchant=merchant))
     _write(connection, id_, first, randomness, about_digest=salted_digest(salt, body))
@@ -234,7 +240,11 @@ def erase(connection: Connection, ids: Sequence[str], now: datetime) -> None:
     """Erase referrals with their history; the restricted log keeps their ids, and says that they were erased."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA secure_delete = ON")
-    for table, column in ((_steps, _steps.c.referral_id), (_merchants, _merchants.c.referral_id), (_table, _table.c.id)):
+    for table, column in (
+        (_steps, _steps.c.referral_id),
+        (_merchants, _merchants.c.referral_id),
+        (_table, _table.c.id),
+    ):
         connection.execute(table.delete().where(column.in_(ids)))
     restricted.append(connection, now, "referral.erased", {"referrals": list(ids)})
 

@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text, 
 from paycordon.store.schema.base import metadata
 
 # `body` is what the tip says, as JSON, with digests in place of identifiers. The salts go before the bodies into the
-# log's digests, and with them when they are erased. Deadlines are kept here and not in `clocks`, whose numbers everybody
+# log's digests, and with them when they are erased. Deadlines are here and not in `clocks`, whose numbers everybody
 # sees: a gap between them would tell. `told` is 0 until a deadline was warned of, then 1, and 2 once it has passed.
 referrals = Table(
     "referrals",
