@@ -13,7 +13,8 @@ class Role(StrEnum):
     """What a person may do; nobody has a role by having another, but `admin` has all except `restricted`.
 
     `viewer` reads. `analyst` works on cases, places holds and proposes. `approver` agrees to what another proposed.
-    `restricted` sees and handles directives of authorities and tips that others hand us. `admin` manages snoozes of others, retention and erasure.
+    `restricted` sees and handles directives of authorities, and tips that others hand us. `admin` manages snoozes of
+    others, retention and erasure.
     """
 
     VIEWER = "viewer"
