@@ -36,10 +36,12 @@ class SourceSection(Section):
     Attributes:
         trust: 0 to 100; what its indicators are sure of is weighed by it.
         most_new_matches: a batch of its feed that would match more merchants than this waits for a person.
+        own: whether its indicators are this deployment's own knowledge, which it may tell others as such.
     """
 
     trust: Annotated[int, Field(ge=0, le=100)] = 100
     most_new_matches: Annotated[int, Field(ge=0, le=1_000_000)] = 100
+    own: bool = False
 
 
 class IndicatorsSection(Section):

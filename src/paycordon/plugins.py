@@ -16,6 +16,7 @@ from paycordon.config import Config
 from paycordon.demonstration import Demonstration
 from paycordon.errors import ConfigError, PluginError
 from paycordon.exchange.contract import Here, Recipient
+from paycordon.exchange.sharing import Exchange
 from paycordon.feeds.contract import Feed, Surroundings
 from paycordon.gateways import Gateway, GatewaySettings
 from paycordon.hookspecs import PROJECT
@@ -288,6 +289,18 @@ def open_recipients(
             position = error.position or config.position("exchange", name)
             raise ConfigError(error.message, position=position, hint=error.hint) from None
     return opened
+
+
+def open_exchange(
+    config: Config, plugins: Plugins, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Exchange:
+    """Make all recipients that are configured.
+
+    Raises:
+        ConfigError: as `open_recipients`.
+    """
+    own = frozenset(name for name, source in config.sources.items() if source.own)
+    return Exchange(open_recipients(config, plugins, clock), own)
 
 
 def _entry_points() -> dict[str, EntryPoint]:

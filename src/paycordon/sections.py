@@ -276,9 +276,15 @@ class Unsupported(StrEnum):
 
 
 class WithdrawalSection(Section):
-    """What follows when an indicator or a policy version is withdrawn and a hold has no other reason."""
+    """What follows when an indicator or a policy version is withdrawn and a hold has no other reason.
+
+    Attributes:
+        unsupported: what is done with such a hold.
+        retract_within: by when what others were told is taken back, once what it rests on was released or withdrawn.
+    """
 
     unsupported: Unsupported = Unsupported.CASE
+    retract_within: SpanField = Span(business_days=1)
 
 
 def _period(value: object) -> timedelta | None:
@@ -313,6 +319,9 @@ class RetentionSection(Section):
         acts: acts that were done at gateways, from when they were.
         proposals: what took two people, from when it was decided or lapsed.
         snoozes: snoozes of rules, from their end.
+        contributions: what others were told, from when it was taken back, given up or had run out; what still stands at
+            a recipient stays, so that it can be taken back.
+        feedback: what sources were told of their indicators, from when they had taken it.
         notices: notices that were sent to merchants.
         notifications: messages that their endpoints have taken.
         referrals: tips that others handed us, from their end; where law enforcement had them held at least five years.
@@ -325,6 +334,8 @@ class RetentionSection(Section):
     acts: _Period = None
     proposals: _Period = None
     snoozes: _Period = None
+    contributions: _Period = None
+    feedback: _Period = None
     notices: _Period = None
     notifications: _Period = None
     referrals: _Period = None

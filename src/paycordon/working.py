@@ -26,19 +26,23 @@ from paycordon.enforcement.acting import ActWorker
 from paycordon.enforcement.clocks import Clockwork
 from paycordon.enforcement.reconcile import Reconciler
 from paycordon.errors import StoreUnavailable, type_and_place
+from paycordon.exchange.sharing import Exchange
 from paycordon.feeds.contract import Feed
 from paycordon.gateways import Gateway
 from paycordon.intake import DeliveryWorker
+from paycordon.outward.exchanging import Exchanging
 from paycordon.outward.noticing import noticing
 from paycordon.outward.notifying import Channel, Following, Telling, channel_of, channel_of_plugin
-from paycordon.plugins import open_feeds
+from paycordon.plugins import open_exchange, open_feeds
 from paycordon.pulling import pullings
 from paycordon.review.directives import Ending
 from paycordon.review.referral_deadlines import ReferralClock
 from paycordon.review.retention import Retention
+from paycordon.review.takingback import TakingBack
 from paycordon.review.withdrawal import Rejudging
 from paycordon.screening import Cordon, utc_now
 from paycordon.sections import Clocks, EnforcementSection, RetentionSection, Unsupported
+from paycordon.spans import Span
 from paycordon.store import Store
 from paycordon.store.lookups import refresh
 
@@ -101,6 +105,8 @@ class Worker:
         retention: how long records are kept; for good by default.
         lookup: where the lookup of indicators is kept up to date; without a place there is none.
         feeds: what reads each source of indicators, by name; each has a thread of its own.
+        exchange: whom this deployment tells what it knows; each has a thread of its own.
+        retract_within: by when what others were told is taken back, once what it rests on was released.
         most_matches: how many merchants a batch of a source may newly match before a person looks; 100 by default.
         owner: a name no other worker has; leases carry it.
         clock: says what time it is, UTC.
@@ -124,6 +130,8 @@ class Worker:
         lookup: Path | None = None,
         channels: Iterable[Channel] = (),
         feeds: Mapping[str, Feed[Any]] | None = None,
+        exchange: Exchange | None = None,
+        retract_within: Span = Span(business_days=1),  # noqa: B008  # it cannot change
         most_matches: Mapping[str, int] | None = None,
         owner: str | None = None,
         clock: Clock = utc_now,
@@ -164,6 +172,7 @@ class Worker:
         self._duties.append(Duty("retention", kept.step, self._pace.retention))
         for name, pulling in pullings(store, feeds or {}, most_matches or {}, owner, clock, metrics).items():
             self._duties.append(Duty(f"feed {name}", pulling.run_once))
+        self._duties += self._telling_others(store, exchange or Exchange(), retract_within, owner, clock)
         if lookup is not None:
             self._duties.append(Duty("lookup", lambda: refresh(store, lookup), self._pace.upkeep))
         if checkpoint_key is not None:
@@ -186,6 +195,8 @@ class Worker:
             retention=config.retention,
             lookup=config.lookup,
             feeds=open_feeds(config, cordon.plugins),
+            exchange=open_exchange(config, cordon.plugins),
+            retract_within=config.withdrawal.retract_within,
             most_matches={name: source.most_new_matches for name, source in config.sources.items()},
             channels=[
                 *(channel_of(name, each, utc_now) for name, each in config.notifications.items()),
@@ -193,6 +204,16 @@ class Worker:
                 *(channel_of_plugin(name, notify) for name, notify in cordon.plugins.notifiers.items()),
             ],
         )
+
+    def _telling_others(
+        self, store: Store, exchange: Exchange, within: Span, owner: str, clock: Clock
+    ) -> Iterator[Duty]:
+        for name in exchange.recipients:
+            duty = Exchanging(store, name, exchange, owner=owner, clock=clock)
+            yield Duty(f"exchange with {name}", duty.run_once)
+            yield Duty(f"upkeep of {name}", duty.tend, self._pace.retention)
+        taking_back = TakingBack(store, exchange, within=within, clock=clock)
+        yield Duty("retractions", taking_back.step, self._pace.upkeep)
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; returns when every thread has finished the piece it was at."""

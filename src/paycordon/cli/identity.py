@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from paycordon.config import Config
+    from paycordon.exchange.sharing import Exchange
     from paycordon.people import Person
     from paycordon.review.proposals import Wish
     from paycordon.store import Store
@@ -100,9 +101,15 @@ def wish_of(config: Config, by: Person, reason: str) -> Wish:
     from paycordon.spans import deadline
 
     now = utc_now()
+
+    def exchange() -> Exchange:
+        from paycordon.plugins import load, open_exchange
+
+        return open_exchange(config, load(config))
+
     spans = (config.review.proposal, config.review.released, config.review.cleared)
     lifetime, rules, indicators = (deadline(now, span) - now for span in spans)
-    return Wish(by, reason, now, secrets.token_bytes, lifetime, rules, indicators)
+    return Wish(by, reason, now, secrets.token_bytes, lifetime, rules, indicators, exchange)
 
 
 def moment(text: str, option: str) -> datetime:

@@ -184,6 +184,25 @@ class Digester:
             return tuple(self._made(self._current, ("ip", each)) for each in networks.parts(form))
         return (self._made(self._current, (str(identifier.kind), form)),)
 
+    def all_of(self, identifier: Identifier, country: str | None = None) -> tuple[Set[str], Set[str], str | None]:
+        """Return all digests an identifier may be known under, those that follow from it, and why it names nobody.
+
+        Returns:
+            The digests of the identifier itself, under every key and in every spelling; those of its domain or its
+            networks; and the label of the warning list, none if it is not on it.
+        """
+        if identifier.digest is not None:
+            return {identifier.digest}, set(), self._common.get(identifier.digest)
+        older, derived, common = dict[str, tuple[str, ...]](), dict[str, Derived](), dict[str, str]()
+        digest = self._compare(identifier, country, older, derived, common)
+        try:
+            parts: tuple[str, ...] = self.of_indicator(identifier, country)
+        except ValueError:
+            parts = ()
+        own = {digest, *older.get(digest, ()), *parts}
+        label = next((self._common[each] for each in sorted(own) if each in self._common), common.get(digest))
+        return own, derived.keys() - own, label
+
     @property
     def common(self) -> Set[str]:
         """The digests, under any of the keys, of what the warning list says names no one in particular."""

@@ -11,11 +11,13 @@ Pure: asked when something is drafted, when a second person agrees, and by the w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from paycordon.coalition.indicators import Indicator, Status, Tlp
-from paycordon.exchange.contract import Audience, Contribution, ContributionKind, RecipientSettings
+from paycordon.errors import NotFound
+from paycordon.exchange.contract import Audience, Contribution, ContributionKind, Recipient, RecipientSettings
 from paycordon.feeds.items import Item
 
 # FIRST's TLP 2.0: clear for the world; green within the community, not by public channels; amber within one's own
@@ -28,6 +30,31 @@ LETS_THROUGH: Mapping[Audience, Set[str]] = {
 """Which marks may be told to recipients of each audience; whatever is not named here may not."""
 
 _STRICTEST_FIRST = (Tlp.RED, Tlp.AMBER_STRICT, Tlp.AMBER, Tlp.GREEN, Tlp.CLEAR)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Whom this deployment tells what it knows.
+
+    Attributes:
+        recipients: by their names in the configuration.
+        own: the sources whose indicators are this deployment's own knowledge.
+    """
+
+    recipients: Mapping[str, Recipient[Any]] = field(default_factory=dict)
+    own: Set[str] = frozenset()
+
+    def recipient(self, name: str) -> Recipient[Any]:
+        """Return one recipient.
+
+        Raises:
+            NotFound: there is none of that name.
+        """
+        found = self.recipients.get(name)
+        if found is None:
+            known = ", ".join(f"`{each}`" for each in self.recipients) or "none; add one under `exchange`"
+            raise NotFound(f"there is no recipient `{name}`; configured: {known}")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +140,19 @@ def refusals(
             doubts.append(f"it is a {known.shared_by}'s and would match everybody there")
         found += [f"item {number} (`{item.kind}`): {doubt}" for doubt in doubts]
     return found
+
+
+def lasting(content: Contribution, until: datetime | None) -> Contribution:
+    """Return what is told with an end: none of its items lasts longer at the recipient than until then."""
+    if until is None:
+        return content
+    items = tuple(
+        item
+        if item.valid_until is not None and item.valid_until <= until
+        else item.model_copy(update={"valid_until": until})
+        for item in content.items
+    )
+    return content.model_copy(update={"items": items})
 
 
 def _own(item: Item, known: Standing, settings: RecipientSettings, said: Said) -> list[str]:

@@ -20,6 +20,7 @@ from paycordon.decisions import Decision, Scope
 from paycordon.events import Event
 from paycordon.record.apart import is_of
 from paycordon.record.erasecheck import EraseCheck
+from paycordon.record.exchangecheck import ExchangeCheck
 from paycordon.record.factcheck import FactCheck
 from paycordon.record.linkcheck import check_links
 from paycordon.record.log import SALT_LENGTH, digest_of, salted_digest
@@ -51,6 +52,7 @@ class CrossCheck:
         )
         self._erased = EraseCheck(connection, problems, self._named)
         self._review = ReviewCheck(connection, problems, self._named)
+        self._exchange = ExchangeCheck(connection, problems, self._named)
         self._named.execute("CREATE TABLE released (hold TEXT PRIMARY KEY, by TEXT, reason_digest TEXT) WITHOUT ROWID")
 
     def __enter__(self) -> Self:
@@ -67,6 +69,7 @@ class CrossCheck:
         for row in entries:
             if row.kind == "restriction.baseline":
                 self._note_baseline(_content(row.payload) or {})
+            self._exchange.take(row.kind, _content(row.payload) or {})
             if placed := self._review.take(row.kind, _content(row.payload) or {}):
                 self._name([("hold", placed, "")])
         for start in range(0, len(said), _PAGE):
@@ -91,6 +94,7 @@ class CrossCheck:
         check_links(self._connection, self._problems)
         self._erased.end()
         self._review.end()
+        self._exchange.end()
         if self._all_sound and self._facts.has_unexplained():  # else the events named already explain them
             self._add("unnamed", "table", "facts", "has rows that come from no event of the log")
         if self._facts.has_wrong_sums():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -9,14 +10,18 @@ from sqlalchemy import Connection
 
 from paycordon.decisions import Outcome, Scope
 from paycordon.errors import ApprovalRequired, Conflict, NotFound
+from paycordon.exchange.contract import Verb
+from paycordon.exchange.sharing import Exchange
 from paycordon.ids import Randomness
 from paycordon.people import Person, Role
 from paycordon.record.apart import digest_apart
 from paycordon.record.log import append
-from paycordon.store import acts, cases, clocks, holds, proposals, snoozes
+from paycordon.review import permission
+from paycordon.store import acts, cases, clocks, contributions, holds, proposals, snoozes
 from paycordon.store.acts import NewAct
 from paycordon.store.cases import State
 from paycordon.store.holds import Hold, NewHold, Source
+from paycordon.store.messages import Message
 from paycordon.store.proposals import Kind, NewProposal, Proposal
 from paycordon.store.remembering import remember
 from paycordon.store.schema import from_micros, micros
@@ -32,6 +37,7 @@ class Wish:
     Attributes:
         lifetime: how long a proposal of it stays open.
         rules_quiet, indicators_quiet: how long what was released does not hold the same merchant again.
+        exchange: finds whom this deployment tells what it knows; asked only where something is to be told.
     """
 
     by: Person
@@ -41,6 +47,7 @@ class Wish:
     lifetime: timedelta = LIFETIME
     rules_quiet: timedelta = timedelta(hours=24)
     indicators_quiet: timedelta = timedelta(days=90)
+    exchange: Callable[[], Exchange] = Exchange
 
 
 def release(connection: Connection, hold_id: str, wish: Wish) -> Hold | Proposal:
@@ -131,6 +138,18 @@ def propose_act(connection: Connection, wanted: NewAct, wish: Wish) -> Proposal:
     return _propose(connection, Kind.ACT, merchant, about, detail, wish)
 
 
+def propose_message(connection: Connection, message: Message, wish: Wish) -> Proposal:
+    """Propose to send what was drafted. Once agreed, a worker does it.
+
+    Raises:
+        Conflict: it is proposed already.
+    """
+    detail: proposals.Detail = {"recipient": message.recipient, "contribution": message.contribution}
+    made = _propose(connection, _KINDS[message.verb], message.merchant, message.id, detail, wish)
+    contributions.proposed(connection, message, made.id)
+    return made
+
+
 def agree(connection: Connection, proposal_id: str, wish: Wish) -> Proposal:
     """Agree to what somebody else proposed, and do it.
 
@@ -159,6 +178,8 @@ def decline(connection: Connection, proposal_id: str, wish: Wish) -> Proposal:
     found = proposals.get(connection, proposal_id, wish.now)
     wish.by.require(Role.ANALYST if wish.by.is_(found.proposed_by) else Role.APPROVER)
     proposals.decide(connection, found, "declined", wish.by.name, wish.reason, wish.now)
+    if found.kind in _KINDS.values():
+        permission.decline(connection, found.subject_id, wish.by.name, wish.now)
     note = f"{found.kind} {found.id} declined: {wish.reason}"
     _note(connection, found, "declined", note, wish)
     return proposals.get(connection, proposal_id, wish.now)
@@ -266,5 +287,12 @@ def _act(connection: Connection, agreed: Proposal, wish: Wish) -> None:
     _note(connection, agreed, "act", f"{asked.id}: {wanted.act} of {wanted.account} at {wanted.instance}", wish)
 
 
+def _tell(connection: Connection, agreed: Proposal, wish: Wish) -> None:
+    message = permission.agree(connection, agreed.subject_id, wish.exchange(), wish.by.name, wish.now)
+    _note(connection, agreed, "exchange", f"{message.id}: {message.verb} at {message.recipient} is agreed to", wish)
+
+
 _ACT_FIELDS = ("instance", "account", "act", "parameters")
+_KINDS = {Verb.ADD: Kind.CONTRIBUTION, Verb.CORRECT: Kind.CORRECTION, Verb.RETRACT: Kind.RETRACTION}
 _DONE = {Kind.ACT: _act, Kind.RELEASE: _release, Kind.BLOCK: _block, Kind.REFERRAL: _refer, Kind.SNOOZE: _snooze}
+_DONE |= dict.fromkeys(_KINDS.values(), _tell)

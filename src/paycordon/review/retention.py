@@ -84,6 +84,20 @@ _CLASSES: Mapping[str, _Class] = {
         columns=("rule", "reason", "placed_by", "agreed_by", "placed_at", "until", "ended_at", "ended_by"),
         written=True,
     ),
+    "contributions": _Class(
+        *("contributions", "id", "settled_at", "settled_at IS NOT NULL", "contributions.merchant"),
+        columns=("recipient", "kind", "hold_id", "code", "state", "theirs", "drafted_by", "drafted_at", "settled_at"),
+        children=(
+            *("exchange_messages", "contribution_id"),
+            ("id", "verb", "independent", "unseen", "reason", "asked_by", "agreed_by", "state", "settled_at"),
+        ),
+        written=True,
+    ),
+    "feedback": _Class(
+        *("exchange_messages", "id", "settled_at", "contribution_id IS NULL AND state = 'taken'"),
+        columns=("about", "reason", "asked_by", "settled_at"),
+        written=True,
+    ),
     "notices": _Class(
         *("notices", "id", "sent_at", "sent_at IS NOT NULL", "notices.merchant"),
         ("subject_id", "kind", "language", "text", "fields", "created_at", "sent_at", "sent_by"),
@@ -274,7 +288,7 @@ def _erase_rest(connection: Connection, merchant: str, erasing: Erasing) -> None
     if past:
         referrals.erase(connection, past, erasing.now)
     gone = {}
-    for name in ("cases", "notices", "acts", "proposals", "snoozes"):
+    for name in ("cases", "notices", "acts", "proposals", "snoozes", "contributions"):
         kind = _CLASSES[name]
         gone[name] = _remove(connection, kind, "merchant = :merchant AND " + kind.where, where, erasing.now)
     erasure.forget_written(connection, erasing.now, {merchant: merchant})

@@ -42,6 +42,8 @@ STANDING: Mapping[str, str] = {
     "a running clock": "SELECT 1 FROM clocks s WHERE s.merchant = {merchant} AND s.ended_at IS NULL "
     "AND s.restricted = 0",
     "an act that is not done": "SELECT 1 FROM acts s WHERE s.merchant = {merchant} AND s.state <> 'done'",
+    "a word to others that is under way": "SELECT 1 FROM contributions s WHERE s.merchant = {merchant} "
+    "AND s.state IN ('draft', 'waiting', 'stuck', 'retracting')",
     "an open proposal": "SELECT 1 FROM proposals s WHERE s.merchant = {merchant} AND s.state = 'open' "
     "AND s.restricted = 0 AND s.lapses_at > :now",
 }

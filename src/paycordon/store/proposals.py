@@ -28,6 +28,9 @@ class Kind(StrEnum):
     REFERRAL = "referral"
     SNOOZE = "snooze"
     ACT = "act"
+    CONTRIBUTION = "contribution"
+    CORRECTION = "correction"
+    RETRACTION = "retraction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class Proposal:
     """A proposal as it is stored; times are UTC.
 
     Attributes:
-        subject_id: what it is about: a hold, a merchant, a case, a merchant and a rule, or an account and an act.
+        subject_id: what it is about: a hold, a merchant, a case, a merchant and a rule, an account and an act, or a
+            message to be sent.
         detail: what is to be done, by names that the kind has.
         state: `open`, `agreed`, `declined`, or `lapsed` once its time is over.
     """

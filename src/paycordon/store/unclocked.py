@@ -59,8 +59,9 @@ def take_cases(connection: Connection, limit: int, *, merchant: str | None = Non
 
 
 def is_over(connection: Connection, subject_kind: str, subject_id: str) -> bool:
-    """Tell whether a hold was released or a case closed, so that its deadlines mean nothing any more."""
-    ended = {"hold": schema.holds.c.released_at, "case": schema.cases.c.closed_at}.get(subject_kind)
+    """Tell whether a hold was released, a case closed or a word taken back: its deadlines mean nothing any more."""
+    columns = {"hold": schema.holds.c.released_at, "case": schema.cases.c.closed_at}
+    ended = (columns | {"contribution": schema.contributions.c.settled_at}).get(subject_kind)
     if ended is None:
         return False
     return connection.execute(select(ended).where(ended.table.c.id == subject_id)).scalar() is not None

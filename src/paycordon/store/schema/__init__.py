@@ -5,6 +5,7 @@
 
 from paycordon.store.schema.base import day_of, from_day, from_micros, metadata, micros
 from paycordon.store.schema.enforcement import acts, clocks, gateway_health, holds, restrictions
+from paycordon.store.schema.exchange import contributions, messages
 from paycordon.store.schema.record import (
     checkpoints,
     erasures,
@@ -59,6 +60,7 @@ __all__ = [
     "cases",
     "checkpoints",
     "clocks",
+    "contributions",
     "covert",
     "cursors",
     "day_of",
@@ -83,6 +85,7 @@ __all__ = [
     "list_items",
     "log",
     "merchants",
+    "messages",
     "metadata",
     "micros",
     "notices",

@@ -1,0 +1,170 @@
+"""`paycordon exchange list`, `show`, `retry`, `recipients`, `reasons`: what others are told, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from paycordon.cli.identity import ByOption, ReasonOption, acting, at_work, said
+from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, open_store, read_config
+from paycordon.cli.output import print_fields, print_json, print_line, print_table
+
+if TYPE_CHECKING:
+    from paycordon.store.contributions import StoredContribution
+    from paycordon.store.messages import Message
+
+ContributionId = Annotated[str, typer.Argument(metavar="ID", help="As `paycordon exchange list` names it.")]
+
+
+def list_contributions(
+    merchant: Annotated[str | None, typer.Option(help="About this merchant only.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Include what was taken back or has ended.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> int:
+    """List what others are told, and feedback that waits; exit code 1 where a person must look."""
+    from paycordon.store.contributions import LIVE, State, listed
+    from paycordon.store.messages import MessageState
+    from paycordon.store.messages import listed as messages
+
+    store = open_store(config)
+    try:
+        with store.read() as connection:
+            found = listed(connection, states=tuple(State) if everything else LIVE, merchant=merchant)
+            waiting = messages(connection)
+    finally:
+        store.close()
+    feedback = [each for each in waiting if each.contribution is None and merchant is None]
+    if as_json:
+        print_json({"contributions": [asdict(each) for each in found], "feedback": [_shown(each) for each in feedback]})
+    elif not found and not feedback:
+        print_line("nobody is told anything; `paycordon exchange draft --help` says how to begin")
+        print_line("`--all` shows what was taken back, declined or has ended")
+    if not as_json and found:
+        columns = ("contribution", "recipient", "kind", "merchant", "state", "rests on", "by", "drafted", "ends")
+        print_table(columns, [_row(each) for each in found])
+    if not as_json and feedback:
+        rows = [(each.id, each.recipient, *(each.about or {}).values(), each.state) for each in feedback]
+        print_table(("feedback", "recipient", "reference", "source", "worth", "state"), rows)
+    return int(any(each.state is MessageState.STUCK for each in waiting if merchant in (None, each.merchant)))
+
+
+def show(
+    contribution: ContributionId,
+    by: Annotated[str | None, typer.Option(help="Who you are, to see what is plain; else kinds and digests.")] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a recipient is told of one merchant, each message about it, and what a draft says in plain words."""
+    from paycordon.people import Role
+    from paycordon.store import Store
+    from paycordon.store.contributions import get
+    from paycordon.store.messages import of
+
+    read = read_config(config)
+    if by is not None:
+        acting(read, by).require(Role.VIEWER)
+    store = Store.open(read.store)
+    try:
+        with store.read() as connection:
+            found, sent = get(connection, contribution), of(connection, contribution)
+    finally:
+        store.close()
+    told = [_shown(each, plain=by is not None) for each in sent]
+    if as_json:
+        print_json({**asdict(found), "messages": told})
+        return
+    print_fields({name: _text(value) for name, value in asdict(found).items() if value not in (None, "", ())})
+    for each in told:
+        print_line("")
+        print_fields({name: _text(value) for name, value in each.items() if value not in (None, "", False)})
+
+
+def retry(
+    message: Annotated[str, typer.Argument(metavar="ID", help="The message, as `paycordon exchange show` names it.")],
+    by: ByOption,
+    reason: ReasonOption,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a stuck message be sent again, under its key: a recipient that has it already has it once."""
+    from paycordon.people import Role
+    from paycordon.screening import utc_now
+    from paycordon.store.contributions import requeue
+
+    why = said(reason)
+    with at_work(config, by) as (_, store, person):
+        person.require(Role.ANALYST)
+        with store.write() as connection:
+            found = requeue(connection, message, by=person.name, reason=why, now=utc_now())
+    if as_json:
+        print_json(_shown(found))
+    else:
+        print_line(f"{found.id} waits for a worker again")
+
+
+def recipients(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """List whom this deployment tells what it knows, and what each may be told."""
+    from paycordon.exchange.sharing import LETS_THROUGH
+    from paycordon.plugins import load, open_exchange
+
+    read = read_config(config)
+    opened = open_exchange(read, load(read)).recipients
+    rows = [
+        {
+            "name": name,
+            "format": each.format,
+            "verbs": sorted(each.verbs),
+            "kinds": sorted(each.kinds),
+            "audience": each.settings.audience.value,
+            "tlp": sorted(LETS_THROUGH[each.settings.audience]),
+            "licences": list(each.settings.licences),
+            "source": each.settings.source,
+        }
+        for name, each in opened.items()
+    ]
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        print_line("nobody is told anything; name a recipient under `exchange` in the configuration")
+        print_line("`paycordon plugins` lists the formats")
+    else:
+        columns = ("name", "format", "verbs", "kinds", "audience", "tlp", "licences", "source")
+        print_table(columns, [[_text(row[name]) for name in columns] for row in rows])
+
+
+def reasons(as_json: JsonOption = False) -> None:
+    """List the codes that a termination can be given as its reason."""
+    from paycordon.exchange.reasons import REASONS
+
+    if as_json:
+        print_json([asdict(each) for each in REASONS.values()])
+        return
+    columns = ("reason", "name", "means", "from", "taken off early")
+    rows = [(each.code, each.name, each.means, each.criteria, each.removable) for each in REASONS.values()]
+    print_table(columns, rows)
+    print_line("sources: the public interface description of MATCH, and payment service providers' guides; `--json`")
+
+
+def _shown(message: Message, *, plain: bool = False) -> dict[str, Any]:
+    shown = {name: getattr(message, name) for name in message.__slots__ if name != "words"}
+    if plain and message.words is not None:
+        shown["content"] = message.words.content.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        shown["seen"] = list(message.words.seen)
+    return shown
+
+
+def _row(each: StoredContribution) -> tuple[object, ...]:
+    ground = each.hold or each.case or each.origin or ""
+    return (
+        *(each.id, each.recipient, each.kind, each.merchant, each.state, ground),
+        *(each.drafted_by, each.drafted_at, each.ends_at or ""),
+    )
+
+
+def _text(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return ", ".join(" ".join(map(str, each)) if isinstance(each, tuple | list) else str(each) for each in value)
+    return value

@@ -1,0 +1,368 @@
+"""What recipients were told of merchants: each contribution from its draft until it was taken back or has ended.
+
+Rows name a merchant by its id, and identifiers by kind and keyed digest: enough to correct and retract a word for as
+long as it stands, and to find it when what it rests on is gone. What is plain is in messages, until they are taken.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, select
+
+from paycordon.errors import Conflict, NotFound
+from paycordon.exchange.contract import ContributionKind, Receipt, Verb
+from paycordon.ids import Randomness
+from paycordon.record.apart import digest_apart
+from paycordon.record.log import Payload, digest_of
+from paycordon.store import clocks, messages, schema
+from paycordon.store.messages import Message, MessageState, NewMessage
+from paycordon.store.schema import from_micros, micros
+
+_table = schema.contributions
+
+
+class State(StrEnum):
+    """Where a contribution stands; all from `retracted` on are final.
+
+    `draft` waits for a second person, `waiting` for a worker, `stuck` for a person. `sent` stands at the recipient, and
+    `retracting` is about to be taken back. `declined` and `lapsed` were never agreed to, `dropped` lost its ground
+    before it was sent, `ended` has run out at the recipient.
+    """
+
+    DRAFT = "draft"
+    WAITING = "waiting"
+    SENT = "sent"
+    STUCK = "stuck"
+    RETRACTING = "retracting"
+    RETRACTED = "retracted"
+    DECLINED = "declined"
+    LAPSED = "lapsed"
+    DROPPED = "dropped"
+    ENDED = "ended"
+
+
+class Gone(IntEnum):
+    """What became of what a contribution rests on: nothing, no rule asks for it any more, or people released it."""
+
+    NOTHING = 0
+    UNSUPPORTED = 1
+    RELEASED = 2
+
+
+FINAL = (State.RETRACTED, State.DECLINED, State.LAPSED, State.DROPPED, State.ENDED)
+LIVE = (State.DRAFT, State.WAITING, State.SENT, State.STUCK, State.RETRACTING)
+_DONE_LOGS = {Verb.ADD: "contribution.sent", Verb.CORRECT: "contribution.corrected"}
+_DONE_LOGS |= {Verb.RETRACT: "contribution.retracted", Verb.FEEDBACK: "feedback.sent"}
+
+
+@dataclass(frozen=True, slots=True)
+class NewContribution:
+    """What is to be told, beside the words; as `StoredContribution`."""
+
+    id: str
+    recipient: str
+    merchant: str
+    kind: ContributionKind
+    digests: Sequence[tuple[str, str, str]]
+    hold: str | None = None
+    case: str | None = None
+    code: str | None = None
+    origin: str | None = None
+    appeal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContribution:
+    """A contribution as it is stored; times are UTC.
+
+    Attributes:
+        hold, case: what it rests on here.
+        code: the reason, as a code.
+        origin: whose word is passed on.
+        digests: kind and keyed digest of each identifier, with the reference under which it is told.
+        theirs: how the recipient calls it.
+        doubtful: whether it may have been taken without our hearing so.
+        appeal: the last objection that was told along.
+        answered: for what its retraction was drafted or decided about; see `Gone`.
+        ends_at: when it ends at the recipient by itself.
+    """
+
+    id: str
+    recipient: str
+    merchant: str
+    kind: ContributionKind
+    hold: str | None
+    case: str | None
+    code: str | None
+    origin: str | None
+    digests: tuple[tuple[str, str, str], ...]
+    state: State
+    theirs: str | None
+    doubtful: bool
+    appeal: str | None
+    answered: Gone
+    drafted_by: str
+    drafted_at: datetime
+    ends_at: datetime | None
+    settled_at: datetime | None
+
+
+def draft(
+    connection: Connection, new: NewContribution, first: NewMessage, now: datetime, randomness: Randomness
+) -> Message:
+    """Store a contribution with its first message, which waits for a second person."""
+    row = {
+        "id": new.id,
+        "recipient": new.recipient,
+        "merchant": new.merchant,
+        "kind": new.kind.value,
+        "hold_id": new.hold,
+        "case_id": new.case,
+        "code": new.code,
+        "origin": new.origin,
+        "digests": json.dumps([list(each) for each in new.digests]),
+        "state": State.DRAFT.value,
+        "doubtful": 0,
+        "appeal": new.appeal,
+        "answered": 0,
+        "drafted_by": first.asked_by,
+        "drafted_at": micros(now),
+    }
+    connection.execute(_table.insert().values(row))
+    about = {"kind": new.kind.value, "rests_on": new.hold, "code": new.code, "origin": new.origin}
+    return _drafted(connection, first, now, randomness, {**about, "digests_digest": digest_of(str(row["digests"]))})
+
+
+def draft_more(connection: Connection, new: NewMessage, now: datetime, randomness: Randomness) -> Message:
+    """Store a correction or retraction of what was sent, which waits for a second person.
+
+    Raises:
+        Conflict: such a one is under way already.
+    """
+    messages.require_none_open(connection, new.contribution or "", new.verb)
+    return _drafted(connection, new, now, randomness, {})
+
+
+def _drafted(
+    connection: Connection, new: NewMessage, now: datetime, randomness: Randomness, more: Mapping[str, str | None]
+) -> Message:
+    message = messages.get(connection, messages.insert(connection, new, MessageState.DRAFT, now, randomness))
+    said = {**messages.said_of(connection, message), **more}
+    messages.log(connection, now, "contribution.drafted", message, said)
+    return message
+
+
+def give_feedback(connection: Connection, new: NewMessage, now: datetime, randomness: Randomness) -> Message:
+    """Store what people made of an indicator, for a worker to tell; one person is enough."""
+    message = messages.get(connection, messages.insert(connection, new, MessageState.WAITING, now, randomness))
+    messages.log(connection, now, "feedback.given", message, messages.said_of(connection, message))
+    return message
+
+
+def proposed(connection: Connection, message: Message, proposal: str) -> None:
+    """Note which proposal a draft waits for."""
+    table = schema.messages
+    connection.execute(table.update().where(table.c.id == message.id).values(proposal_id=proposal))
+
+
+def agree(connection: Connection, message: Message, by: str, now: datetime) -> None:
+    """Let a worker send what a second person agreed to; what people do by hand is done with that.
+
+    Raises:
+        Conflict: it is no draft any more.
+    """
+    by_hand = message.by_hand
+    values: dict[str, Any] = {"agreed_by": by, "agreed_at": micros(now), "due_at": micros(now)}
+    to = MessageState.TAKEN if by_hand else MessageState.WAITING
+    if by_hand:
+        values |= {"settled_at": micros(now), "already": 1}
+    if not messages.move(connection, message, to, values):
+        raise Conflict(f"`{message.id}` is no draft any more")
+    states = {Verb.ADD: State.WAITING, Verb.RETRACT: State.RETRACTING}
+    if message.verb in states:
+        _set(connection, message.contribution, state=states[message.verb].value)
+    messages.log(connection, now, "contribution.agreed", message, {"by": message.asked_by, "agreed_by": by})
+    if by_hand:
+        _done(connection, message, now, Receipt("", already=True), None)
+
+
+def drop(connection: Connection, message: Message, state: State, *, by: str, now: datetime) -> bool:
+    """Give a message up that was not sent: its words are erased. Tells whether it was still open.
+
+    Args:
+        connection: a transaction for writing.
+        message: as it was read.
+        state: `declined`, `lapsed` or `dropped`; what becomes of a contribution whose first message it was.
+        by: who says so.
+        now: the time, UTC.
+    """
+    if not messages.move(connection, message, MessageState.DROPPED, {"settled_at": micros(now)}):
+        return False
+    messages.erase_words(connection, message.id)
+    if message.verb is Verb.ADD and get(connection, message.contribution or "").doubtful:
+        _set(connection, message.contribution, state=State.SENT.value)  # it may stand there, until it is taken back
+    elif message.verb is Verb.ADD:
+        _set(connection, message.contribution, state=state.value, settled_at=micros(now))
+    elif message.verb is Verb.RETRACT:
+        again = {"answered": Gone.NOTHING.value} if state is State.LAPSED else {}
+        _set(connection, message.contribution, state=State.SENT.value, **again)
+        if state is not State.LAPSED:
+            clocks.stop(connection, message.contribution or "", now)
+    elif state is State.LAPSED and message.words is not None and message.words.content.appeal:
+        _set(connection, message.contribution, appeal=None)
+    messages.log(connection, now, "contribution.dropped", message, {"by": by, "why": state.value})
+    return True
+
+
+def taken(
+    connection: Connection, message: Message, owner: str, receipt: Receipt, ends_at: datetime | None, now: datetime
+) -> bool:
+    """Record that a recipient took a message, if the lease is still this worker's; erases what was plain in it."""
+    values = {"settled_at": micros(now), "last_error": None, "theirs": receipt.theirs, "already": int(receipt.already)}
+    if not messages.move(connection, message, MessageState.TAKEN, values, owner=owner):
+        return False
+    _done(connection, message, now, receipt, ends_at)
+    return True
+
+
+def _done(connection: Connection, message: Message, now: datetime, receipt: Receipt, ends_at: datetime | None) -> None:
+    messages.erase_words(connection, message.id)
+    if message.verb is Verb.RETRACT:
+        _set(connection, message.contribution, state=State.RETRACTED.value, settled_at=micros(now))
+        clocks.stop(connection, message.contribution or "", now)
+    elif message.verb is not Verb.FEEDBACK:
+        ends = {} if ends_at is None else {"ends_at": micros(ends_at)}
+        # A retraction may wait already; what was taken meanwhile does not make it stand for good.
+        _set(connection, message.contribution, theirs=receipt.theirs, doubtful=0, **ends)
+        _set_if(connection, message.contribution, (State.WAITING, State.STUCK), state=State.SENT.value)
+    said: Payload = {"theirs": receipt.theirs, "already": int(receipt.already), "recipient": message.recipient}
+    messages.log(connection, now, _DONE_LOGS[message.verb], message, said)
+
+
+def failed(
+    connection: Connection,
+    message: Message,
+    owner: str,
+    error: str,
+    due_at: datetime,
+    now: datetime,
+    *,
+    stuck: bool,
+    doubtful: bool,
+) -> bool:
+    """Record that a message was not taken, or may not have been, if the lease is still this worker's."""
+    values = messages.failed_once_more(message, error, due_at)
+    to = MessageState.STUCK if stuck else MessageState.WAITING
+    if not messages.move(connection, message, to, values, owner=owner):
+        return False
+    if doubtful and message.verb is Verb.ADD:
+        _set(connection, message.contribution, doubtful=1)
+    if stuck:
+        if message.contribution is not None:
+            _set_if(connection, message.contribution, (State.WAITING,), state=State.STUCK.value)
+        kind = "feedback.stuck" if message.verb is Verb.FEEDBACK else "contribution.stuck"
+        messages.log(connection, now, kind, message, {"error": error.partition(":")[0]})
+    return True
+
+
+def requeue(connection: Connection, message_id: str, *, by: str, reason: str, now: datetime) -> Message:
+    """Let a stuck message be sent again.
+
+    Raises:
+        NotFound: there is no such message.
+        Conflict: it is not stuck.
+    """
+    message = messages.get(connection, message_id)
+    if message.state is not MessageState.STUCK:
+        raise Conflict(f"the message `{message_id}` is not stuck: it is `{message.state}`")
+    values = {"failures": 0, "due_at": micros(now)}
+    if not messages.move(connection, message, MessageState.WAITING, values):
+        raise Conflict(f"the message `{message_id}` has changed meanwhile; look at it again")
+    _set_if(connection, message.contribution, (State.STUCK,), state=State.WAITING.value)
+    why = digest_apart(connection, message.contribution or message.id, reason)
+    messages.log(connection, now, "contribution.retried", message, {"by": by, "reason_digest": why})
+    return messages.get(connection, message_id)
+
+
+def get(connection: Connection, id_: str) -> StoredContribution:
+    """Return one contribution.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    row = connection.execute(select(_table).where(_table.c.id == id_)).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"there is no contribution `{id_}`; `paycordon exchange list` lists them")
+    return _stored(row)
+
+
+def listed(
+    connection: Connection,
+    *,
+    states: Collection[State] = LIVE,
+    merchant: str | None = None,
+    limit: int = 1_000,
+) -> Sequence[StoredContribution]:
+    """Return contributions, the oldest first; by default those that are not final."""
+    query = select(_table).where(_table.c.state.in_([each.value for each in states]))
+    if merchant is not None:
+        query = query.where(_table.c.merchant == merchant)
+    ordered = query.order_by(_table.c.drafted_at, _table.c.id).limit(limit)
+    return [_stored(row) for row in connection.execute(ordered).mappings()]
+
+
+def next_revision(connection: Connection, contribution: str) -> int:
+    """Return the number of the next message about a contribution."""
+    table = schema.messages
+    query = select(func.coalesce(func.max(table.c.revision), 0)).where(table.c.contribution_id == contribution)
+    return int(connection.execute(query).scalar_one()) + 1
+
+
+def answer(connection: Connection, contribution: str, gone: Gone) -> None:
+    """Note for what its retraction was drafted, so that it is not drafted again for the same."""
+    _set(connection, contribution, answered=gone.value)
+
+
+def told_of_appeal(connection: Connection, contribution: str, appeal: str) -> None:
+    """Note that an objection is told along, or was put before people."""
+    _set(connection, contribution, appeal=appeal)
+
+
+def ended(connection: Connection, now: datetime) -> int:
+    """Settle what has run out at its recipients; returns how many that were."""
+    over = (_table.c.state == State.SENT.value, _table.c.ends_at <= micros(now))
+    values = {"state": State.ENDED.value, "settled_at": micros(now)}
+    return connection.execute(_table.update().where(*over).values(values)).rowcount
+
+
+def _set(connection: Connection, contribution: str | None, **values: Any) -> None:
+    connection.execute(_table.update().where(_table.c.id == contribution).values(**values))
+
+
+def _set_if(connection: Connection, contribution: str | None, states: Sequence[State], **values: Any) -> None:
+    among = _table.c.state.in_([each.value for each in states])
+    connection.execute(_table.update().where(_table.c.id == contribution, among).values(**values))
+
+
+def _stored(row: RowMapping) -> StoredContribution:
+    times = {
+        name: None if row[name] is None else from_micros(row[name]) for name in ("drafted_at", "ends_at", "settled_at")
+    }
+    same = ("id", "recipient", "merchant", "code", "origin", "theirs", "appeal", "drafted_by")
+    return StoredContribution(
+        **{name: row[name] for name in same},
+        **times,  # type: ignore[arg-type]  # `drafted_at` is never empty
+        kind=ContributionKind(row["kind"]),
+        hold=row["hold_id"],
+        case=row["case_id"],
+        digests=tuple((str(kind), str(digest), str(name)) for kind, digest, name in json.loads(row["digests"])),
+        state=State(row["state"]),
+        doubtful=bool(row["doubtful"]),
+        answered=Gone(row["answered"]),
+    )
