@@ -82,6 +82,7 @@ def test_every_command_that_works_on_a_deployment_takes_a_configuration() -> Non
         "init",
         "plugins",
         "demo",
+        "exchange reasons",
         "feed renew",  # a publisher need not be a deployment
         "feed rotate",
         "person token",

@@ -134,7 +134,8 @@ def test_what_was_there_before_there_were_sums_is_added_up_when_the_store_is_upg
     store: Store, store_url: str, known: Store
 ) -> None:
     with store.write() as connection:
-        for later in ("indicator_sums", "referrals", "referral_steps", "referral_merchants"):
+        newer = ("indicator_sums", "referrals", "referral_steps", "referral_merchants", "contributions")
+        for later in (*newer, "exchange_messages"):
             connection.execute(text(f"DROP TABLE {later}"))
         connection.execute(text("ALTER TABLE feeds DROP COLUMN told"))
         connection.execute(text("DROP INDEX ix_sightings_merchant_named_on"))
