@@ -17,7 +17,8 @@ from paycordon.cli import build
 from paycordon.config import load_config
 from paycordon.documents import document_from, validate
 from paycordon.errors import PolicyError
-from paycordon.plugins import load, open_gateways
+from paycordon.exchange.drafts import Draft
+from paycordon.plugins import load, open_gateways, open_recipients
 from paycordon.policy import lint, load_policy
 from paycordon.policy.bindings import BindingsDocument
 from paycordon.policy.cases import CasesDocument
@@ -111,6 +112,8 @@ def test_a_policy_or_a_configuration_loads(block: Block, tmp_path: Path, monkeyp
     elif found := re.search(r"^(bindings|cases):", block.text, re.MULTILINE):
         model = BindingsDocument if found[1] == "bindings" else CasesDocument
         validate(model, document_from(block.text.encode(), path, error=PolicyError), error=PolicyError)
+    elif block.text.startswith("recipient:"):
+        validate(Draft, document_from(block.text.encode(), path))
     elif block.text.startswith("approvals:"):
         for name in ("alice", "bob"):
             (tmp_path / ".paycordon").mkdir(exist_ok=True)
@@ -124,7 +127,7 @@ def test_a_policy_or_a_configuration_loads(block: Block, tmp_path: Path, monkeyp
         load_policy(path)
     else:
         config = _configuration(tmp_path, block.text)
-        load(config)
+        open_recipients(config, load(config))
 
 
 def _configuration(directory: Path, text: str = "") -> Any:
