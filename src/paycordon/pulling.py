@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
-from paycordon.coalition.indicators import Changes
+from paycordon.coalition.indicators import Changes, Indicator
 from paycordon.errors import ApprovalRequired, Conflict, FeedRefused, RetryLater, StoreUnavailable, type_and_place
 from paycordon.feeds.contract import Budget, Feed
 from paycordon.metrics import Metrics
@@ -107,6 +107,7 @@ class Pulling:
         *,
         early: bool = False,
         accept_withdrawals: bool = False,
+        anew: bool = False,
         progress: Callable[[int], object] = lambda _: None,
     ) -> Pulled | None:
         """Look at the feed; none if it is not due or another worker is at it.
@@ -114,6 +115,8 @@ class Pulling:
         Args:
             early: look even if it is not due.
             accept_withdrawals: take in a batch however much it withdraws.
+            anew: read everything from the beginning, and take back what the source does not say any more; only where a
+                source forgets what it took back (`Feed.forgets_after`).
             progress: is told how many items were taken in so far.
 
         Raises:
@@ -125,7 +128,7 @@ class Pulling:
             checkpoint = checkpoint_of(connection, self._name)
         done, trouble, after = Pulled(self._name), None, None
         try:
-            for applied in self._batches(checkpoint, accept_withdrawals):
+            for applied in self._batches(checkpoint, accept_withdrawals, anew):
                 done = done.plus(applied)
                 progress(done.added + done.corrected + done.withdrawn + done.unchanged)
         except StoreUnavailable:
@@ -138,15 +141,29 @@ class Pulling:
         self._metrics.feed_looked(self._name, trouble[0] if trouble else "ok", self._clock())
         return done if trouble is None else replace(done, state=trouble[0], why=trouble[1])
 
-    def _batches(self, checkpoint: str | None, accept_withdrawals: bool) -> Any:
+    def _batches(self, checkpoint: str | None, accept_withdrawals: bool, anew: bool) -> Any:
         budget = Budget(self._feed.settings)
-        for changes in self._feed.fetch(checkpoint, budget):
+        for changes in self._whole(budget) if anew else self._feed.fetch(checkpoint, budget):
             if changes.source != self._name:
                 raise FeedRefused("a batch is of another source than the feed")
             budget.brought(len(changes.said) + len(changes.withdrawn))
             if not accept_withdrawals:
                 self._check_withdrawn(changes)
             yield apply_changes(self._store, changes, self._clock(), most_matches=self._most_matches, first=self._keep)
+
+    def _whole(self, budget: Budget) -> Iterator[Changes]:
+        """Yield all that a source of changes says now as one batch."""
+        if self._feed.forgets_after is None:
+            raise FeedRefused("needs no reading anew: what it takes back is never forgotten")
+        said: dict[tuple[str, str], Indicator] = {}
+        last = None
+        for page in self._feed.fetch(None, budget):
+            said.update(((each.digest, each.reference), each) for each in page.said)
+            for gone in page.withdrawn:
+                said.pop((gone.digest, gone.reference), None)
+            last = page.checkpoint
+            budget.brought(len(said))
+        yield Changes(self._name, list(said.values()), complete=True, checkpoint=last)
 
     def _keep(self, connection: Connection) -> None:
         states.keep(connection, self._name, self._owner, self._clock(), self._lease)
@@ -160,6 +177,7 @@ class Pulling:
         gone = counting & {(each.digest, each.reference) for each in changes.withdrawn}
         if changes.complete:
             gone |= counting - {(each.digest, each.reference) for each in changes.said}
+        gone -= _moved(gone, changes)
         most = self._feed.settings.most_withdrawn
         if len(gone) > _FEW and len(gone) * 100 > most * len(counting):
             raise FeedRefused(
@@ -195,6 +213,13 @@ def pullings(
         name: Pulling(store, feed, owner=owner, most_matches=most_matches.get(name, 100), clock=clock, metrics=metrics)
         for name, feed in feeds.items()
     }
+
+
+def _moved(gone: set[tuple[str, str]], changes: Changes) -> set[tuple[str, str]]:
+    """Return what is not taken back but said again under another key: digests begin with their key's id."""
+    keys = {each.digest.partition(":")[0] for each in changes.said}
+    references = {each.reference for each in changes.said}
+    return {(d, r) for d, r in gone if d.partition(":")[0] not in keys and r in references}
 
 
 def _trouble(error: Exception) -> tuple[str, str]:

@@ -126,7 +126,7 @@ ELSEWHERE = "reads nothing of the store"
 REFUSED = "refused without the role before anything is looked up: tests/cli/test_referrals.py asks that of each"
 NOT_ASKED = dict.fromkeys(
     ["screen", "hold place", "appeal add", "erase", "retention run", "log checkpoint", "indicator add",
-     "indicator withdraw", "indicator approve", "indicator waiting", "indicator lookup",
+     "indicator withdraw", "indicator approve", "indicator waiting", "indicator lookup", "indicator keys",
      "withdrawal policy", "withdrawal run", "withdrawal release", "delivery retry", "notice sent",
      "notification retry", "list add", "list remove", "proposal agree", "proposal decline", "snooze add", "snooze end",
      "restriction reconcile", "restriction reapply", "restriction accept", "policy approve", "policy rollback",

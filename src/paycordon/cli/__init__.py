@@ -108,6 +108,7 @@ COMMANDS = (
     ("names check", "paycordon.cli.names", "check"),
     ("names clear", "paycordon.cli.names", "clear"),
     ("indicator lookup", "paycordon.cli.indicator_lookup", "lookup"),
+    ("indicator keys", "paycordon.cli.indicator_keys", "keys"),
     ("indicator waiting", "paycordon.cli.indicator_waiting", "waiting"),
     ("indicator approve", "paycordon.cli.indicator_waiting", "approve"),
     ("links", "paycordon.cli.links", "links"),

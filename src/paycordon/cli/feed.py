@@ -52,6 +52,9 @@ def pull(
     accept_withdrawals: Annotated[
         bool, typer.Option("--accept-withdrawals", help="Take in a batch however much it withdraws.")
     ] = False,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Read it from the beginning, where its source forgets what it took back.")
+    ] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> int:
@@ -65,8 +68,8 @@ def pull(
     feeds = open_feeds(loaded, load(loaded))
     if name is not None and name not in feeds:
         raise NotFound(f"there is no feed `{name}`; `paycordon feed list` lists them")
-    if accept_withdrawals and name is None:
-        raise NotFound("`--accept-withdrawals` needs the name of a feed")
+    if (accept_withdrawals or anew) and name is None:
+        raise NotFound("`--accept-withdrawals` and `--anew` need the name of a feed")
     most = {source: each.most_new_matches for source, each in loaded.sources.items()}
     wanted = feeds if name is None else {name: feeds[name]}
     store = Store.open(loaded.store)
@@ -74,7 +77,7 @@ def pull(
     try:
         for each, pulling in pullings(store, wanted, most, owner_name()).items():
             with counting(f"items of {each}") as shown:
-                found = pulling.look(early=True, accept_withdrawals=accept_withdrawals, progress=shown)
+                found = pulling.look(early=True, accept_withdrawals=accept_withdrawals, anew=anew, progress=shown)
             why = "another worker is looking at it"
             done.append(asdict(found) if found else {"name": each, "state": "busy", "why": why})
     finally:

@@ -5,7 +5,8 @@ same text as an email and as a handle are different things. The key's id stands 
 
 New digests are made under the current key, of the newest spelling. Events are looked up under every key that is listed
 and every spelling that a version of this package has used, so that neither a new key nor a new normaliser makes
-anything that is stored match no more. A key can be taken off the list once nothing is stored under it.
+anything that is stored match no more. A key can be taken off the list once nothing that counts is stored under it;
+`paycordon indicator keys` says which.
 """
 
 from __future__ import annotations
@@ -179,10 +180,24 @@ class Digester:
         """
         if identifier.digest is not None:
             return (identifier.digest,)
+        return self._of_indicator(self._current, identifier, country)
+
+    def of_indicator_before(self, identifier: Identifier, country: str | None = None) -> tuple[str, ...]:
+        """Return the digests under the other keys, under which an indicator was stored while one of them was current.
+
+        Raises:
+            ValueError: as `of_indicator` does.
+        """
+        if identifier.digest is not None:
+            return ()
+        others = [key for key in self._macs if key != self._current]
+        return tuple(digest for key in others for digest in self._of_indicator(key, identifier, country))
+
+    def _of_indicator(self, key: str, identifier: Identifier, country: str | None) -> tuple[str, ...]:
         form = normalise(identifier, country)
         if identifier.kind == IdentifierKind.IP and normalisers.ip(form, None) is not None:
-            return tuple(self._made(self._current, ("ip", each)) for each in networks.parts(form))
-        return (self._made(self._current, (str(identifier.kind), form)),)
+            return tuple(self._made(key, ("ip", each)) for each in networks.parts(form))
+        return (self._made(key, (str(identifier.kind), form)),)
 
     def all_of(self, identifier: Identifier, country: str | None = None) -> tuple[Set[str], Set[str], str | None]:
         """Return all digests an identifier may be known under, those that follow from it, and why it names nobody.

@@ -142,6 +142,8 @@ class Feed(ABC, Generic[S]):
         format: what the configuration calls this format.
         about: one sentence for people.
         settings_type: the model of its settings.
+        forgets_after: for how long the source tells what it took back; none if what it says is whole, or says so for
+            good. A feed that was not read for longer has to be read anew.
 
     Raises:
         ConfigError: what the settings name cannot be used (from `__init__`).
@@ -150,6 +152,7 @@ class Feed(ABC, Generic[S]):
     format: ClassVar[str]
     about: ClassVar[str]
     settings_type: ClassVar[type[FeedSettings]]
+    forgets_after: ClassVar[timedelta | None] = None
 
     def __init__(self, settings: S, surroundings: Surroundings) -> None:
         self.settings = settings

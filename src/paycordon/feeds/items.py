@@ -121,3 +121,15 @@ def withdrawals_of(item: Item, digester: Digester, where: str) -> list[Withdrawn
         FeedRefused: it cannot be taken.
     """
     return [Withdrawn(digest, item.reference) for digest in digests_of(item, digester, where)]
+
+
+def former_of(item: Item, digester: Digester) -> list[Withdrawn]:
+    """Turn an item that a source says again, or takes back, into withdrawals of what it was under other keys.
+
+    For sources that say only what changes: of what they say whole, the rows under other keys are not said any more.
+    Call it after what checks the item.
+    """
+    if item.value is None:
+        return []
+    identifier = Identifier(kind=item.kind, value=item.value)
+    return [Withdrawn(each, item.reference) for each in digester.of_indicator_before(identifier, item.country)]

@@ -19,7 +19,7 @@ from paycordon.coalition.indicators import Changes, Indicator, Tlp, Withdrawn
 from paycordon.errors import ConfigError, FeedRefused
 from paycordon.events import UtcTime
 from paycordon.feeds.contract import Budget, Feed, FeedSettings, Surroundings
-from paycordon.feeds.items import indicators_of, item_of, withdrawals_of
+from paycordon.feeds.items import former_of, indicators_of, item_of, withdrawals_of
 from paycordon.feeds.reading import answered, as_list, as_mapping, check_address, json_of
 
 MEDIA_TYPE = "application/taxii+json;version=2.1"
@@ -154,6 +154,7 @@ class TaxiiFeed(Feed[TaxiiSettings]):
                 gone += withdrawals_of(item, self.surroundings.digester, where)
             else:
                 said += indicators_of(item, self.surroundings, where)
+            gone += former_of(item, self.surroundings.digester)
         return said, gone
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
@@ -17,7 +18,7 @@ from pydantic import Field, StrictStr
 from paycordon.coalition.indicators import Changes, Indicator, Withdrawn
 from paycordon.errors import FeedRefused
 from paycordon.feeds.contract import Budget, Feed, FeedSettings, Surroundings
-from paycordon.feeds.items import indicators_of, item_of, withdrawals_of
+from paycordon.feeds.items import former_of, indicators_of, item_of, withdrawals_of
 from paycordon.feeds.reading import as_list, as_mapping, check_address, json_of, read
 
 # Types of indicators by the kind of identifier they are; hashes of media are none of a payment's, and are passed over.
@@ -55,6 +56,7 @@ class ThreatExchangeFeed(Feed[ThreatExchangeSettings]):
     format: ClassVar[str] = "threatexchange"
     about: ClassVar[str] = "updates of a ThreatExchange privacy group, with deletions"
     settings_type: ClassVar[type[FeedSettings]] = ThreatExchangeSettings
+    forgets_after: ClassVar[timedelta | None] = timedelta(days=30)  # poll within 30 days, its documentation says
 
     def __init__(self, settings: ThreatExchangeSettings, surroundings: Surroundings) -> None:
         super().__init__(settings, surroundings)
@@ -120,7 +122,9 @@ class ThreatExchangeFeed(Feed[ThreatExchangeSettings]):
         said = [indicator for indicator, _ in latest.values() if indicator is not None]
         return said, [withdrawn for indicator, withdrawn in latest.values() if indicator is None], newest
 
-    def _both(self, fields: Mapping[str, Any], kind: str, at: int, where: str) -> Iterator[tuple[Indicator, Withdrawn]]:
+    def _both(
+        self, fields: Mapping[str, Any], kind: str, at: int, where: str
+    ) -> Iterator[tuple[Indicator | None, Withdrawn]]:
         status = fields.get("status", "UNKNOWN")
         item = item_of(
             {
@@ -134,3 +138,5 @@ class ThreatExchangeFeed(Feed[ThreatExchangeSettings]):
         )
         said = indicators_of(item, self.surroundings, where)
         yield from zip(said, withdrawals_of(item, self.surroundings.digester, where), strict=True)
+        for former in former_of(item, self.surroundings.digester):
+            yield None, former

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from paycordon.config import Config, load_config
-from paycordon.errors import ConfigError, PaycordonError
-from paycordon.plugins import Plugins, load, open_gateways
+from paycordon.doctor.coalition import examine_digests, examine_feeds
+from paycordon.doctor.examination import Diagnosis, Examination, Health
+from paycordon.errors import ConfigError
+from paycordon.plugins import Plugins, load, open_feeds, open_gateways
 from paycordon.policy import Severity, lint, load_set
 from paycordon.reload import examine as compare
 from paycordon.reload import read
@@ -25,54 +24,16 @@ from paycordon.store.migrate import NEWEST, current
 from paycordon.store.policies import in_force
 from paycordon.store.schema import from_micros, micros
 
+__all__ = ["Diagnosis", "Health", "examine", "require_writable"]
+
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=5)
 OVERDUE = timedelta(minutes=10)
 _OTHERS_MAY_READ = stat.S_IRGRP | stat.S_IROTH | stat.S_IWGRP | stat.S_IWOTH
 
 
-class Health(StrEnum):
-    """How a part is: `fail` stops work, `warn` will or may."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """What was found about one part; `fix` says what to do, and is empty when there is nothing."""
-
-    part: str
-    health: Health
-    message: str
-    fix: str = ""
-
-
-class _Examination:
-    """Collects diagnoses; what raises becomes one, and the parts that need what it could not make are left out."""
-
-    def __init__(self) -> None:
-        self.found: list[Diagnosis] = []
-
-    def note(self, part: str, message: str, health: Health = Health.OK, fix: str = "") -> None:
-        self.found.append(Diagnosis(part, health, message, fix))
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except ConfigError as error:
-            place = f"{error.position}: " if error.position else ""
-            self.note(name, f"{place}{error.message}", Health.FAIL, error.hint or "correct it")
-        except PaycordonError as error:
-            self.note(name, str(error), Health.FAIL, "make it available, then run `paycordon doctor` again")
-        except Exception as error:  # an examination must come to its end
-            self.note(name, f"cannot be examined: {type(error).__name__}", Health.FAIL, "please report this")
-
-
 def examine(path: Path, environ: Mapping[str, str], clock: Callable[[], datetime]) -> list[Diagnosis]:
     """Examine the deployment of a configuration file; never raises for what is wrong with it."""
-    examination = _Examination()
+    examination = Examination()
     config: Config | None = None
     with examination.part("configuration"):
         config = load_config(path, environ)
@@ -82,7 +43,7 @@ def examine(path: Path, environ: Mapping[str, str], clock: Callable[[], datetime
     _examine_keys(examination, config, path)
     plugins = _examine_plugins(examination, config)
     _examine_policies(examination, config, plugins, clock())
-    _examine_store(examination, config, clock)
+    _examine_store(examination, config, plugins, clock)
     return examination.found
 
 
@@ -96,7 +57,7 @@ def require_writable(store: Store) -> None:
         connection.execute(text("DELETE FROM log WHERE 1 = 0"))
 
 
-def _examine_keys(examination: _Examination, config: Config, path: Path) -> None:
+def _examine_keys(examination: Examination, config: Config, path: Path) -> None:
     with examination.part("keys"):
         for file in _secret_files(path):
             mode = file.stat().st_mode
@@ -125,7 +86,7 @@ def _secret_files(path: Path) -> Iterator[Path]:
             yield path.resolve().parent / value.removeprefix("file:")
 
 
-def _examine_plugins(examination: _Examination, config: Config) -> Plugins | None:
+def _examine_plugins(examination: Examination, config: Config) -> Plugins | None:
     with examination.part("plugins"):
         plugins = load(config)
         names = ", ".join(f"{each.name} {each.version}" for each in plugins.installed)
@@ -141,7 +102,7 @@ def _examine_plugins(examination: _Examination, config: Config) -> Plugins | Non
     return None
 
 
-def _examine_policies(examination: _Examination, config: Config, plugins: Plugins | None, now: datetime) -> None:
+def _examine_policies(examination: Examination, config: Config, plugins: Plugins | None, now: datetime) -> None:
     with examination.part("policies"):
         files = config.policy_files()
         policies = load_set(files)
@@ -156,7 +117,9 @@ def _examine_policies(examination: _Examination, config: Config, plugins: Plugin
             examination.note("policies", f"{names}; no issues")
 
 
-def _examine_store(examination: _Examination, config: Config, clock: Callable[[], datetime]) -> None:
+def _examine_store(
+    examination: Examination, config: Config, plugins: Plugins | None, clock: Callable[[], datetime]
+) -> None:
     with examination.part("store"):
         store = Store.open(config.store)
         try:
@@ -170,13 +133,18 @@ def _examine_store(examination: _Examination, config: Config, clock: Callable[[]
                 _examine_gateways(examination, connection, clock(), set(config.gateways))
                 _examine_clocks(examination, connection, clock())
                 _examine_notifications(examination, connection)
+            with examination.part("identifiers"), store.read() as connection:
+                examine_digests(examination, connection, config, clock())
+            if plugins is not None:
+                with examination.part("feeds"), store.read() as connection:
+                    examine_feeds(examination, connection, open_feeds(config, plugins), clock())
             with examination.part("log"), store.read() as connection:
                 _examine_log(examination, connection, signed=config.log_signing_key is not None)
         finally:
             store.close()
 
 
-def _examine_in_force(examination: _Examination, config: Config, store: Store) -> None:
+def _examine_in_force(examination: Examination, config: Config, store: Store) -> None:
     """Compare the policy files with what is in force; a running process takes what can be taken by itself."""
     part = "policies in force"
     with examination.part(part):
@@ -197,7 +165,7 @@ def _examine_in_force(examination: _Examination, config: Config, store: Store) -
             examination.note(part, message, Health.WARN, fix)
 
 
-def _examine_database(examination: _Examination, store: Store) -> None:
+def _examine_database(examination: Examination, store: Store) -> None:
     require_writable(store)
     with store.read() as connection:
         revision = current(connection)
@@ -221,7 +189,7 @@ def _sqlite_settings(connection: Connection) -> dict[str, str]:
     return {name: str(connection.exec_driver_sql(f"PRAGMA {name}").scalar()) for name in names}
 
 
-def _examine_clock(examination: _Examination, connection: Connection, clock: Callable[[], datetime]) -> None:
+def _examine_clock(examination: Examination, connection: Connection, clock: Callable[[], datetime]) -> None:
     last = connection.execute(text("SELECT MAX(at) FROM log")).scalar()
     now = clock()
     if last is not None and from_micros(last) > now + MAX_CLOCK_DIFFERENCE:
@@ -238,7 +206,7 @@ def _examine_clock(examination: _Examination, connection: Connection, clock: Cal
     examination.note("clock", "agrees with the store")
 
 
-def _examine_deliveries(examination: _Examination, connection: Connection, now: datetime, instances: set[str]) -> None:
+def _examine_deliveries(examination: Examination, connection: Connection, now: datetime, instances: set[str]) -> None:
     rows = connection.execute(
         text(
             "SELECT instance, SUM(CASE WHEN state = 'stuck' THEN 1 ELSE 0 END) AS stuck, "
@@ -265,7 +233,7 @@ def _examine_deliveries(examination: _Examination, connection: Connection, now: 
         examination.note("deliveries", f"{sum(row.waiting for row in known)} wait, none too long")
 
 
-def _examine_notifications(examination: _Examination, connection: Connection) -> None:
+def _examine_notifications(examination: Examination, connection: Connection) -> None:
     stuck = connection.execute(text("SELECT COUNT(*) FROM notifications WHERE state = 'stuck'")).scalar_one()
     if stuck:
         message = f"{stuck} notifications were not taken by their endpoints"
@@ -274,7 +242,7 @@ def _examine_notifications(examination: _Examination, connection: Connection) ->
         examination.note("notifications", "none is stuck")
 
 
-def _examine_clocks(examination: _Examination, connection: Connection, now: datetime) -> None:
+def _examine_clocks(examination: Examination, connection: Connection, now: datetime) -> None:
     late = {"late": micros(now - OVERDUE)}
     overdue = connection.execute(
         text("SELECT COUNT(*) FROM clocks WHERE next_at <= :late AND restricted = 0"), late
@@ -292,9 +260,7 @@ def _examine_clocks(examination: _Examination, connection: Connection, now: date
         examination.note("clocks", "nobody waits to be told of a deadline")
 
 
-def _examine_restrictions(
-    examination: _Examination, connection: Connection, now: datetime, instances: set[str]
-) -> None:
+def _examine_restrictions(examination: Examination, connection: Connection, now: datetime, instances: set[str]) -> None:
     rows = connection.execute(
         text("SELECT instance, state, due_at FROM restrictions WHERE state <> 'settled' OR due_at <= :late"),
         {"late": micros(now - OVERDUE)},
@@ -320,7 +286,7 @@ def _examine_restrictions(
         examination.note("restrictions", f"{len(known)} on their way, none too long")
 
 
-def _examine_gateways(examination: _Examination, connection: Connection, now: datetime, instances: set[str]) -> None:
+def _examine_gateways(examination: Examination, connection: Connection, now: datetime, instances: set[str]) -> None:
     query = text("SELECT instance, rests_until FROM gateway_health WHERE rests > 0 ORDER BY instance")
     resting = [row for row in connection.execute(query) if row.instance in instances]
     for instance, until in resting:
@@ -331,7 +297,7 @@ def _examine_gateways(examination: _Examination, connection: Connection, now: da
         examination.note("gateways", "none is left alone because it fails")
 
 
-def _examine_log(examination: _Examination, connection: Connection, *, signed: bool) -> None:
+def _examine_log(examination: Examination, connection: Connection, *, signed: bool) -> None:
     from paycordon.record.log import GENESIS, entry_hash
 
     query = text("SELECT seq, at, kind, payload, hash FROM log ORDER BY seq DESC LIMIT 100")
