@@ -140,6 +140,7 @@ class ThreatExchangeHarness(FeedHarness):
     """Serves `updates.json` over HTTP as the public description says: from a time on, in pages, with a token."""
 
     kind = ThreatExchangeFeed
+    answers = True
     dated = False  # what the server has said before stays; the simulator only leaves out what was not asked for
 
     def __init__(self) -> None:
@@ -185,7 +186,7 @@ class ThreatExchangeHarness(FeedHarness):
         if left[limit:]:
             query = f"start_time={since}&limit={limit}&after={after + limit}"
             page["paging"] = {"next": f"{request.base_url}?{query}"}
-        return Response(json.dumps(page))
+        return Response(self.altering(json.dumps(page).encode()))
 
 
 class TestThreatExchange(FeedConformance):
@@ -197,6 +198,7 @@ class TaxiiHarness(FeedHarness):
     """Serves `added.json`, pairs of when an object was added and the object, as TAXII 2.1 says; see `test_taxii`."""
 
     kind = TaxiiFeed
+    answers = True
     dated = False  # as above
 
     def __init__(self) -> None:
@@ -241,10 +243,11 @@ class TaxiiHarness(FeedHarness):
             return Response(path.read_bytes())
         if left[limit:]:
             page |= {"more": True, "next": str(start + limit)}
+        data = self.altering(json.dumps(page).encode())
         try:
-            return Response(json.dumps(page), headers=headers)
+            return Response(data, headers=headers)
         except (ValueError, TypeError):
-            return Response(json.dumps(page))
+            return Response(data)
 
 
 class TestTaxii(FeedConformance):

@@ -9,10 +9,12 @@ document leads to.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -33,6 +35,7 @@ from paycordon.testing.clock import FrozenClock
 MUTATIONS = int(os.environ.get("PAYCORDON_FEED_MUTATIONS", "60"))
 """How many altered documents each feed is given; the environment variable raises it, to 10,000 for a release."""
 
+_logger = logging.getLogger("paycordon.testing")
 _DIGESTER = Digester({"k1": b"k" * 32}, "k1")
 _State = frozenset[tuple[Any, ...]]
 
@@ -61,6 +64,11 @@ class FeedHarness(ABC):
 
     protected: bool = False
     """Whether the format is signed: whatever is not the publisher's very bytes is then refused or changes nothing."""
+
+    answers: bool = False
+    """Whether it is read from a server of the harness, which passes each answer through `altering`."""
+
+    altering: Callable[[bytes], bytes] = staticmethod(lambda data: data)
 
     dated: bool = True
     """Whether the feed can tell an older document from a newer one."""
@@ -209,19 +217,30 @@ class FeedConformance(ABC):
         randomness = random.Random(20260302)  # noqa: S311  # the same mutations each time
         subject.look(first)
         names = [name for name, _ in changed_files(first, second)]
+        came_to: Counter[str] = Counter()
         for number in range(MUTATIONS):
             name = randomness.choice(names)
             altered = mutated(second.files[name], randomness)
-            before = subject.counting
-            done, taken = subject.record(Stage({**second.files, name: altered}, frozenset()))
-            about = f"mutation {number} of `{name}`: {done.why}"
-            assert done.state in (None, "refused") or "failed with" not in (done.why or ""), about
-            assert subject.counting == folded(before, taken), about
-            if taken and subject.harness.protected:
-                assert subject.counting == expected(second), about
-            if taken:
-                subject.forget()
-                subject.look(first)
+            came_to[
+                subject.try_altered(Stage({**second.files, name: altered}, frozenset()), f"{number} of `{name}`")
+            ] += 1
+        _logger.info("%s, altered documents: %s", subject.harness.kind.format, dict(came_to))
+
+    def test_what_is_altered_on_its_way_never_crashes_it_nor_changes_state_by_halves(self, subject: Subject) -> None:
+        """Whatever comes instead of a server's answers, batches count whole or not at all."""
+        if not subject.harness.answers:
+            pytest.skip("it is read from files")
+        first, second, *_ = subject.stages
+        randomness = random.Random(20260303)  # noqa: S311  # the same mutations each time
+        subject.look(first)
+        came_to: Counter[str] = Counter()
+        for number in range(MUTATIONS):
+            subject.harness.altering = lambda data: mutated(data, randomness)
+            try:
+                came_to[subject.try_altered(second, f"{number} of an answer")] += 1
+            finally:
+                subject.harness.altering = lambda data: data
+        _logger.info("%s, altered answers: %s", subject.harness.kind.format, dict(came_to))
 
 
 class Subject:
@@ -261,6 +280,23 @@ class Subject:
         done = self._pulling(feed).look(early=True, accept_withdrawals=True)
         assert done is not None
         return done, feed.taken
+
+    def try_altered(self, stage: Stage, about: str) -> str:
+        """Look at something altered, check that it counts whole or not at all, and return what became of it.
+
+        The state is that of the first stage before, and again afterwards.
+        """
+        before = self.counting
+        done, taken = self.record(stage)
+        about = f"mutation {about}: {done.why}"
+        assert done.state in (None, "refused") or "failed with" not in (done.why or ""), about
+        assert self.counting == folded(before, taken), about
+        if taken and self.harness.protected:
+            assert self.counting == expected(stage if stage.counting else self.stages[1]), about
+        if taken:
+            self.forget()
+            self.look(self.stages[0])
+        return done.state or ("taken in" if taken else "nothing new")
 
     def forget(self) -> None:
         """Empty the store of what the source said."""
