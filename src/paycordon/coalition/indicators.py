@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from paycordon.events import IdentifierKind
-
-_HANDED_ON: Mapping[str, timedelta] = {IdentifierKind.IP: timedelta(days=30)}
+# By kind; not by `IdentifierKind`, for the command line names statuses without loading the events.
+_HANDED_ON: Mapping[str, timedelta] = {"ip": timedelta(days=30)}
 """What soon belongs to somebody else: a provider gives an address to its next customer."""
 
 
