@@ -140,7 +140,7 @@ class Context:
         now: when the screening began, UTC.
         merchant: the merchant the event was resolved to; an unlinked account stands for itself.
         indicators: what the coalition knows, of the identifiers of the event and of those the merchant is known by.
-        known: what earlier events about this merchant and its payouts carried, and the domains in it: the newest 256 at
+        known: what earlier events about this merchant and its payouts carried, and the domains in it: the newest 128 at
             most. What payments and disputes carried is not among it, because it may be a payer's.
         shared: identifiers of the event that other merchants were seen with.
         near: blocked merchants two hops away, when none is one hop away; one for each identifier that leads there.

@@ -215,7 +215,7 @@ def test_what_is_known_under_an_old_key_is_met_and_what_names_nobody_still_does_
 def test_no_more_than_the_newest_of_very_many_are_compared(store: Store, clock: FrozenClock, engine: Engine) -> None:
     cordon = engine(AFTER)
     for number in range(3):
-        many = [of("handle", f"name-{number}-{each}") for each in range(200)]
+        many = [of("handle", f"name-{number}-{each}") for each in range(100)]
         onboard(cordon, "m_1", *many, occurred_at=clock() - timedelta(days=9 - number), number=number)
     for number in range(3):
         know(store, clock, AFTER, "handle", f"name-{number}-7", reference=str(number))

@@ -108,9 +108,9 @@ class Standards:
     most_merchants: int = 50
     known_for: timedelta = timedelta(days=365)
 
-    def is_known(self, kind: str, age: timedelta) -> bool:
-        """Tell whether a merchant is still known by an identifier that it was last seen with so long ago."""
-        return age <= min(self.known_for, _HANDED_ON.get(kind, self.known_for))
+    def known_by(self, kind: str) -> timedelta:
+        """How long a merchant is known by an identifier of a kind after it was last seen with it."""
+        return min(self.known_for, _HANDED_ON.get(kind, self.known_for))
 
     def trust_in(self, source: str) -> int:
         """How far a source is trusted, 0 to 100."""

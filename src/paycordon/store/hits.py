@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +14,7 @@ from paycordon.coalition.identifiers import Derived, Leads, Relation
 from paycordon.coalition.indicators import Standards
 from paycordon.context import IndicatorHit
 from paycordon.store.prepared import Prepared
-from paycordon.store.schema import from_micros, micros
+from paycordon.store.schema import from_day, from_micros, micros
 
 _INDICATORS = (
     "SELECT digest, kind, source, confidence, status, reference, valid_from, valid_until, category, tlp, half_life, "
@@ -61,12 +61,12 @@ def hits(
     standards: Standards,
     now: datetime,
     knows: Knows | None = None,
-    known: Mapping[str, date] | None = None,
+    known: Mapping[str, int] | None = None,
 ) -> tuple[IndicatorHit, ...]:
     """Return what counts now of all digests under which the event's identifiers, and its merchant, may be known.
 
     `knows` is certain only where it says no; then nothing is asked at all. `known` is by digest what the merchant was
-    seen with, and on which day it last was; what the event carries itself is no part of it.
+    seen with, and on which day, from 1970, it last was; what the event carries itself is no part of it.
     """
     wanted, known = _wanted(leads), known or {}
     wanted |= {digest: Derived(digest, Relation.KNOWN) for digest in known if digest not in wanted}
@@ -77,7 +77,9 @@ def hits(
     rows = with_list(_INDICATORS, len(listed))(connection, {**listed, "now": micros(now)}).all()
     many = {digest: _many(connection, digest, merchant, standards) for digest in {row[0] for row in rows}}
     found = (_hit(row, wanted[row[0]], leads, standards, many[row[0]]) for row in rows)
-    return tuple(replace(hit, last_seen=known[hit.digest]) if hit.relation == Relation.KNOWN else hit for hit in found)
+    return tuple(
+        replace(hit, last_seen=from_day(known[hit.digest])) if hit.relation == Relation.KNOWN else hit for hit in found
+    )
 
 
 def note_matches(connection: Connection, digests: Sequence[str], merchant: str, now: datetime) -> None:

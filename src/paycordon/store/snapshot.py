@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -20,7 +20,7 @@ from paycordon.links import SHARED_KINDS
 from paycordon.store.hits import Knows, hits, padded, with_list
 from paycordon.store.links import near_blocks
 from paycordon.store.prepared import Prepared
-from paycordon.store.schema import from_day, from_micros, micros
+from paycordon.store.schema import day_of, from_micros, micros
 
 MAX_MERCHANT = 255
 
@@ -42,7 +42,7 @@ _seq = Prepared(
     )
 )
 # The newest only: a merchant with thousands of identifiers must not slow its own decisions.
-MOST_KNOWN = 256
+MOST_KNOWN = 128
 _known = Prepared(
     text(
         "SELECT kind, digest, first_seen, last_seen, named_on FROM sightings "
@@ -200,15 +200,17 @@ def context(
     )
 
 
-def _still_known(rows: Iterable[tuple[Any, ...]], standards: Standards, now: datetime) -> dict[str, date]:
+def _still_known(rows: Sequence[tuple[Any, ...]], standards: Standards, now: datetime) -> dict[str, int]:
     """By digest, on which day the merchant was last seen with what it is still known by."""
-    found = ((digest, kind, from_day(named_on)) for kind, digest, _, _, named_on in rows)
-    return {digest: day for digest, kind, day in found if standards.is_known(kind, now.date() - day)}
+    since = {kind: day_of(now - standards.known_by(kind)) for kind in {row[0] for row in rows}}
+    return {digest: named_on for kind, digest, _, _, named_on in rows if named_on >= since[kind]}
 
 
-def _seen_with(rows: Iterable[tuple[Any, ...]], older: Mapping[str, tuple[str, ...]]) -> tuple[KnownIdentifier, ...]:
+def _seen_with(rows: Sequence[tuple[Any, ...]], older: Mapping[str, tuple[str, ...]]) -> tuple[KnownIdentifier, ...]:
     """Name what the merchant was seen with as the event names it, whatever key it was stored under."""
     current = {digest: now for now, before in older.items() for digest in before}
+    if not any(row[1] in current for row in rows):
+        return tuple(KnownIdentifier(k, d, from_micros(first), from_micros(last)) for k, d, first, last, _ in rows)
     found: dict[tuple[str, str], tuple[int, int]] = {}
     for kind, digest, first, last, _ in rows:
         name = (kind, current.get(digest, digest))
