@@ -35,6 +35,7 @@ from paycordon.outward.noticing import noticing
 from paycordon.outward.notifying import Channel, Following, Telling, channel_of, channel_of_plugin
 from paycordon.plugins import open_exchange, open_feeds
 from paycordon.pulling import pullings
+from paycordon.rescreening import Rescreening
 from paycordon.review.directives import Ending
 from paycordon.review.referral_deadlines import ReferralClock
 from paycordon.review.retention import Retention
@@ -160,6 +161,7 @@ class Worker:
             if gateway.acts:
                 acting = ActWorker(store, gateway, owner=owner, clock=clock)
                 self._duties.append(Duty(f"acts of {instance}", acting.run_once))
+        self._duties.append(Duty("rescreening", Rescreening(store, cordon, clock).step))
         clockwork = Clockwork(store, deadlines or Clocks(), clock, metrics)
         self._duties.append(Duty("clocks", clockwork.run_once))
         rejudging = Rejudging(store, lambda: cordon.policies, unsupported=unsupported, clock=clock)
@@ -218,6 +220,11 @@ class Worker:
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; returns when every thread has finished the piece it was at."""
         run(self._duties, self._pace, stop)
+
+    @property
+    def duties(self) -> Sequence[Duty]:
+        """What it does, each by its name."""
+        return tuple(self._duties)
 
     def drain(self) -> int:
         """Work until nothing is due, and return how many pieces of work that were.

@@ -79,6 +79,15 @@ class World:
             for stage in self.stages.values():
                 stage.told()
 
+    def pull(self, feed: str, within: float) -> float:
+        """Look at a feed until it has brought something, and do nothing else; returns after how many seconds it had."""
+        (duty,) = [each for each in self.worker.duties if each.name == f"feed {feed}"]
+        begun = time.monotonic()
+        while not self.counting(feed):
+            assert time.monotonic() - begun < within
+            duty.step()
+        return time.monotonic() - begun
+
     def _agree(self) -> bool:
         with self.cordon.store.read() as connection:
             return all(row.state == "settled" for row in restrictions.listed(connection))

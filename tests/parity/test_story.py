@@ -1,7 +1,9 @@
 """The coalition's whole story at every gateway: what one source says stops money within seconds, and is undone exactly.
 
-A signed bundle adds an indicator; at the next payout all are held; the source withdraws; the decision is found and
-judged again, two people release, the baseline is back, the log verifies, and the merchant heard but neutral words.
+A signed bundle adds an indicator; the very next payout that is asked for is held although it carries no identifier, and
+whoever is known by it is held at the gateway before anything is asked for; the source withdraws; the decisions are
+found and judged again, two people release, the baseline is back, the log verifies, and the merchant heard but neutral
+words.
 """
 
 from __future__ import annotations
@@ -14,14 +16,13 @@ from pathlib import Path
 import pytest
 
 from paycordon.decisions import Outcome
-from paycordon.events import Money
 from paycordon.feeds.items import Item
 from paycordon.feeds.publishing import publish
 from paycordon.gateways import Restriction
 from paycordon.record.verify import verify
 from paycordon.store import withdrawals
 
-from .conftest import STAGES, World, applicant
+from .conftest import IBANS, STAGES, World, applicant
 
 SOON = 20.0
 NEUTRAL = "Held: additional_information_required"
@@ -62,17 +63,22 @@ def test_what_a_source_says_stops_money_and_what_it_takes_back_is_undone(make_wo
     world = make_world(gateway, feeds={"coalition": source.feed()})
     stage = world.stages[gateway]
     account = stage.open_account(applicant("m_1", email="known@goods.example"))
-    before = stage.settings_of(account)
+    quiet = stage.open_account(applicant("m_2", email="known@goods.example", bank=IBANS[1]))
+    before = stage.settings_of(account), stage.settings_of(quiet)
     world.settle()
     assert world.pay_out(gateway, account, 1_000, "key-1") == "paid"
+    world.settle()
 
     source.say(["known@goods.example"])
-    took = until(world, lambda: world.counting("coalition") == 1)
-    # A payout that the gateway makes by itself: nobody asked the guard.
-    stage.pay_out(account, Money(minor=2_000, currency="EUR"), "key-2")
-    until(world, lambda: world.held("m_1"))
-    assert world.restriction(gateway, account) is Restriction.PAYOUTS_HELD
+    took = world.pull("coalition", SOON)
+    # Nothing was delivered since, and the call names nobody but the account.
     assert world.pay_out(gateway, account, 3_000, "key-3") == NEUTRAL
+    assert {rule for _, rule, _ in world.held("m_1")} == {"parity/known"}
+    assert world.held("m_2") == set()
+    stopped = until(world, lambda: world.held("m_2"))
+    world.settle()
+    assert world.restriction(gateway, account) is world.restriction(gateway, quiet) is Restriction.PAYOUTS_HELD
+    assert {rule for _, rule, _ in world.held("m_2")} == {"parity/known"}
     held = [each for each in world.seen(gateway, account) if each.outcome is Outcome.HOLD]
     assert {each.reason for each in held} == {"additional_information_required"}
 
@@ -82,9 +88,9 @@ def test_what_a_source_says_stops_money_and_what_it_takes_back_is_undone(make_wo
         (withdrawal,) = [each.id for each in withdrawals.listed(connection)]
     world.release_unsupported(withdrawal)
     world.settle()
-    assert world.held("m_1") == set()
+    assert world.held("m_1") == world.held("m_2") == set()
     assert world.restriction(gateway, account) is Restriction.NONE
-    assert stage.settings_of(account) == before
+    assert (stage.settings_of(account), stage.settings_of(quiet)) == before
     assert world.pay_out(gateway, account, 3_000, "key-3") == "paid"
     assert verify(world.cordon.store).ok
-    print(f"{gateway}: an indicator counted {took:.1f} s after it was published")
+    print(f"{gateway}: an indicator counted {took:.1f} s after it was published, and held {stopped:.1f} s later")

@@ -303,6 +303,7 @@ def _erase_rest(connection: Connection, merchant: str, erasing: Erasing) -> None
 # Of a merchant without holds, cases and clocks; what is restricted is not touched here.
 _REST: Mapping[str, str] = {
     "sightings": "TRUE",
+    "rescreenings": "TRUE",
     "clocks": "ended_at IS NOT NULL AND restricted = 0",
     "notifications": "state = 'delivered'",
     "restrictions": "desired = 'none' AND applied = 'none' AND state = 'settled'",

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from paycordon.coalition.indicators import Changes
 from paycordon.errors import ApprovalRequired, NotFound
 from paycordon.record.log import append, digest_of
-from paycordon.store import Store, uses, withdrawals
+from paycordon.store import Store, rescreening, uses, withdrawals
 from paycordon.store.indicator_rows import CHUNK, SAID, Row, chunks, note_batch, row_of, there, write
 from paycordon.store.indicators import BY_SOURCE, Correction, changed, corrected, end_many, ended
 from paycordon.store.prepared import Prepared
@@ -115,6 +115,8 @@ def apply_changes(
       it. What is otherwise replaces what was there. What was withdrawn and is said again counts again.
     - What is withdrawn matches nothing from the commit on. A name that is not there, or does not count, is passed over:
       sources repeat their deletions. Of a `complete` batch, whatever it does not say is withdrawn.
+    - Merchants that are known by what newly counts are screened at once (`paycordon.rescreening`), without waiting for
+      their next event.
     - Where decisions had used what is withdrawn or corrected, a withdrawal begins in the same transaction; workers then
       judge their holds again (`paycordon.review.withdrawal`).
     - The batch is one word of its source: of two indicators of one name in it, the later counts; one that it both says
@@ -222,6 +224,7 @@ def _apply(
         counts = {"added": len(new), "corrected": len(other) - len(new), "withdrawn": len(gone)}
         position = _log(connection, changes, digest, {**counts, **move(connection, source, change)}, correction, now)
         note_batch(connection, position, source, (name[0] for name in new), now)
+        rescreening.want(connection, (name[0] for name in new), position, now)
         old = {(name[0], source, name[1]): row for name, row in before.items()}
         begun = corrected(connection, changed(list(other.values()), old), correction, now)
         begun += _withdrawn(connection, source, gone, correction, now)

@@ -16,7 +16,7 @@ from paycordon.coalition.indicators import Indicator as Indicator
 from paycordon.errors import NotFound
 from paycordon.ids import Randomness
 from paycordon.record.log import append
-from paycordon.store import schema, uses, withdrawals
+from paycordon.store import rescreening, schema, uses, withdrawals
 from paycordon.store.indicator_rows import MATTER, Row, indicator_of, note_batch, row_of, there, write
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import micros
@@ -68,7 +68,9 @@ def add_each(
         said = move(connection, str(row["source"]), change) if change else {}
         position = append(connection, now, "indicator.added", {**row, **said})
     if rows:
-        note_batch(connection, position, str(rows[-1]["source"]), new_among(rows, before), now)
+        new = new_among(rows, before)
+        note_batch(connection, position, str(rows[-1]["source"]), new, now)
+        rescreening.want(connection, new, position, now)
     return corrected(connection, changed(rows, before), correction, now)
 
 

@@ -63,6 +63,7 @@ _decision = Prepared(
     )
 )
 
+_added = Prepared(text("SELECT COALESCE(MAX(position), 0) FROM indicator_batches"))
 _STANDING_HOLD = "standing_hold"
 
 
@@ -124,6 +125,10 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
     if former is not None:
         carry_over(connection, former, merchant, event.instance, event.account.id, now, randomness)
     position = append(connection, now, "event" if entry.decision is None else "decision", payload)
+    # Whoever adds indicators looks for merchants with the log locked: either it finds this one's sightings, or they are
+    # seen here.
+    if entry.decision is not None and _added(connection).scalar() != entry.origin.added:
+        raise Superseded
     # What carries the position comes last: on PostgreSQL everybody else waits from here on.
     row = {
         "position": position,

@@ -20,6 +20,7 @@ from paycordon.store.schema.record import (
     withheld,
 )
 from paycordon.store.schema.referrals import referral_merchants, referral_steps, referrals
+from paycordon.store.schema.rescreening import rescreenings
 from paycordon.store.schema.review import (
     appeals,
     case_events,
@@ -96,6 +97,7 @@ __all__ = [
     "referral_merchants",
     "referral_steps",
     "referrals",
+    "rescreenings",
     "restricted_log",
     "restrictions",
     "salts",
