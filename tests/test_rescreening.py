@@ -143,7 +143,7 @@ def test_under_a_keep_open_request_nothing_shows_and_it_is_remembered(scene: Sce
     with scene.store.read() as connection:
         assert holds.listed(connection) == []
         (covered,) = covert.of_directive(connection, directive.id)
-    assert covered.outcome is Outcome.HOLD
+    assert covered.decision.outcome is Outcome.HOLD
 
 
 def test_what_cannot_be_recorded_is_tried_again_later(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
