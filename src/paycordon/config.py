@@ -63,6 +63,7 @@ _WITH_REFERENCES = (
     "hubs",
     "feeds",
     "exchange",
+    "inquiries",
 )
 _RELATIVE_SQLITE = re.compile(r"^(sqlite(?:\+\w+)?:///)(?![/:])(.+)$")
 
@@ -95,6 +96,8 @@ class Config(Section):
         hubs: the coalition's hubs that may be asked whether an identifier is known, by name.
         feeds: what sources say, by the name that their indicators carry; settings are not validated yet.
         exchange: whom this deployment tells what it knows, by name; settings are not validated yet.
+        inquiries: the lists of terminated merchants that are asked, by the name that their indicators carry; settings
+            are not validated yet.
         notices: what merchants are told about holds; nothing is written for them without it.
         notifications: who is told what happens, by name.
         people: who may do what by hand; without any, whoever can read the configuration may do everything but what the
@@ -135,6 +138,7 @@ class Config(Section):
     hubs: Annotated[dict[Name, HubSection], Field(repr=False)] = {}
     feeds: Annotated[dict[Name, dict[str, JsonValue]], Field(repr=False)] = {}
     exchange: Annotated[dict[Name, dict[str, JsonValue]], Field(repr=False)] = {}
+    inquiries: Annotated[dict[Name, dict[str, JsonValue]], Field(repr=False)] = {}
     notices: NoticesSection | None = None
     review: ReviewSection = ReviewSection()
     withdrawal: WithdrawalSection = WithdrawalSection()
@@ -249,12 +253,16 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
         if name not in config.gateways:
             message = f"`enforcement` names the instance `{name}`, which is not among `gateways`"
             raise ConfigError(message, position=config.position("enforcement", "instances", name))
+    for name in config.inquiries:
+        if name in config.feeds:
+            message = f"`{name}` is a feed as well, and the indicators of each are known by its name"
+            raise ConfigError(message, position=config.position("inquiries", name), hint="name one of them otherwise")
     _check_signing_key(config)
     return config
 
 
 def _refuse_plain_secrets(document: Document) -> None:
-    names = ("log_signing_key", "api_token", "gateways", "notifications", "hubs", "feeds", "exchange")
+    names = ("log_signing_key", "api_token", "gateways", "notifications", "hubs", "feeds", "exchange", "inquiries")
     places = (("identifier_keys", "keys"), *((name,) for name in names))
     problems = [problem for place in places for problem in plain_secrets(document, *place)]
     store = document.data.get("store") if isinstance(document.data, dict) else None

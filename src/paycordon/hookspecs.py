@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from paycordon.demonstration import Demonstration
     from paycordon.events import Event
     from paycordon.exchange.contract import Recipient
+    from paycordon.exchange.inquiry import Inquiry
     from paycordon.feeds.contract import Feed
     from paycordon.gateways import Gateway
     from paycordon.simulators import Simulator
@@ -84,6 +85,14 @@ def register_recipients() -> Iterable[type[Recipient[Any]]]:  # type: ignore[emp
     """Return the formats in which this plugin tells others what this deployment knows.
 
     Called once at the start. The section `exchange` refers to one by its `format`; two of one name stop the start.
+    """
+
+
+@hookspec
+def register_inquiries() -> Iterable[type[Inquiry[Any]]]:  # type: ignore[empty-body]  # see above
+    """Return the formats in which this plugin asks lists of terminated merchants.
+
+    Called once at the start. The section `inquiries` refers to one by its `format`; two of one name stop the start.
     """
 
 

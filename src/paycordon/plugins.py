@@ -16,6 +16,7 @@ from paycordon.config import Config
 from paycordon.demonstration import Demonstration
 from paycordon.errors import ConfigError, PluginError
 from paycordon.exchange.contract import Here, Recipient
+from paycordon.exchange.inquiry import Inquiry
 from paycordon.exchange.sharing import Exchange
 from paycordon.feeds.contract import Feed, Surroundings
 from paycordon.gateways import Gateway, GatewaySettings
@@ -68,6 +69,7 @@ class Plugins:
         self.gateways = self._gateway_types()
         self.feeds = self._feed_types()
         self.recipients = self._recipient_types()
+        self.inquiries = self._inquiry_types()
         self._require_known_hooks()
         self.notifiers: dict[str, Callable[..., object]] = {
             i.plugin_name: i.function for i in self._manager.hook.notify.get_hookimpls()
@@ -148,6 +150,14 @@ class Plugins:
         for plugin, kind in self._registered("register_recipients"):
             if kind.format in found:
                 raise PluginError(f"{plugin} registers a second format of recipients `{kind.format}`")
+            found[kind.format] = kind
+        return dict(sorted(found.items()))
+
+    def _inquiry_types(self) -> dict[str, type[Inquiry[Any]]]:
+        found: dict[str, type[Inquiry[Any]]] = {}
+        for plugin, kind in self._registered("register_inquiries"):
+            if kind.format in found:
+                raise PluginError(f"{plugin} registers a second format of inquiries `{kind.format}`")
             found[kind.format] = kind
         return dict(sorted(found.items()))
 

@@ -325,6 +325,7 @@ class RetentionSection(Section):
         notices: notices that were sent to merchants.
         notifications: messages that their endpoints have taken.
         referrals: tips that others handed us, from their end; where law enforcement had them held at least five years.
+        inquiries: what was asked of lists of terminated merchants, from when later listings are looked for no more.
     """
 
     events: _Period = None
@@ -339,6 +340,7 @@ class RetentionSection(Section):
     notices: _Period = None
     notifications: _Period = None
     referrals: _Period = None
+    inquiries: _Period = None
 
 
 class Drift(StrEnum):

@@ -26,9 +26,11 @@ from paycordon.enforcement.acting import ActWorker
 from paycordon.enforcement.clocks import Clockwork
 from paycordon.enforcement.reconcile import Reconciler
 from paycordon.errors import StoreUnavailable, type_and_place
+from paycordon.exchange.inquiry import Inquiry
 from paycordon.exchange.sharing import Exchange
 from paycordon.feeds.contract import Feed
 from paycordon.gateways import Gateway
+from paycordon.inquiring import Watching, open_inquiries
 from paycordon.intake import DeliveryWorker
 from paycordon.outward.exchanging import Exchanging
 from paycordon.outward.noticing import noticing
@@ -108,6 +110,7 @@ class Worker:
         feeds: what reads each source of indicators, by name; each has a thread of its own.
         exchange: whom this deployment tells what it knows; each has a thread of its own.
         retract_within: by when what others were told is taken back, once what it rests on was released.
+        inquiries: the lists of terminated merchants that say later who was listed, by name.
         most_matches: how many merchants a batch of a source may newly match before a person looks; 100 by default.
         owner: a name no other worker has; leases carry it.
         clock: says what time it is, UTC.
@@ -133,6 +136,7 @@ class Worker:
         feeds: Mapping[str, Feed[Any]] | None = None,
         exchange: Exchange | None = None,
         retract_within: Span = Span(business_days=1),  # noqa: B008  # it cannot change
+        inquiries: Mapping[str, Inquiry[Any]] | None = None,
         most_matches: Mapping[str, int] | None = None,
         owner: str | None = None,
         clock: Clock = utc_now,
@@ -175,6 +179,9 @@ class Worker:
         for name, pulling in pullings(store, feeds or {}, most_matches or {}, owner, clock, metrics).items():
             self._duties.append(Duty(f"feed {name}", pulling.run_once))
         self._duties += self._telling_others(store, exchange or Exchange(), retract_within, owner, clock)
+        for name in inquiries or {}:
+            watching = Watching(store, inquiries or {}, name, owner=owner, most_matches=most_matches, clock=clock)
+            self._duties.append(Duty(f"inquiry {name}", watching.run_once))
         if lookup is not None:
             self._duties.append(Duty("lookup", lambda: refresh(store, lookup), self._pace.upkeep))
         if checkpoint_key is not None:
@@ -199,6 +206,7 @@ class Worker:
             feeds=open_feeds(config, cordon.plugins),
             exchange=open_exchange(config, cordon.plugins),
             retract_within=config.withdrawal.retract_within,
+            inquiries=open_inquiries(config, cordon.plugins),
             most_matches={name: source.most_new_matches for name, source in config.sources.items()},
             channels=[
                 *(channel_of(name, each, utc_now) for name, each in config.notifications.items()),

@@ -32,9 +32,11 @@ from paycordon.demonstration import Demonstration, ShownDelivery
 from paycordon.deployment import create
 from paycordon.errors import ConfigError, PluginError
 from paycordon.events import Identifier, Subject
-from paycordon.exchange.contract import ContributionKind, Outgoing, Receipt, Recipient, RecipientSettings, Verb
+from paycordon.exchange.contract import ContributionKind, Outgoing, Party, Receipt, Recipient, RecipientSettings, Verb
+from paycordon.exchange.inquiry import Answer, Inquiry, InquirySettings
 from paycordon.feeds.contract import Budget, Feed, FeedSettings
 from paycordon.gateways import Applied, Change, Delivery, GatewayState, Message, Restriction, Support
+from paycordon.inquiring import open_inquiries
 from paycordon.outward.notifying import Following, Telling, channel_of_plugin
 from paycordon.plugins import Plugins, open_feeds, open_gateways, open_recipients
 from paycordon.policy import load_policies
@@ -329,6 +331,38 @@ def test_hook_register_recipients(tmp_path: Path) -> None:
     path.write_text(f"{configured}exchange:\n  ngo: {{format: stand_in, listing_clock: visa_listing}}\n", "utf-8")
     with pytest.raises(ConfigError, match=r"there is no clock `visa_listing` among `clocks.legal`"):
         open_recipients(load_config(path, {}), plugins)
+
+
+class StandInInquiry(Inquiry[InquirySettings]):
+    format: ClassVar[str] = "stand_in"
+    about: ClassVar[str] = "names nobody"
+    settings_type: ClassVar[type[InquirySettings]] = InquirySettings
+
+    def ask(self, party: Party, key: str) -> Answer:
+        return Answer(key)
+
+    def later(self, watched: Any) -> Iterator[Answer]:
+        yield from ()
+
+
+def test_hook_register_inquiries(tmp_path: Path) -> None:
+    create(tmp_path)
+    path = tmp_path / "paycordon.yaml"
+    configured = path.read_text(encoding="utf-8")
+    path.write_text(f"{configured}inquiries:\n  terminated: {{format: stand_in, keep: 30d}}\n", encoding="utf-8")
+    plugins = Plugins({"stand_ins": bringing(register_inquiries=[StandInInquiry])})
+
+    (inquiry,) = open_inquiries(load_config(path, {}), plugins).values()
+
+    assert isinstance(inquiry, StandInInquiry)
+    assert (inquiry.here.name, inquiry.settings.keep) == ("terminated", timedelta(days=30))
+    with pytest.raises(PluginError, match="second format of inquiries `stand_in`"):
+        Plugins({"twice": bringing(register_inquiries=[StandInInquiry, StandInInquiry])})
+    with pytest.raises(ConfigError, match="there is no format of inquiries `stand_in`"):
+        open_inquiries(load_config(path, {}), Plugins({}))
+    path.write_text(f"{path.read_text()}feeds:\n  terminated: {{format: csv, source: list.csv}}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="is a feed as well"):
+        load_config(path, {})
 
 
 def test_a_misspelt_hook_stops_the_start_and_is_named() -> None:

@@ -110,6 +110,8 @@ ASKED: dict[str, list[tuple[str, ...]]] = {
     "exchange list": [(), ("--all",)],
     "exchange show": [("ctr_unknown",)],
     "exchange recipients": [()],
+    "inquiry list": [(), ("--merchant", "m_1")],
+    "inquiry show": [("inq_unknown",)],
     "withdrawal list": [()],
     "withdrawal show": [("wdr_unknown",)],
     "retention report": [()],
@@ -133,7 +135,8 @@ NOT_ASKED = dict.fromkeys(
      "case take", "case assign", "case attach", "case uphold", "case release", "case block",
      "case request-information", "case escalate", "case refer", "case resume", "case reopen", "work", "serve",
      "delivery catch-up", "act ask", "act retry", "names clear",
-     "feed pull", "exchange draft", "exchange correct", "exchange retract", "exchange feedback", "exchange retry"],
+     "feed pull", "exchange draft", "exchange correct", "exchange retract", "exchange feedback", "exchange retry",
+     "inquiry ask"],
     WRITES,
 ) | dict.fromkeys(
     ["init", "demo", "policy test", "policy diff", "policy keygen", "policy sign", "policy schema", "person token",

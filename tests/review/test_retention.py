@@ -293,7 +293,7 @@ def test_what_something_stands_against_is_kept_back_and_goes_later(scene: Scene)
         "decisions": (1, 1),
         "cases": (0, 0),
         **dict.fromkeys(("acts", "proposals", "snoozes", "contributions", "feedback"), (0, 0)),
-        **dict.fromkeys(("deliveries", "notices", "notifications"), (0, 0)),
+        **dict.fromkeys(("deliveries", "notices", "notifications", "inquiries"), (0, 0)),
     }
     work.run()
     assert f"{NAME} 1" in scene.everything()

@@ -1,4 +1,4 @@
-"""The built-in formats of recipients, registered through the same hook as everybody's."""
+"""The built-in formats of recipients and inquiries, registered through the same hook as everybody's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from paycordon.exchange.contract import Recipient
+from paycordon.exchange.inquiry import Inquiry
 from paycordon.hookspecs import hookimpl
 
 
@@ -18,3 +19,11 @@ def register_recipients() -> Iterable[type[Recipient[Any]]]:
     from paycordon.exchange.threatexchange import ThreatExchangeRecipient
 
     return [BundleRecipient, MatchRecipient, PostRecipient, ThreatExchangeRecipient]
+
+
+@hookimpl
+def register_inquiries() -> Iterable[type[Inquiry[Any]]]:
+    """Register them."""
+    from paycordon.exchange.match.asking import MatchInquiry
+
+    return [MatchInquiry]

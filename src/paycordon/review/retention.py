@@ -103,6 +103,10 @@ _CLASSES: Mapping[str, _Class] = {
         ("subject_id", "kind", "language", "text", "fields", "created_at", "sent_at", "sent_by"),
     ),
     "notifications": _Class("notifications", "id", "delivered_at", "state = 'delivered'", "notifications.merchant"),
+    "inquiries": _Class(
+        *("inquiries", "id", "watched_until", "TRUE", "inquiries.merchant"),
+        columns=("service", "reference", "asked_at", "asked_by", "answered_at", "watched_until", "number", "state"),
+    ),
 }
 
 
@@ -244,7 +248,11 @@ def erase_merchant(
 
 
 def _require_free(connection: Connection, merchant: str, now: datetime) -> None:
-    known = connection.execute(text("SELECT 1 FROM merchants WHERE merchant = :merchant"), {"merchant": merchant})
+    # A list may be asked before there is any event.
+    asked_or_seen = text(
+        "SELECT 1 FROM merchants WHERE merchant = :merchant UNION SELECT 1 FROM inquiries WHERE merchant = :merchant"
+    )
+    known = connection.execute(asked_or_seen, {"merchant": merchant})
     if known.first() is None:
         raise NotFound(f"there is no merchant `{merchant}`")
     found = erasure.standing(connection, merchant, now)
@@ -288,7 +296,7 @@ def _erase_rest(connection: Connection, merchant: str, erasing: Erasing) -> None
     if past:
         referrals.erase(connection, past, erasing.now)
     gone = {}
-    for name in ("cases", "notices", "acts", "proposals", "snoozes", "contributions"):
+    for name in ("cases", "notices", "acts", "proposals", "snoozes", "contributions", "inquiries"):
         kind = _CLASSES[name]
         gone[name] = _remove(connection, kind, "merchant = :merchant AND " + kind.where, where, erasing.now)
     erasure.forget_written(connection, erasing.now, {merchant: merchant})

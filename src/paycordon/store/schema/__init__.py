@@ -6,6 +6,7 @@
 from paycordon.store.schema.base import day_of, from_day, from_micros, metadata, micros
 from paycordon.store.schema.enforcement import acts, clocks, gateway_health, holds, restrictions
 from paycordon.store.schema.exchange import contributions, messages
+from paycordon.store.schema.inquiry import inquiries
 from paycordon.store.schema.record import (
     checkpoints,
     erasures,
@@ -83,6 +84,7 @@ __all__ = [
     "indicator_sums",
     "indicator_waiting",
     "indicators",
+    "inquiries",
     "list_items",
     "log",
     "merchants",
