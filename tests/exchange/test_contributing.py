@@ -74,6 +74,9 @@ def test_what_nobody_may_or_what_is_wrong_is_refused_as_a_draft(small_office: Of
     office.payout()
     with pytest.raises(Conflict, match="TLP:AMBER\\+STRICT does not go to `community`"):
         office.draft(tlp=None)
+    party = {"legal_name": "Synthetic Shop Ltd"}
+    with pytest.raises(Conflict, match="the party: TLP:AMBER\\+STRICT does not go"):
+        office.draft(tlp=None, items=[], party=party)
     with pytest.raises(PaycordonError, match="a termination needs a `reason`"):
         office.draft(reason=None)
     with pytest.raises(PaycordonError, match="`match:06` is reserved"):
@@ -261,7 +264,10 @@ def test_a_released_hold_takes_the_word_back_by_itself(office: Office) -> None:
     assert verify(office.store).ok
 
 
-def test_a_retraction_that_nobody_agreed_to_comes_again_and_one_that_was_declined_does_not(office: Office) -> None:
+def test_a_retraction_that_lapsed_comes_again_and_one_that_was_declined_does_not(
+    small_office: Office,
+) -> None:
+    office = small_office
     office.payout()
     id_ = office.sent()
     office.release()
@@ -278,7 +284,8 @@ def test_a_retraction_that_nobody_agreed_to_comes_again_and_one_that_was_decline
     assert verify(office.store).ok
 
 
-def test_what_was_not_sent_yet_is_given_up_with_the_hold(office: Office) -> None:
+def test_what_was_not_sent_yet_is_given_up_with_the_hold(small_office: Office) -> None:
+    office = small_office
     office.payout()
     drafted, agreed = office.draft(), office.draft()
     office.agree(agreed.proposal.id)
@@ -293,7 +300,8 @@ def test_what_was_not_sent_yet_is_given_up_with_the_hold(office: Office) -> None
     assert verify(office.store).ok
 
 
-def test_what_may_have_been_taken_is_taken_back_too(office: Office) -> None:
+def test_what_may_have_been_taken_is_taken_back_too(small_office: Office) -> None:
+    office = small_office
     office.payout()
     made = office.draft()
     office.agree(made.proposal.id)
@@ -336,7 +344,8 @@ def test_an_objection_is_told_along_and_a_correction_says_only_what_is_new(offic
     assert verify(office.store).ok
 
 
-def test_feedback_takes_one_person_and_goes_to_its_source(office: Office) -> None:
+def test_feedback_takes_one_person_and_goes_to_its_source(small_office: Office) -> None:
+    office = small_office
     office.listen(source="IWF")
     office.known()
     with office.store.write() as connection:
@@ -357,7 +366,8 @@ class Listing(Keeper):
     verbs = frozenset({Verb.ADD})
 
 
-def test_what_cannot_be_taken_back_by_us_is_put_before_a_person(office: Office) -> None:
+def test_what_cannot_be_taken_back_by_us_is_put_before_a_person(small_office: Office) -> None:
+    office = small_office
     office.listen(Listing)
     office.payout()
     id_ = office.sent()

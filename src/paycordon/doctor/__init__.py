@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from paycordon.config import Config, load_config
-from paycordon.doctor.coalition import examine_digests, examine_feeds
+from paycordon.doctor.coalition import examine_digests, examine_exchange, examine_feeds
 from paycordon.doctor.examination import Diagnosis, Examination, Health
 from paycordon.errors import ConfigError
-from paycordon.plugins import Plugins, load, open_feeds, open_gateways
+from paycordon.plugins import Plugins, load, open_feeds, open_gateways, open_recipients
 from paycordon.policy import Severity, lint, load_set
 from paycordon.reload import examine as compare
 from paycordon.reload import read
@@ -98,6 +98,10 @@ def _examine_plugins(examination: Examination, config: Config) -> Plugins | None
             else:
                 fix = "add one under `gateways`; `paycordon plugins` lists the adapters"
                 examination.note("gateways", "none is configured, so holds restrict nothing", Health.WARN, fix)
+        with examination.part("exchange"):
+            told = open_recipients(config, plugins)
+            if told:
+                examination.note("exchange", ", ".join(f"{name} ({each.format})" for name, each in told.items()))
         return plugins
     return None
 
@@ -135,6 +139,8 @@ def _examine_store(
                 _examine_notifications(examination, connection)
             with examination.part("identifiers"), store.read() as connection:
                 examine_digests(examination, connection, config, clock())
+            with examination.part("exchange"), store.read() as connection:
+                examine_exchange(examination, connection, set(config.exchange))
             if plugins is not None:
                 with examination.part("feeds"), store.read() as connection:
                     examine_feeds(examination, connection, open_feeds(config, plugins), clock())

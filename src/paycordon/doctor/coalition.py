@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from paycordon.config import Config
 from paycordon.doctor.examination import Examination, Health
@@ -44,6 +44,22 @@ def examine_feeds(
         examination.note("feeds", "none is configured")
     elif not words:
         examination.note("feeds", f"{len(feeds)} are read and taken in")
+
+
+def examine_exchange(examination: Examination, connection: Connection, configured: set[str]) -> None:
+    """Say whether messages to recipients are stuck, or wait for one that is not configured any more."""
+    query = "SELECT recipient, state, COUNT(*) FROM exchange_messages WHERE state <> 'draft' GROUP BY recipient, state"
+    rows = connection.execute(text(query)).all()
+    stuck = sum(number for _, state, number in rows if state == "stuck")
+    waiting = sorted({name for name, state, _ in rows if state in ("waiting", "stuck") and name not in configured})
+    if stuck:
+        message = f"{stuck} messages to recipients are stuck"
+        examination.note("exchange", message, Health.FAIL, "`paycordon exchange list` and `show` say why")
+    if waiting:
+        message = f"messages wait for `{waiting[0]}`, which is not among `exchange`"
+        examination.note("exchange", message, Health.WARN, "configure it again")
+    if rows and not stuck and not waiting:
+        examination.note("exchange", "no message is stuck")
 
 
 def _said(feed: Feed[Any], state: FeedState | None, now: datetime) -> Iterator[_Word]:

@@ -27,6 +27,7 @@ from paycordon.exchange.contract import (
     RecipientSettings,
     Verb,
 )
+from paycordon.exchange.reasons import REASONS
 from paycordon.feeds import publishing
 from paycordon.feeds.bundle import TARGET
 from paycordon.feeds.items import Item
@@ -92,13 +93,12 @@ class BundleRecipient(Recipient[BundleRecipientSettings]):
         return Receipt(message.id, already)
 
     def tend(self) -> None:
-        """Renew the signature that runs out after a day."""
+        """Renew the signature that runs out after a day; publish an empty bundle first, so that readers can begin."""
         stamp = self._to / "metadata" / "timestamp.json"
-        if not stamp.exists():
-            return
         with self._ledger() as said:
-            left = _expires(stamp) - self.here.clock()
-            if left < _RENEWED_AT:
+            if not stamp.exists():
+                self._publish(said)
+            elif _expires(stamp) - self.here.clock() < _RENEWED_AT:
                 self._publish(said)
                 publishing.renew(self._to, self._publisher, self.here.clock())
 
@@ -188,7 +188,9 @@ def _take(said: dict[str, Any], message: Outgoing, lines: Any) -> bool:
     if message.verb is Verb.CORRECT and not content.items:
         made = [dict(line) for line in (known["lines"] if known else [])]
         for line in made:
-            line["status"] = CONTESTED if content.appeal else line.get("status", CONTESTED)
+            line |= {"status": CONTESTED} if content.appeal else {}
+            if content.reason and line.get("category") in REASONS:
+                line["category"] = content.reason
     said[message.id] = {"revision": message.revision, "lines": made}
     return False
 

@@ -18,6 +18,7 @@ from typing import Annotated, ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from paycordon.coalition.identifiers import Digester
+from paycordon.coalition.indicators import Tlp
 from paycordon.events import Country
 from paycordon.feeds.contract import Period
 from paycordon.feeds.items import Item, Named, Text
@@ -104,6 +105,7 @@ class Contribution(_Shared):
         kind: see `ContributionKind`.
         items: the identifiers, plain; each with confidence, status, times, handling (TLP) and licence.
         party: who was terminated; only recipients that keep lists of merchants want it.
+        tlp: the mark of the party; each item has its own.
         reason: why, as a code of `paycordon.exchange.reasons`; needed for a termination.
         ended_on: when the contract with the merchant ended.
         appeal: the reference of the merchant's objection, while it is undecided.
@@ -113,6 +115,7 @@ class Contribution(_Shared):
     kind: ContributionKind
     items: tuple[Item, ...] = ()
     party: Annotated[Party | None, Field(repr=False)] = None
+    tlp: Tlp = Tlp.AMBER_STRICT
     reason: Annotated[str, Field(pattern=r"^[a-z0-9_]+:[A-Za-z0-9_]{1,32}$")] | None = None
     ended_on: date | None = None
     appeal: Text = ""

@@ -82,7 +82,7 @@ class Draft(DraftWords):
         merchant: whom it is about; not needed to pass on what others know.
         hold: the hold that it rests on; by default the strictest of the merchant.
         origin: whose word is passed on.
-        tlp: the mark of items that have none of their own.
+        tlp: the mark of the party, and of items that have none of their own.
     """
 
     recipient: str

@@ -133,6 +133,10 @@ def refusals(
     found: list[str] = []
     if not content.items and content.kind is not ContributionKind.TERMINATION:
         found.append("there is nothing to tell: `items` is empty")
+    if content.party is not None and (doubt := beyond_mark(content.tlp, settings.audience)):
+        found.append(f"the party: {doubt}")
+    if content.party is not None and content.kind is not ContributionKind.TERMINATION:
+        found.append("the party: only a termination says who it was")
     for number, (item, known) in enumerate(zip(content.items, standing, strict=True), start=1):
         own = content.kind is not ContributionKind.RELAY
         doubts = _own(item, known, settings, said) if own else _relay(item, content.origin, known, settings, now)

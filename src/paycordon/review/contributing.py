@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
+from paycordon.coalition.indicators import Tlp
 from paycordon.decisions import Outcome
 from paycordon.errors import Conflict, FeedRefused, NotFound, PaycordonError
 from paycordon.exchange.contract import Contribution, ContributionKind, Verb, Worth
@@ -295,6 +296,7 @@ def _content(
         kind=kind,
         items=tuple(items),
         party=wanted.party,
+        tlp=wanted.tlp or Tlp.AMBER_STRICT,
         reason=wanted.reason or code,
         ended_on=wanted.ended_on,
         origin=origin or "",

@@ -55,7 +55,8 @@ def require_allowed(connection: Connection, message: Message, exchange: Exchange
             found.append(f"the recipient takes no `{stored.kind}`")
         if ground_gone(connection, stored.hold, stored.case):
             found.append("what it rests on was released")
-    if message.words is not None and not found:
+    partial = message.verb is Verb.CORRECT and message.words is not None and not message.words.content.items
+    if message.words is not None and not found and not partial:
         try:
             recipient.check(message.words.content)
         except Refused as error:

@@ -90,7 +90,7 @@ def refused(
         return []
     if told is None:
         return ["there is nothing to tell any more"]
-    if message.verb is Verb.CORRECT and not told.items:
+    if message.verb is Verb.CORRECT and not told.items and told.party is None:
         return []
     digester = recipient.here.digester
     standing = standing_of(connection, told, message.merchant, digester, exchange.own, message.asked_at, now)
