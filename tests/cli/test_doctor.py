@@ -51,6 +51,18 @@ def found(cli, part: str) -> dict[str, Any]:
     return worst
 
 
+@pytest.mark.parametrize(
+    ("roles", "warned"),
+    [(["restricted"], True), (["restricted"] * 2, True), (["restricted", "restricted, approver"], False)],
+)
+def test_a_release_that_nobody_can_agree_to_is_a_warning(cli, database: Path, roles: list[str], warned: bool) -> None:
+    people = "".join(f"  p{n}: {{token_sha256: {'ab' * 32}, roles: [{each}]}}\n" for n, each in enumerate(roles))
+    config = database.parent / "paycordon.yaml"
+    config.write_text(f"{config.read_text()}people:\n{people}")
+    about = [each["health"] for each in cli("doctor", "--json").json["found"] if each["part"] == "people"]
+    assert about == (["warn"] if warned else [])
+
+
 def test_a_key_that_others_can_read_is_a_warning_with_the_command_that_helps(cli, database: Path) -> None:
     key = database.parent / ".paycordon" / "identifier.key"
     key.chmod(0o644)

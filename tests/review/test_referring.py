@@ -309,7 +309,8 @@ def test_law_enforcement_lets_go_before_its_time(desk: Desk) -> None:
 @on_one_database
 def test_a_merchant_that_is_named_is_put_before_people_once_it_is_released(desk: Desk) -> None:
     desk.payout(email="other@goods.example")
-    desk.released(desk.receive(identifiers=[], merchants=["m_1", "m_never_seen"]))
+    released = desk.released(desk.receive(identifiers=[], merchants=["m_1", "m_never_seen"]))
+    assert released.last.detail["never_seen"] == ["m_never_seen"]
     with desk.store.read() as connection:
         (case,) = cases.queue(connection)
         assert [each.note for each in cases.timeline(connection, case.id)] == ["named by clearing house: T-1"]

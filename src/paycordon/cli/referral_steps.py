@@ -114,6 +114,8 @@ def release(
     )
     if found.released_at is not None:
         report(found, f"is released, {found.last.detail['matches']} merchants were seen with it", as_json=as_json)
+        if not as_json and found.last.detail["never_seen"]:
+            print_line(f"was never seen here, so nobody looks: {', '.join(found.last.detail['never_seen'])}")
         return 0
     if as_json:
         print_json({"proposed": referral, "by": found.last.by, "matches": found.last.detail["matches"]})

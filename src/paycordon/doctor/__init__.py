@@ -14,6 +14,7 @@ from paycordon.config import Config, load_config
 from paycordon.doctor.coalition import examine_digests, examine_exchange, examine_feeds
 from paycordon.doctor.examination import Diagnosis, Examination, Health
 from paycordon.errors import ConfigError
+from paycordon.people import Role
 from paycordon.plugins import Plugins, load, open_feeds, open_gateways, open_recipients
 from paycordon.policy import Severity, lint, load_set
 from paycordon.reload import examine as compare
@@ -41,6 +42,7 @@ def examine(path: Path, environ: Mapping[str, str], clock: Callable[[], datetime
     if config is None:
         return examination.found
     _examine_keys(examination, config, path)
+    _examine_people(examination, config)
     plugins = _examine_plugins(examination, config)
     _examine_policies(examination, config, plugins, clock())
     _examine_store(examination, config, plugins, clock)
@@ -71,6 +73,16 @@ def _examine_keys(examination: Examination, config: Config, path: Path) -> None:
             message = "there is no `api_token`, so `paycordon serve` screens for nobody"
             examination.note("keys", message, Health.WARN, "add `api_token` to the configuration")
         examination.note("keys", f"{len(config.identifier_keys.keys)} identifier keys, long enough")
+
+
+def _examine_people(examination: Examination, config: Config) -> None:
+    of_the_role = [each.roles for each in config.people.values() if Role.RESTRICTED in each.roles]
+    if not of_the_role or not config.referrals.two_people:
+        return
+    approvers = [roles for roles in of_the_role if {Role.APPROVER, Role.ADMIN} & set(roles)]
+    if len(of_the_role) < 2 or not approvers:
+        message = "no referral can be released: that takes two people of the role `restricted`, one of them an approver"
+        examination.note("people", message, Health.WARN, "give both roles to a second person under `people`")
 
 
 def _secret_files(path: Path) -> Iterator[Path]:

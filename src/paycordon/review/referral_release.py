@@ -125,7 +125,13 @@ def _release(connection: Connection, read: Referral, doing: Doing, *, freed: boo
     two = doing.practice.settings.two_people
     proposed_by = _first_person(found, doing) if two else None
     ended = let_go(connection, found, doing)
-    detail = {"freed": freed, "two_people": two, "ended": ended, "matches": len(referrals.seen_here(connection, found))}
+    detail = {
+        "freed": freed,
+        "two_people": two,
+        "ended": ended,
+        "matches": len(referrals.seen_here(connection, found)),
+        "never_seen": sorted(set(found.about.merchants) - set(known)),
+    }
     referring.step(connection, found, Step.RELEASE, doing, detail=detail, proposed_by=proposed_by)
     for merchant in known:
         note = f"named by {found.about.source}: {found.about.reference}"

@@ -103,15 +103,13 @@ def receive(connection: Connection, tip: About, doing: Doing) -> Referral:
         Conflict: its source has one of that reference that says something else, or has the name of a feed.
     """
     doing.by.require(Role.RESTRICTED)
-    there = referrals.same_as(connection, tip)
-    if there is not None:
-        return there
     if tip.source in doing.practice.feeds:
         raise Conflict(f"`{tip.source}` is the name of a feed, which would withdraw what it did not say; use another")
     state = State.RECEIVED
     due_at = doing.practice.due(state, doing.now)
     first = Line(1, doing.now, Step.RECEIVE, state, state, doing.by.name, None, doing.reason, due_at, {})
-    return referrals.insert(connection, tip, first, doing.practice.warn(due_at, doing.now), doing.randomness)
+    made = referrals.insert(connection, tip, first, doing.practice.warn(due_at, doing.now), doing.randomness)
+    return made or referrals.same_as(connection, tip)
 
 
 def listed(connection: Connection, *, by: Person, now: datetime, everything: bool = False) -> Sequence[Referral]:
@@ -171,6 +169,8 @@ def act(connection: Connection, id_: str, doing: Doing) -> Referral:
 
 def close(connection: Connection, id_: str, doing: Doing) -> Referral:
     """Close a referral without action; indicators that it has become go on counting until they are withdrawn.
+
+    A keep-open request that was placed for it stands until its date: it is an authority's.
 
     Raises:
         Forbidden, NotFound, Conflict: as all steps.

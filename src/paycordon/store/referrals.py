@@ -108,33 +108,30 @@ class Referral:
 
 def insert(
     connection: Connection, about: About, first: Line, warn_at: datetime | None, randomness: Randomness
-) -> Referral:
-    """Store a new referral with its first step.
-
-    Raises:
-        Conflict: its source has one of that reference already.
-    """
+) -> Referral | None:
+    """Store a new referral with its first step; none if its source has one of that reference already."""
     id_, salt, body = new_id("ref", first.at, randomness), new_salt(randomness), _body_of(about)
     row: dict[str, Any] = {"id": id_, "source": about.source, "reference": about.reference, "body": body, "salt": salt}
     row |= {"state": first.state.value, **_deadline(first.due_at, warn_at)}
     if _insert(connection, row).rowcount != 1:
-        taken = (_table.c.source == about.source, _table.c.reference == about.reference)
-        there = connection.execute(select(_table.c.id).where(*taken)).scalar()
-        raise Conflict(f"`{about.reference}` of `{about.source}` is here, as `{there}`, and says something else")
+        return None
     for merchant in about.merchants:
         connection.execute(_merchants.insert().values(referral_id=id_, merchant=merchant))
     _write(connection, id_, first, randomness, about_digest=salted_digest(salt, body))
     return get(connection, id_)
 
 
-def same_as(connection: Connection, about: About) -> Referral | None:
-    """Return the referral that says just this, if it was taken in before; when it was received does not count."""
-    taken = (_table.c.source == about.source, _table.c.reference == about.reference)
-    id_ = connection.execute(select(_table.c.id).where(*taken)).scalar()
-    if id_ is None:
-        return None
-    found = get(connection, id_)
-    return found if replace(found.about, received_at=about.received_at) == about else None
+def same_as(connection: Connection, about: About) -> Referral:
+    """Return the referral of that source and reference; when it was received does not count.
+
+    Raises:
+        Conflict: it says something else.
+    """
+    named = (_table.c.source == about.source, _table.c.reference == about.reference)
+    found = get(connection, connection.execute(select(_table.c.id).where(*named)).scalar_one())
+    if replace(found.about, received_at=about.received_at) != about:
+        raise Conflict(f"`{about.reference}` of `{about.source}` is here, as `{found.id}`, and says something else")
+    return found
 
 
 def move(
