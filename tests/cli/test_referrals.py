@@ -82,6 +82,9 @@ def test_a_tip_waits_for_law_enforcement_is_released_by_two_and_led_somewhere(cl
     assert (shown["seen"], [each["resolution"] for each in shown["outcome"]["cases"]]) == (["m_1"], ["uphold"])
     assert "uphold" in as_("rhea", "referral", "show", id_, reason=False).out
 
+    assert as_("rhea", "referral", "fed-back", id_).code == 2
+    done = as_("rhea", "referral", "fed-back", id_, "--worth", "useful")
+    assert (done.code, "no recipient is the source `clearing house`" in done.err) == (2, True)
     assert as_("rhea", "referral", "fed-back", id_, "--told", "by telephone, to whom it may concern").code == 0
     assert as_("rhea", "referral", "list", "--json", reason=False).json == []
     (ended,) = as_("rhea", "referral", "list", "--all", "--json", reason=False).json

@@ -23,10 +23,12 @@ from paycordon.decisions import Decision, Outcome
 from paycordon.enforcement import ondemand
 from paycordon.errors import Stopped
 from paycordon.events import Identifier, Money
+from paycordon.exchange.contract import Worth
+from paycordon.exchange.sharing import Exchange
 from paycordon.gateways import Gateway, Restriction
 from paycordon.people import Person, Role
-from paycordon.plugins import load_all, open_gateways
-from paycordon.review import directives, proposals
+from paycordon.plugins import load_all, open_exchange, open_gateways
+from paycordon.review import contributing, directives, proposals
 from paycordon.review.proposals import Wish
 from paycordon.review.withdrawal import release_unsupported
 from paycordon.screening import Cordon
@@ -67,6 +69,7 @@ class World:
     gateways: Mapping[str, Gateway[Any]]
     stages: Mapping[str, Stage]
     worker: Worker
+    exchange: Exchange
     deliveries_seen: set[str] = field(default_factory=set)
 
     def settle(self) -> None:
@@ -153,6 +156,17 @@ class World:
             for each in proposed:
                 proposals.agree(connection, each, self.wish("ben", Role.APPROVER, now))
 
+    def feed_back(self, source: str, reference: str, worth: Worth) -> None:
+        """Let a source be told what people made of one of its indicators."""
+        wish = self.wish("ana", Role.ANALYST, datetime.now(UTC))
+        with self.cordon.store.write() as connection:
+            contributing.feedback(connection, self.exchange, source, reference, worth, wish)
+
+    def logged(self, kind: str) -> int:
+        """Return how many entries of a kind the log has."""
+        with self.cordon.store.read() as connection:
+            return len(connection.execute(select(schema.log.c.seq).where(schema.log.c.kind == kind)).all())
+
     def look_again(self) -> None:
         """Have every restricted account looked at now, as happens every quarter of an hour."""
         with self.cordon.store.write() as connection:
@@ -194,7 +208,9 @@ def applicant(merchant: str, *, email: str | None = None, bank: str = IBANS[0]) 
     return Applicant(merchant, "Synthetic Goods", email or f"{merchant}@goods.example", bank)
 
 
-def _configured(directory: Path, stages: Mapping[str, Stage], feeds: Mapping[str, Any]) -> Path:
+def _configured(
+    directory: Path, stages: Mapping[str, Stage], feeds: Mapping[str, Any], exchange: Mapping[str, Any]
+) -> Path:
     environ: dict[str, str] = {}
     gateways: dict[str, Any] = {}
     for instance, stage in stages.items():
@@ -210,6 +226,10 @@ def _configured(directory: Path, stages: Mapping[str, Stage], feeds: Mapping[str
         "withdrawal": {"unsupported": "release"},
         "gateways": gateways,
         "feeds": dict(feeds),
+        "exchange": {
+            name: {**each, "secrets": _referred(name.upper(), each["secrets"], environ)}
+            for name, each in exchange.items()
+        },
     }
     (directory / "paycordon.yaml").write_text(yaml.safe_dump(config))
     (directory / "policies").mkdir()
@@ -232,11 +252,13 @@ def _referred(name: str, value: Any, environ: dict[str, str]) -> Any:
 def make_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
     with ExitStack() as opened:
 
-        def make(*names: str, feeds: Mapping[str, Any] | None = None) -> World:
+        def make(
+            *names: str, feeds: Mapping[str, Any] | None = None, exchange: Mapping[str, Any] | None = None
+        ) -> World:
             stages = {name: opened.enter_context(STAGES[name]()) for name in names}
             directory = tmp_path / f"world{next(_numbers)}"
             directory.mkdir()
-            path = _configured(directory, stages, feeds or {})
+            path = _configured(directory, stages, feeds or {}, exchange or {})
             config = load_config(path, yaml.safe_load((directory / "environ").read_text()))
             cordon = Cordon.from_loaded(config)
             opened.callback(cordon.close)
@@ -257,6 +279,7 @@ def make_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
                 stage.deliver_to(f"http://127.0.0.1:{port}/webhooks/{name}")
             working = Cordon.from_loaded(config, patience=timedelta(seconds=PATIENCE))  # as `paycordon work` does
             opened.callback(working.close)
-            return World(cordon, gateways, stages, Worker.configured(working, gateways, config))
+            worker = Worker.configured(working, gateways, config)
+            return World(cordon, gateways, stages, worker, open_exchange(config, cordon.plugins))
 
         yield make

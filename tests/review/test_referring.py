@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import event as listening
@@ -15,7 +16,10 @@ from sqlalchemy import func, select, text
 from paycordon.coalition_sections import ReferralsSection
 from paycordon.decisions import Decision, Outcome
 from paycordon.errors import ApprovalRequired, Conflict, NotFound, PaycordonError
+from paycordon.exchange.contract import Here, Worth
+from paycordon.exchange.post import PostRecipient, PostSettings
 from paycordon.exchange.referral import ENDED, NEXT, State, Step, must_wait, next_state, undone
+from paycordon.exchange.sharing import Exchange
 from paycordon.exchange.tip import Tip
 from paycordon.people import Forbidden, Person, Role
 from paycordon.record.restrictedcheck import verify as verify_restricted
@@ -29,7 +33,7 @@ from paycordon.review.retention import Retention, erase_merchant
 from paycordon.review.withdrawal import Rejudging
 from paycordon.sections import Clocks, RetentionSection, Unsupported
 from paycordon.spans import Span
-from paycordon.store import cases, directives, erasure, holds, indicators, referrals, schema, withdrawals
+from paycordon.store import cases, directives, erasure, holds, indicators, messages, referrals, schema, withdrawals
 from paycordon.store.prepared import Prepared
 from paycordon.store.referrals import About, Referral
 from paycordon.testing import make_event
@@ -95,9 +99,11 @@ class Desk:
         with self.store.write() as connection:
             return referral_holds.undo(connection, id_, self.doing(reason=reason))
 
-    def step(self, what: Callable[..., Referral], id_: str, *more: object, by: Person = RHEA) -> Referral:
+    def step(
+        self, what: Callable[..., Referral], id_: str, *more: object, by: Person = RHEA, **others: object
+    ) -> Referral:
         with self.store.write() as connection:
-            return what(connection, id_, *more, self.doing(by))
+            return what(connection, id_, *more, self.doing(by), **others)
 
     def get(self, id_: str) -> Referral:
         with self.store.read() as connection:
@@ -314,6 +320,41 @@ def test_a_merchant_that_is_named_is_put_before_people_once_it_is_released(desk:
     with desk.store.read() as connection:
         (case,) = cases.queue(connection)
         assert [each.note for each in cases.timeline(connection, case.id)] == ["named by clearing house: T-1"]
+    assert desk.sound()
+
+
+def listener(desk: Desk, source: str) -> Callable[[], Exchange]:
+    """An exchange with one recipient, which is a source; nobody listens, for no worker sends anything here."""
+    settings = PostSettings(
+        format="post", url="http://127.0.0.1:9/", secrets=["whsec_" + "c2VjcmV0" * 4], source=source
+    )
+    here = Here("partner", desk.office.cordon.digester, Path(), desk.clock)
+    return lambda: Exchange({"partner": PostRecipient(settings, here)})
+
+
+@on_one_database
+def test_a_source_that_listens_is_told_by_a_worker_and_others_see_neutral_words(desk: Desk) -> None:
+    partner = listener(desk, "clearing house")
+    id_ = desk.receive()
+    desk.step(referring.close, id_)
+    before = desk.everything()
+    with pytest.raises(Conflict, match="feedback would show that it is there"):
+        desk.step(referral_release.feed_back, id_, Worth.USEFUL, exchange=partner)
+    assert desk.everything() == before
+    assert desk.step(referral_release.feed_back, id_, "by telephone").state is State.FED_BACK
+
+    id_ = desk.receive(reference="T-2")
+    desk.released(id_)
+    desk.withdraw(id_)
+    with pytest.raises(Conflict, match="no recipient is the source"):
+        desk.step(referral_release.feed_back, id_, Worth.FALSE_POSITIVE, exchange=listener(desk, "other"))
+    for _ in range(2):
+        told = desk.step(referral_release.feed_back, id_, Worth.FALSE_POSITIVE, exchange=partner)
+        assert (told.state, told.last.detail) == (State.FED_BACK, {"worth": "false_positive"})
+    with desk.store.read() as connection:
+        (message,) = messages.listed(connection)
+    assert message.about == {"source": "clearing house", "reference": "T-2", "worth": "false_positive"}
+    assert (message.asked_by, message.reason) == ("paycordon", "people have looked into it")
     assert desk.sound()
 
 

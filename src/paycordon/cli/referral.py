@@ -169,12 +169,14 @@ def _print(shown: Shown) -> None:
     print_table(("at", "step", "state", "by", "agreed by", "due", "reason", "more"), map(_line, found.history))
     if found.released_at is None:
         return
-    if not outcome.decisions and not outcome.cases:
+    if not outcome.decisions and not outcome.decided:
         print_line("nothing came of it yet")
     for hold in outcome.holds:
         print_line(f"{hold.outcome} {hold.id} of {hold.merchant} by {hold.rule}{', released' if hold.released else ''}")
     for case in outcome.cases:
         print_line(f"case {case.id} of {case.merchant}: {case.resolution}")
+    for told in outcome.contributions:
+        print_line(f"{told.kind} {told.id} of {told.merchant} at {told.recipient}: {told.state}")
 
 
 def _line(line: Line) -> tuple[object, ...]:

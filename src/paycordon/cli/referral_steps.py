@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from paycordon.cli.identity import ByOption, ReasonOption, at_restricted_work, moment, said
-from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, read_config
 from paycordon.cli.output import print_json, print_line
 from paycordon.cli.referral import ReferralId, report
 from paycordon.cli.root import FINDINGS
@@ -141,19 +141,28 @@ def acted(
 
 def fed_back(
     referral: ReferralId,
-    told: Annotated[str, typer.Option(help="How its source was told, and what.")],
     by: ByOption,
     reason: ReasonOption,
+    worth: Annotated[
+        str | None, typer.Option(help="A worker tells it by `exchange`: useful, not_useful or false_positive.")
+    ] = None,
+    told: Annotated[str | None, typer.Option(help="How its source was told otherwise, and what.")] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Note that the source of a referral was told what came of it."""
+    """Tell the source of a referral what came of it, or note how it was told."""
+    from paycordon.cli.inputs import checked
+    from paycordon.exchange.contract import Worth
+    from paycordon.plugins import load, open_exchange
     from paycordon.review import referral_release
 
-    how = said(told, "--told")
+    checked("say what the source is told (`--worth`), or how it was told (`--told`)", (worth is None) != (told is None))
+    checked(f"the worth is one of {', '.join(Worth)}", worth is None or worth in set(Worth))
+    what = said(told, "--told") if told is not None else Worth(str(worth))
 
     def act(connection: Connection, doing: Doing) -> Referral:
-        return referral_release.feed_back(connection, referral, how, doing)
+        read = read_config(config)
+        return referral_release.feed_back(connection, referral, what, doing, lambda: open_exchange(read, load(read)))
 
     report(_done(act, config, by, reason), "is fed back", as_json=as_json)
 

@@ -6,19 +6,26 @@ way that feeds go. The public log says that the source says so, and nothing of t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import Connection
 
 from paycordon.coalition.indicators import Changes, Withdrawn
 from paycordon.errors import ApprovalRequired, Conflict
+from paycordon.exchange.contract import Worth
 from paycordon.exchange.referral import Step
-from paycordon.people import Role
-from paycordon.review import referring
+from paycordon.exchange.sharing import Exchange
+from paycordon.people import Person, Role
+from paycordon.review import contributing, referring
+from paycordon.review.proposals import Wish
 from paycordon.review.referral_holds import let_go
 from paycordon.review.referring import Doing
 from paycordon.spans import deadline
 from paycordon.store import Store, cases, referrals
 from paycordon.store.feeding import apply_changes
 from paycordon.store.referrals import Referral
+
+_ITSELF = Person("paycordon", frozenset({Role.ANALYST}))
 
 
 def release(store: Store, id_: str, doing: Doing, *, freed: bool = False) -> Referral:
@@ -79,16 +86,38 @@ def withdraw(store: Store, id_: str, doing: Doing) -> Referral:
         return referrals.get(connection, id_)
 
 
-def feed_back(connection: Connection, id_: str, told: str, doing: Doing) -> Referral:
-    """Note that the source was told what came of a referral, and how.
+def feed_back(
+    connection: Connection, id_: str, told: str | Worth, doing: Doing, exchange: Callable[[], Exchange] = Exchange
+) -> Referral:
+    """Note how the source was told what came of a referral, or have it told through the exchange.
+
+    What goes out, others see: that an indicator was useful, or not. It names nobody, and carries no word of the person.
+
+    Args:
+        connection: a transaction for writing.
+        id_: the referral.
+        told: how it was told otherwise; or what a worker is to tell the recipient that is this source.
+        doing: who does it, and why.
+        exchange: finds the recipients; asked only where a worker is to tell it.
 
     Raises:
-        Forbidden, NotFound, Conflict: the person has not the role; there is no such referral; nothing came of it yet.
+        Forbidden, NotFound: the person has not the role; there is no such referral; nothing of it is an indicator.
+        Conflict: nothing came of it yet, it never counted here, so that telling would show that there was one, no
+            recipient that takes feedback is this source, or the same waits to be told already.
     """
-    found, detail = referring.taken(connection, id_, doing), {"told": told}
+    found = referring.taken(connection, id_, doing)
+    detail = {"worth": told.value} if isinstance(told, Worth) else {"told": told}
     if referring.repeated(found, Step.FEED_BACK, doing, detail):
         return found
-    return referring.step(connection, found, Step.FEED_BACK, doing, detail=detail)
+    done = referring.step(connection, found, Step.FEED_BACK, doing, detail=detail)
+    if isinstance(told, Worth):
+        if found.released_at is None:
+            raise Conflict(
+                f"`{id_}` never counted here, and its feedback would show that it is there; tell it otherwise"
+            )
+        wish = Wish(_ITSELF, "people have looked into it", doing.now, doing.randomness)
+        contributing.feedback(connection, exchange(), found.about.source, found.about.reference, told, wish)
+    return done
 
 
 def _require_releasable(found: Referral, doing: Doing, *, freed: bool) -> None:

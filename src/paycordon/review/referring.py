@@ -162,7 +162,7 @@ def act(connection: Connection, id_: str, doing: Doing) -> Referral:
     require_next(found, Step.ACT)
     outcome = outcome_of(connection, found)
     if not outcome.decided:
-        led = f"it led to {len(outcome.decisions)} decisions and {len(outcome.holds)} holds"
+        led = f"it led to {len(outcome.decisions)} decisions, {len(outcome.holds)} holds"
         raise Conflict(f"nobody has decided anything about `{id_}` yet: {led}; decide, or close it without action")
     return step(connection, found, Step.ACT, doing, detail=asdict(outcome))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, text
 
 from paycordon.store import uses
+from paycordon.store.contributions import State
 from paycordon.store.holds import Source
 from paycordon.store.referrals import Referral
 from paycordon.store.schema import micros
@@ -25,6 +26,11 @@ _cases = text(
     "SELECT id, merchant, resolution FROM cases WHERE merchant IN :merchants AND restricted = 0 "
     "AND closed_at >= :since ORDER BY id"
 ).bindparams(bindparam("merchants", expanding=True))
+_contributions = text(
+    "SELECT id, merchant, recipient, kind, state FROM contributions WHERE merchant IN :merchants "
+    "AND drafted_at >= :since AND state NOT IN :undecided ORDER BY id"
+).bindparams(bindparam("merchants", expanding=True), bindparam("undecided", expanding=True))
+_UNDECIDED = (State.DRAFT, State.DECLINED, State.LAPSED, State.DROPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,17 @@ class CaseSince:
 
 
 @dataclass(frozen=True, slots=True)
+class ContributionSince:
+    """What others were told of somebody concerned since the release, once two people had agreed to it."""
+
+    id: str
+    merchant: str
+    recipient: str
+    kind: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of a referral since it was released.
 
@@ -61,11 +78,12 @@ class Outcome:
     decisions: Sequence[str] = ()
     holds: Sequence[HoldSince] = ()
     cases: Sequence[CaseSince] = ()
+    contributions: Sequence[ContributionSince] = ()
 
     @property
     def decided(self) -> bool:
-        """Whether people have decided anything: closed a case, placed a hold themselves, or released one."""
-        return bool(self.cases) or any(hold.by_person or hold.released for hold in self.holds)
+        """Whether people have decided anything: closed a case, placed or released a hold, told others."""
+        return bool(self.cases or self.contributions) or any(each.by_person or each.released for each in self.holds)
 
 
 def outcome_of(connection: Connection, referral: Referral) -> Outcome:
@@ -80,9 +98,12 @@ def outcome_of(connection: Connection, referral: Referral) -> Outcome:
     where = {"decisions": [row.id for row in found], "merchants": merchants, "since": micros(since)}
     held = connection.execute(_holds, {**where, "person": Source.PERSON.value}).all()
     closed = connection.execute(_cases, {"merchants": merchants, "since": micros(since)}).all()
+    undecided = [each.value for each in _UNDECIDED]
+    told = connection.execute(_contributions, {**where, "undecided": undecided}).all()
     return Outcome(
         merchants,
         [row.id for row in found],
         [HoldSince(h.id, h.merchant, h.outcome, h.rule, h.source == "person", h.released_at is not None) for h in held],
         [CaseSince(row.id, row.merchant, row.resolution) for row in closed],
+        [ContributionSince(row.id, row.merchant, row.recipient, row.kind, row.state) for row in told],
     )
