@@ -18,7 +18,7 @@ from paycordon.feeds.contract import Surroundings
 
 def _printable(text: str) -> str:
     # No control characters, and no halves of characters, which no database takes.
-    if any(unicodedata.category(each) in ("Cc", "Cs") for each in text):
+    if not text.isprintable() and any(unicodedata.category(each) in ("Cc", "Cs") for each in text):
         raise ValueError("has control characters")
     return text
 

@@ -137,11 +137,12 @@ def apply_changes(
             then is another one, and asks again.
         StoreUnavailable: the store cannot be used; nothing was taken in.
     """
-    digest = contents_digest(changes)
+    rows = [row_of(each) for each in changes.said]
+    digest = _digest(changes, rows)
     with store.write() as connection:
         if first is not None:
             first(connection)
-        applied = _apply(connection, changes, digest, now, most_matches, correction)
+        applied = _apply(connection, changes, rows, digest, now, most_matches, correction)
     if not isinstance(applied, Applied):
         raise ApprovalRequired(
             f"the batch {digest[:12]} of `{changes.source}` would match {applied} merchants at once, and may match "
@@ -152,7 +153,10 @@ def apply_changes(
 
 def contents_digest(changes: Changes) -> str:
     """Return the SHA-256 of a batch's contents; its checkpoint is not part of them."""
-    said = [row_of(each) for each in changes.said]
+    return _digest(changes, [row_of(each) for each in changes.said])
+
+
+def _digest(changes: Changes, said: Sequence[Row]) -> str:
     withdrawn = [[each.digest, each.reference] for each in changes.withdrawn]
     body = {"source": changes.source, "said": said, "withdrawn": withdrawn, "complete": changes.complete}
     return digest_of(json.dumps(body, sort_keys=True, separators=(",", ":")))
@@ -184,6 +188,7 @@ def approve(connection: Connection, digest: str, by: str, reason: str, now: date
 def _apply(
     connection: Connection,
     changes: Changes,
+    rows: Sequence[Row],
     digest: str,
     now: datetime,
     most_matches: int | None,
@@ -191,7 +196,7 @@ def _apply(
 ) -> Applied | int:
     """Do it, or return how many merchants it would match."""
     source = changes.source
-    said = {(each.digest, each.reference): row_of(each) for each in changes.said}
+    said = {(each.digest, each.reference): row for each, row in zip(changes.said, rows, strict=True)}
     gone = {(each.digest, each.reference) for each in changes.withdrawn}
     if changes.complete:
         gone |= {(row[0], row[1]) for row in _of_source(connection, {"source": source})} - said.keys()
