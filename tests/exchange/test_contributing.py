@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +18,12 @@ from paycordon.exchange.drafts import DraftWords
 from paycordon.people import Forbidden, Person, Role
 from paycordon.record.verify import verify
 from paycordon.review import contributing, proposals
+from paycordon.review.actions import close_unheld
 from paycordon.review.appeals import Appeal, receive
 from paycordon.review.contributing import Statement
-from paycordon.review.retention import erase_merchant
+from paycordon.review.retention import Retention, erase_merchant
+from paycordon.review.withdrawal import Rejudging
+from paycordon.sections import RetentionSection
 from paycordon.store import cases, clocks, indicators, messages, schema
 from paycordon.store.contributions import State, requeue
 from paycordon.store.indicators import Correction
@@ -86,15 +91,33 @@ def test_what_nobody_may_or_what_is_wrong_is_refused_as_a_draft(small_office: Of
     unseen = [{"kind": "email", "value": "other@shop.example"}]
     with pytest.raises(Conflict, match="item 1 \\(`email`\\): it was never seen with this merchant"):
         office.draft(items=unseen)
-    assert office.draft(Statement(unseen="on the contract"), items=unseen).seen == [("email", False)]
     with pytest.raises(Conflict, match="mailbox provider"):
         office.draft(Statement(unseen="it is his"), items=[{"kind": "domain", "value": "gmail.com"}])
-    with pytest.raises(PaycordonError, match="item 1") as card:
-        office.draft(items=[{"kind": "handle", "value": "4111 1111 1111 1111"}])
-    assert "4111" not in str(card.value)
+    assert office.draft(Statement(unseen="on the contract"), items=unseen).seen == [("email", False)]
+    for said in (
+        {"items": [{"kind": "handle", "value": "4111 1111 1111 1111"}]},
+        {"party": {"legal_name": "Shop 4111111111111111"}},
+        {"items": [{"kind": "email", "value": MAIL, "category": "paid with 4111-1111-1111-1111"}]},
+    ):
+        with pytest.raises(PaycordonError, match="card number") as card:
+            office.draft(kind="sighting", **said)
+        assert "4111" not in str(card.value)
     viewer = office.wish(Person("vera", frozenset({Role.VIEWER})))
     with pytest.raises(Forbidden), office.store.write() as connection:
         contributing.draft(connection, office.exchange, office.document(), viewer)
+
+
+def test_what_is_told_already_is_not_told_twice(small_office: Office) -> None:
+    office = small_office
+    office.payout()
+    id_ = office.sent()
+    with pytest.raises(Conflict, match=f"`coalition` is told so already, by `{id_}`"):
+        office.draft()
+    office.draft(kind="sighting")
+    with pytest.raises(Conflict, match="is told so already"):
+        office.draft(kind="sighting")
+    more = [{"kind": "email", "value": each} for each in (MAIL, "other@shop.example")]
+    assert len(office.draft(Statement(unseen="on the contract"), kind="sighting", items=more).seen) == 2
 
 
 def test_what_others_say_does_not_ride_along_in_what_we_say(small_office: Office) -> None:
@@ -123,6 +146,60 @@ def test_what_others_say_later_does_not_stop_what_was_drafted(small_office: Offi
 def relay(office: Office) -> Any:
     item = {"kind": "email", "value": MAIL, "reference": "case-7"}
     return office.draft(kind="relay", merchant=None, reason=None, origin="IWF", items=[item], tlp=None)
+
+
+def test_what_rests_on_knowledge_that_is_taken_back_is_taken_back_too(office: Office) -> None:
+    """No rule asks any more for the hold: a retraction is drafted, and once more if people release it later."""
+    known = office.known()
+    office.payout(minor=100)
+    stated = Statement(independent="the bank told us")
+    made = office.draft(stated, kind="sighting", reason=None)
+    office.agree(made.proposal.id)
+    office.work()
+    with office.store.write() as connection:
+        why = Correction("IWF", "wrong")
+        indicators.withdraw(connection, known.digest, "IWF", "case-7", office.clock(), correction=why)
+    rejudging = Rejudging(office.store, lambda: office.cordon.policies, clock=office.clock)
+    while rejudging.step():
+        pass
+    assert office.upkeep()
+    (proposal,) = office.open_proposals()
+    assert "no rule asks any more" in proposal.reason
+    with office.store.write() as connection:
+        proposals.decline(connection, proposal.id, office.wish(office.ben, "we know it otherwise"))
+    assert not office.upkeep()
+    office.release()
+    assert office.upkeep()
+    (proposal,) = office.open_proposals()
+    assert "was released" in proposal.reason
+    assert verify(office.store).ok
+
+
+def test_a_word_that_rests_on_a_case_goes_with_it(small_office: Office) -> None:
+    office = small_office
+    office.payout(minor=100)
+    with office.store.write() as connection:
+        case = cases.open_for(connection, "m_1", office.clock(), lambda size: b"1" * size)
+    id_ = office.sent(kind="sighting", reason=None)
+    with office.store.write() as connection:
+        close_unheld(connection, case, by=office.ana, reason="nothing in it", now=office.clock())
+    assert office.upkeep()
+    (proposal,) = office.open_proposals()
+    office.agree(proposal.id)
+    office.work()
+    assert office.contribution(id_).state is State.RETRACTED
+
+
+def test_another_identifier_key_takes_nothing_back(small_office: Office) -> None:
+    office = small_office
+    office.listen(licences=["CC-BY-4.0"])
+    office.known(**SHAREABLE)
+    made = relay(office)
+    office.agree(made.proposal.id)
+    office.work()
+    with office.store.write() as connection:
+        connection.execute(text("UPDATE indicators SET digest = 'k2:' || substr(digest, 4)"))
+    assert not office.upkeep()
 
 
 SHAREABLE = {"tlp": "green", "licence": "CC-BY-4.0", "reshare": True}
@@ -287,7 +364,7 @@ def test_a_retraction_that_lapsed_comes_again_and_one_that_was_declined_does_not
 def test_what_was_not_sent_yet_is_given_up_with_the_hold(small_office: Office) -> None:
     office = small_office
     office.payout()
-    drafted, agreed = office.draft(), office.draft()
+    drafted, agreed = office.draft(), office.draft(kind="sighting")
     office.agree(agreed.proposal.id)
     office.release()
     office.work()
@@ -315,6 +392,26 @@ def test_what_may_have_been_taken_is_taken_back_too(small_office: Office) -> Non
     retraction = list(office.keeper.heard.values())[-1]
     assert (retraction.verb, retraction.theirs) == (Verb.RETRACT, None)
     assert office.contribution(made.message.contribution or "").state is State.RETRACTED
+    assert verify(office.store).ok
+
+
+def test_workers_side_by_side_do_each_thing_once(office: Office) -> None:
+    office.payout()
+    office.payout(merchant="m_2", mail="two@shop.example")
+    for merchant, mail in (("m_1", MAIL), ("m_2", "two@shop.example")):
+        made = office.draft(merchant=merchant, items=[{"kind": "email", "value": mail}])
+        office.agree(made.proposal.id)
+
+    def side_by_side(do: Callable[[int], object]) -> None:
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(do, range(4)))
+
+    side_by_side(lambda number: [office.worker(f"w{number}").run_once() for _ in range(3)])
+    assert (office.keeper.asked, len(office.keeper.heard)) == (2, 2)
+    office.release("m_1")
+    office.release("m_2")
+    side_by_side(lambda _: office.upkeep())
+    assert [each.kind for each in office.open_proposals()] == ["retraction"] * 2
     assert verify(office.store).ok
 
 
@@ -412,7 +509,7 @@ def test_a_listing_stops_its_clock_and_ends_by_itself(small_office: Office) -> N
 def test_what_stands_elsewhere_outlives_erasure_so_that_it_can_be_taken_back(small_office: Office) -> None:
     office = small_office
     office.payout()
-    sent, drafted = office.sent(), office.draft()
+    sent, drafted = office.sent(), office.draft(kind="sighting")
     office.release()
     with pytest.raises(Conflict, match="a word to others that is under way"):
         erase_merchant(office.store, "m_1", by="ada", basis="asked", clock=office.clock)
@@ -427,6 +524,30 @@ def test_what_stands_elsewhere_outlives_erasure_so_that_it_can_be_taken_back(sma
     with pytest.raises(NotFound):
         office.contribution(drafted.message.contribution or "")
     assert verify(office.store).ok
+
+
+def test_what_is_over_goes_after_its_time_and_leaves_no_plain_bytes(small_office: Office, tmp_path: Path) -> None:
+    office = small_office
+    office.payout()
+    office.sent(party={"legal_name": "Synthetic Shop Ltd"})
+    office.release()
+    office.upkeep()
+    office.agree(office.open_proposals()[0].id)
+    office.work()
+    with office.store.write() as connection:
+        connection.execute(text("UPDATE cases SET closed_at = 1, state = 'closed'"))
+        connection.execute(text("UPDATE clocks SET ended_at = 1, state = 'stopped'"))
+    office.clock.advance(timedelta(days=40))
+    kept = RetentionSection.model_validate({"contributions": "30d", "feedback": "30d"})
+    Retention(office.store, kept, office.clock).run()
+    with office.store.read() as connection:
+        for table in (schema.contributions, schema.messages):
+            assert connection.execute(select(table.c.id)).first() is None
+    assert verify(office.store).ok
+    stored = b"".join(path.read_bytes() for path in tmp_path.glob("store.db*"))
+    assert b"contribution.drafted" in stored
+    assert b"Synthetic Shop" not in stored
+    assert MAIL.encode() not in stored
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from paycordon.cardnumbers import looks_like_card_number
 from paycordon.coalition.indicators import Indicator, Tlp
+from paycordon.errors import PaycordonError
 from paycordon.events import OpaqueId, UtcTime
 from paycordon.exchange.contract import ContributionKind, Party
 from paycordon.exchange.sharing import stricter
@@ -72,6 +75,16 @@ class DraftWords(BaseModel):
     items: Annotated[tuple[DraftItem, ...], Field(max_length=1_000, repr=False)] = ()
     party: Annotated[Party | None, Field(repr=False)] = None
 
+    def require_no_card_number(self) -> None:
+        """Go on only if nothing that is written looks like a card number; identifiers are looked at by their kinds.
+
+        Raises:
+            PaycordonError: something does; names no value.
+        """
+        said = self.model_dump(mode="json", exclude_none=True)
+        if any(looks_like_card_number(each) for each in _texts(said)):
+            raise PaycordonError("something looks like a card number, which is never taken")
+
 
 class Draft(DraftWords):
     """Something new to be told.
@@ -90,6 +103,21 @@ class Draft(DraftWords):
     merchant: OpaqueId | None = None
     hold: OpaqueId | None = None
     origin: Named | None = None
+
+
+# Numbers of their own, some of which pass the check of card numbers by chance.
+_NUMBERS = frozenset({"value", "digest", "phone", "tax_id", "national_id", "merchant_id", "postal_code"})
+
+
+def _texts(said: Any) -> Iterator[str]:
+    if isinstance(said, dict):
+        for name, each in said.items():
+            yield from () if name in _NUMBERS else _texts(each)
+    elif isinstance(said, list):
+        for each in said:
+            yield from _texts(each)
+    elif isinstance(said, str):
+        yield said
 
 
 _OF_SOURCE = (

@@ -145,6 +145,7 @@ class Exchanging:
         now = self._clock()
         with self._store.write() as connection:
             cases.lock(connection, message.merchant)
+            contributions.lock(connection, message.contribution)
             ends_at = self._until(message) if message.words is not None else None
             if not contributions.taken(connection, message, self._owner, receipt, ends_at, now):
                 return  # another worker has it, sends it again, and finds it there
@@ -174,6 +175,7 @@ class Exchanging:
         with self._store.write() as connection:
             if stuck and message.merchant:
                 cases.lock(connection, message.merchant)
+            contributions.lock(connection, message.contribution)
             told = contributions.failed(
                 connection, message, self._owner, said, now + pause, now, stuck=stuck, doubtful=doubtful
             )

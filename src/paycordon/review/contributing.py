@@ -18,7 +18,7 @@ from paycordon.exchange.contract import Contribution, ContributionKind, Verb, Wo
 from paycordon.exchange.drafts import Draft, DraftWords
 from paycordon.exchange.reasons import problem_with
 from paycordon.exchange.sharing import Exchange
-from paycordon.feeds.items import Item
+from paycordon.feeds.items import Item, digests_of
 from paycordon.ids import new_id
 from paycordon.people import Role
 from paycordon.review.permission import require_allowed
@@ -96,6 +96,8 @@ def draft(
         origin=wanted.origin,
         appeal=appeal or None,
     )
+    if (there := contributions.same(connection, new)) is not None:
+        raise Conflict(f"`{wanted.recipient}` is told so already, by `{there}`; correct or retract that")
     message = contributions.draft(connection, new, first, wish.now, wish.randomness)
     return _propose(connection, exchange, message, wish)
 
@@ -253,6 +255,7 @@ def _ground(connection: Connection, wanted: Draft) -> tuple[str | None, str | No
 
 
 def _standing(connection: Connection, contribution: str) -> StoredContribution:
+    contributions.lock(connection, contribution)
     found = contributions.get(connection, contribution)
     if found.state is not State.SENT:
         raise Conflict(f"`{contribution}` does not stand at `{found.recipient}`: it is `{found.state}`")
@@ -288,10 +291,11 @@ def _content(
                 items.append(each.relayed(indicator, wanted.tlp, where))
             else:
                 items.append(each.own(id_, wanted.tlp, where))
-            digester.of_indicator(identifier_of(items[-1]), each.country)
+            digests_of(items[-1], digester, where)
         except (FeedRefused, ValueError) as error:
             said = str(error) if isinstance(error, FeedRefused) else f"{where}: `value` cannot be taken"
             raise PaycordonError(said) from None
+    wanted.require_no_card_number()
     return Contribution(
         kind=kind,
         items=tuple(items),

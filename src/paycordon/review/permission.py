@@ -23,12 +23,18 @@ def agree(connection: Connection, message_id: str, exchange: Exchange, by: str, 
         Conflict: it is no draft any more, or may not be sent; says why.
     """
     message = messages.get(connection, message_id)
-    cases.lock(connection, message.merchant)
     if message.state is not MessageState.DRAFT:
         raise Conflict(f"`{message_id}` is no draft any more: it is `{message.state}`")
     require_allowed(connection, message, exchange, now)
     contributions.agree(connection, message, by, now)
     return messages.get(connection, message_id)
+
+
+def keep_still(connection: Connection, message_id: str) -> None:
+    """Have everybody else wait who writes about what a message is about; before the log is written."""
+    message = messages.get(connection, message_id)
+    cases.lock(connection, message.merchant)
+    contributions.lock(connection, message.contribution)
 
 
 def decline(connection: Connection, message_id: str, by: str, now: datetime) -> None:

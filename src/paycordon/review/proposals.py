@@ -162,6 +162,8 @@ def agree(connection: Connection, proposal_id: str, wish: Wish) -> Proposal:
     found = _decidable(connection, proposal_id, wish)
     if wish.by.is_(found.proposed_by):
         raise ApprovalRequired(f"`{found.proposed_by}` proposed `{found.id}`; a second, different person must agree")
+    if found.kind in _KINDS.values():
+        permission.keep_still(connection, found.subject_id)
     proposals.decide(connection, found, "agreed", wish.by.name, wish.reason, wish.now)
     _DONE[found.kind](connection, found, wish)
     return proposals.get(connection, proposal_id, wish.now)
@@ -177,8 +179,11 @@ def decline(connection: Connection, proposal_id: str, wish: Wish) -> Proposal:
     """
     found = proposals.get(connection, proposal_id, wish.now)
     wish.by.require(Role.ANALYST if wish.by.is_(found.proposed_by) else Role.APPROVER)
+    about_words = found.kind in _KINDS.values()
+    if about_words:
+        permission.keep_still(connection, found.subject_id)
     proposals.decide(connection, found, "declined", wish.by.name, wish.reason, wish.now)
-    if found.kind in _KINDS.values():
+    if about_words:
         permission.decline(connection, found.subject_id, wish.by.name, wish.now)
     note = f"{found.kind} {found.id} declined: {wish.reason}"
     _note(connection, found, "declined", note, wish)

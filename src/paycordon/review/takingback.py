@@ -53,6 +53,10 @@ _relays = text(
     "SELECT id FROM contributions WHERE kind = 'relay' AND state = 'sent' AND answered < 2 AND id > :after "
     "ORDER BY id LIMIT 500"
 )
+_elsewhere = text(
+    "SELECT 1 FROM indicators WHERE source = :source AND reference = :reference AND withdrawn_at IS NULL "
+    "AND digest NOT LIKE :key LIMIT 1"
+)
 _appeals = text(
     "SELECT DISTINCT c.id FROM contributions c JOIN appeals a ON a.merchant = c.merchant "
     "JOIN cases k ON k.id = a.case_id AND k.closed_at IS NULL "
@@ -105,6 +109,7 @@ class TakingBack:
             if found is None:
                 return done
             with self._store.write() as connection:
+                contributions.lock(connection, messages.get(connection, found).contribution)
                 message = messages.get(connection, found)
                 contributions.drop(connection, message, State.LAPSED, by=ITSELF.name, now=now)
             done = True
@@ -132,8 +137,10 @@ class TakingBack:
         recipient = self._exchange.recipients.get(found.recipient)
         for _, digest, reference in found.digests:
             indicator = counting(connection, digest, found.origin or "", reference)
-            if indicator is None:
+            if indicator is None and not _under_another_key(connection, digest, found.origin or "", reference):
                 return True
+            if indicator is None:
+                continue
             if recipient is not None and beyond_terms(indicator, recipient.settings, self._clock()):
                 return True
         return False
@@ -143,6 +150,7 @@ class TakingBack:
         with self._store.write() as connection:
             found = contributions.get(connection, id_)
             cases.lock(connection, found.merchant)
+            contributions.lock(connection, id_)
             found = contributions.get(connection, id_)
             if found.answered >= gone or found.state in contributions.FINAL:
                 return False  # another worker was faster
@@ -208,6 +216,7 @@ class TakingBack:
         with self._store.write() as connection:
             found = contributions.get(connection, id_)
             cases.lock(connection, found.merchant)
+            contributions.lock(connection, id_)
             found = contributions.get(connection, id_)
             appeal = open_appeal(connection, found.merchant)
             busy = any(each.state in messages.OPEN for each in messages.of(connection, id_))
@@ -249,6 +258,12 @@ class TakingBack:
 
     def _wish(self, why: str, now: datetime) -> Wish:
         return Wish(ITSELF, why, now, self._randomness, self._lifetime)
+
+
+def _under_another_key(connection: Connection, digest: str, source: str, reference: str) -> bool:
+    """Tell whether a source says the same under another identifier key: keys change, and its word stands."""
+    key = f"{digest.rpartition(':')[0]}:%"
+    return connection.execute(_elsewhere, {"source": source, "reference": reference, "key": key}).first() is not None
 
 
 _WHY = {Gone.RELEASED: "what it rests on was released", Gone.UNSUPPORTED: "no rule asks any more for what it rests on"}

@@ -302,6 +302,28 @@ def get(connection: Connection, id_: str) -> StoredContribution:
     return _stored(row)
 
 
+def lock(connection: Connection, id_: str | None) -> None:
+    """Have everybody else who changes a contribution wait until this transaction ends; before the log is written."""
+    connection.execute(select(_table.c.id).where(_table.c.id == id_).with_for_update()).all()
+
+
+def same(connection: Connection, new: NewContribution) -> str | None:
+    """Return what tells a recipient the same already, or is about to; none if nothing does.
+
+    A merchant is listed once at a recipient; identifiers are told once of a merchant, or of a source.
+    """
+    where = [_table.c.recipient == new.recipient, _table.c.merchant == new.merchant, _table.c.kind == new.kind.value]
+    where.append(_table.c.state.in_([each.value for each in LIVE]))
+    if new.origin is not None:
+        where.append(_table.c.origin == new.origin)
+    wanted = {(kind, digest) for kind, digest, _ in new.digests}
+    for row in connection.execute(select(_table).where(*where).order_by(_table.c.id)).mappings():
+        found = _stored(row)
+        if new.kind is ContributionKind.TERMINATION or wanted <= {(kind, digest) for kind, digest, _ in found.digests}:
+            return found.id
+    return None
+
+
 def listed(
     connection: Connection,
     *,
