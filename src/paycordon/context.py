@@ -149,6 +149,7 @@ class Context:
         standing: the most severe outcome of holds already in force on this merchant.
         snoozes: rules that people have silenced for this merchant, and names they have cleared.
         names: names of the event that are like names on lists.
+        inquired_at: when a list of terminated merchants last answered about the merchant; none if none has.
     """
 
     now: datetime
@@ -161,6 +162,7 @@ class Context:
     standing: Outcome = Outcome.ALLOW
     snoozes: tuple[Snooze, ...] = ()
     names: tuple[NameHit, ...] = ()
+    inquired_at: datetime | None = None
 
     @property
     def cleared(self) -> frozenset[str]:

@@ -25,6 +25,7 @@ from paycordon.inquiring import Inquiries, Watching
 from paycordon.plugins import Plugins
 from paycordon.policy import load_policies
 from paycordon.record.verify import verify
+from paycordon.rescreening import Rescreening
 from paycordon.review.retention import erase_merchant
 from paycordon.review.withdrawal import Rejudging
 from paycordon.screening import Cordon, Limits
@@ -39,7 +40,7 @@ version: 1
 on_error: review
 rules:
   - id: listed
-    on: [payout.requested]
+    on: [payout.requested, merchant.changed]
     when: findings.exists(f, f.code == "indicator.match" && f.confidence >= 0.8)
     then: hold
     merchant_reason: additional_information_required
@@ -184,6 +185,10 @@ def test_a_listing_that_comes_later_holds_and_one_that_is_gone_is_taken_back_whe
     assert watching.run_once() is True
     clock.advance(timedelta(hours=6))
     assert watching.run_once() is False  # the same again is nothing new
+    rescreening = Rescreening(store, cordon, clock)
+    assert rescreening.step() is True  # without waiting for an event of the merchant's
+    with store.read() as connection:
+        assert connection.execute(text("SELECT outcome FROM holds")).scalars().all() == ["hold"]
     assert pay_out(cordon, 2) is Outcome.HOLD
     with store.read() as connection:
         (case,) = cases.queue(connection, merchant="m-17")
@@ -331,3 +336,25 @@ def test_what_was_asked_goes_with_the_merchant(store: Store, asks: Inquiries, cl
         assert inquiries.listed(connection) == []
         assert connection.execute(text("SELECT COUNT(*) FROM sightings")).scalar_one() == 0
     assert verify(store).ok
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("matches = '[]', number = 0", "its answer is not what the log says"),
+        ("matches = 'x'", "its answer is not what the log says"),
+        ("merchant = 'm-18'", "is not what the log says was asked"),
+        ("asked = '{}'", "is not what the log says was asked"),
+        ("id = 'inq_other'", "no entry of the log names it"),
+    ],
+)
+def test_the_log_shows_what_somebody_changed_by_hand(
+    sqlite_store: Store, match: Any, asks: Inquiries, change: str, said: str
+) -> None:
+    match.list_merchant(OTHER, listed())
+    asks.ask("m-17", PARTY, by="onboarding")
+    assert verify(sqlite_store).ok
+    with sqlite_store.write() as connection:
+        connection.execute(text(f"UPDATE inquiries SET {change}"))
+
+    assert said in str(verify(sqlite_store).problems)

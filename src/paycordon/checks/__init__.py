@@ -13,9 +13,10 @@ __all__ = ["Check", "CheckSettings", "register_checks"]
 
 @hookimpl
 def register_checks() -> Iterable[type[Check[Any]]]:
-    """Register the seven built-in checks."""
+    """Register the eight built-in checks."""
     from paycordon.checks.dispute_ratio import DisputeRatio
     from paycordon.checks.indicator_match import IndicatorMatch
+    from paycordon.checks.inquiry import InquiryMade
     from paycordon.checks.mcc_controls import MccControls
     from paycordon.checks.name_match import NameMatch
     from paycordon.checks.payout_destination_changed import PayoutDestinationChanged
@@ -25,6 +26,7 @@ def register_checks() -> Iterable[type[Check[Any]]]:
     return [
         DisputeRatio,
         IndicatorMatch,
+        InquiryMade,
         MccControls,
         NameMatch,
         PayoutDestinationChanged,

@@ -22,6 +22,7 @@ from paycordon.record.apart import is_of
 from paycordon.record.erasecheck import EraseCheck
 from paycordon.record.exchangecheck import ExchangeCheck
 from paycordon.record.factcheck import FactCheck
+from paycordon.record.inquirycheck import InquiryCheck
 from paycordon.record.linkcheck import check_links
 from paycordon.record.log import SALT_LENGTH, digest_of, salted_digest
 from paycordon.record.problems import Problems
@@ -53,6 +54,7 @@ class CrossCheck:
         self._erased = EraseCheck(connection, problems, self._named)
         self._review = ReviewCheck(connection, problems, self._named)
         self._exchange = ExchangeCheck(connection, problems, self._named)
+        self._inquiries = InquiryCheck(connection, problems, self._named)
         self._named.execute("CREATE TABLE released (hold TEXT PRIMARY KEY, by TEXT, reason_digest TEXT) WITHOUT ROWID")
 
     def __enter__(self) -> Self:
@@ -70,6 +72,7 @@ class CrossCheck:
             if row.kind == "restriction.baseline":
                 self._note_baseline(_content(row.payload) or {})
             self._exchange.take(row.kind, _content(row.payload) or {})
+            self._inquiries.take(row.kind, _content(row.payload) or {})
             if placed := self._review.take(row.kind, _content(row.payload) or {}):
                 self._name([("hold", placed, "")])
         for start in range(0, len(said), _PAGE):
@@ -95,6 +98,7 @@ class CrossCheck:
         self._erased.end()
         self._review.end()
         self._exchange.end()
+        self._inquiries.end()
         if self._all_sound and self._facts.has_unexplained():  # else the events named already explain them
             self._add("unnamed", "table", "facts", "has rows that come from no event of the log")
         if self._facts.has_wrong_sums():

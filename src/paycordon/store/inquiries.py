@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from paycordon.errors import Conflict, NotFound
 from paycordon.exchange.asked import Asked, Hit
+from paycordon.record.inquirycheck import digest_of_matches
 from paycordon.record.log import append, digest_of
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import day_of, from_micros, micros
@@ -135,7 +136,8 @@ def begin(
 ) -> None:
     """Note that a list is about to be asked; the merchant is known by what it is asked about from then on."""
     row = {"id": id_, "service": service, "merchant": merchant, "by": by, "now": micros(now), "until": micros(until)}
-    _add(connection, {**row, "asked": _json(asked.as_json())})
+    about = _json(asked.as_json())
+    _add(connection, {**row, "asked": about})
     _sighting.many(
         connection,
         [
@@ -143,7 +145,8 @@ def begin(
             for kind, digest in sorted(asked.names)
         ],
     )
-    append(connection, now, "inquiry.asked", {"inquiry": id_, "service": service, "merchant": merchant, "by": by})
+    said = {"inquiry": id_, "service": service, "merchant": merchant, "by": by, "asked_digest": digest_of(about)}
+    append(connection, now, "inquiry.asked", {**said})
 
 
 def fail(connection: Connection, id_: str, why: str) -> None:
@@ -229,11 +232,6 @@ def listed(connection: Connection, *, merchant: str = "", service: str = "", mos
     """Return inquiries, the newest first."""
     where: dict[str, str | int | None] = {"merchant": merchant, "service": service, "most": most}
     return [_inquired(row) for row in _listed(connection, where)]
-
-
-def digest_of_matches(stored: str) -> str:
-    """Return the digest that the log has of stored matches; that they were taken in since does not change it."""
-    return digest_of(_json([{k: v for k, v in each.items() if k != "taken"} for each in json.loads(stored)]))
 
 
 def _log(connection: Connection, kind: str, id_: str, hits: Sequence[Hit], now: datetime) -> None:

@@ -38,7 +38,8 @@ _seq = Prepared(
     text(
         "SELECT (SELECT seq FROM merchants WHERE merchant = :merchant), "
         "(SELECT MIN(id) FROM directives WHERE merchant = :merchant AND kind = 'keep_open' AND ended_at IS NULL "
-        "AND starts_at <= :now AND ends_at > :now AND scope IN ('', :scope))"
+        "AND starts_at <= :now AND ends_at > :now AND scope IN ('', :scope)), "
+        "(SELECT MAX(answered_at) FROM inquiries WHERE merchant = :merchant)"
     )
 )
 # The newest only: a merchant with thousands of identifiers must not slow its own decisions.
@@ -91,6 +92,7 @@ class Origin:
         directive: the keep-open request under which it is judged, if one is in force.
         added: the position of the newest indicators that are known.
         marked: the hash of the log's entry at the position that was asked for, if there is one.
+        inquired_at: when a list of terminated merchants last answered about the merchant.
     """
 
     merchant: str
@@ -102,6 +104,7 @@ class Origin:
     directive: str | None = None
     added: int = 0
     marked: bytes | None = None
+    inquired_at: datetime | None = None
 
     @property
     def former(self) -> str | None:
@@ -128,8 +131,9 @@ def origin(connection: Connection, event: Event, now: datetime | None = None, ma
     linked, decision, recorded, seen, added, marked = _origin(connection, where).one()
     merchant = event.merchant.id or linked or standing_alone(event.instance, event.account.id)
     asked = {"merchant": merchant, "scope": f"{event.instance}/{event.account.id}", "now": micros(now) if now else 0}
-    seq, directive = _seq(connection, asked).one()
-    return Origin(merchant, linked, recorded, decision or None, seq or 0, seen, directive, added, marked)
+    seq, directive, answered = _seq(connection, asked).one()
+    inquired_at = None if answered is None else from_micros(answered)
+    return Origin(merchant, linked, recorded, decision or None, seq or 0, seen, directive, added, marked, inquired_at)
 
 
 def standing_of(connection: Connection, merchant: str, subject: Subject) -> Outcome:
@@ -197,6 +201,7 @@ def context(
         known=_seen_with(known, leads.older),
         standing=Outcome.most_severe(before, *(Outcome(row[0]) for row in in_force)),
         snoozes=tuple(Snooze(id_, rule, agreed is not None) for _, id_, rule, agreed in in_force if id_ is not None),
+        inquired_at=found.inquired_at,
     )
 
 
