@@ -229,7 +229,7 @@ class Watching:
     ) -> None:
         self._store, self._asks, self._owner, self._clock = store, lists[name], owner, clock
         self._inquiries = Inquiries(store, lists, most_matches=most_matches, clock=clock)
-        self._name, self._state = name, f"inquiry {name}"
+        self._name, self._state = name, inquiries.watch_of(name)
 
     def run_once(self) -> bool:
         """Listen if it is due; tells whether anything new was taken in.

@@ -73,6 +73,8 @@ def test_a_merchant_is_asked_about_and_what_the_list_says_is_shown(
     (case,) = cli("case", "list", "--json").json
     assert case["merchant"] == "m-17"
     assert cli("log", "verify").code == 0
+    assert "`terminated` can be asked; 0 have no answer" in cli("doctor").out
+    assert cli("plugins", "match", "--json").json["inquiries"][0]["format"] == "match"
     for done in (first, asked, shown, listed):
         assert "Bait" not in done.out + done.err
         assert "6388047" not in done.out + done.err

@@ -47,6 +47,9 @@ def plugins(
     if found["recipients"]:
         told = [(r["format"], r["about"], ", ".join(r["verbs"]), ", ".join(r["kinds"])) for r in found["recipients"]]
         print_table(("format of recipients", "tells", "verbs", "kinds"), told, title="Recipients")
+    if found["inquiries"]:
+        rows = [(i["format"], i["about"], ", ".join(s["name"] for s in i["settings"])) for i in found["inquiries"]]
+        print_table(("format of inquiries", "asks", "settings"), rows, title="Inquiries")
     if name is None and not found["adapters"]:
         print_line("no gateway adapter is installed; try `pip install paycordon-stripe`")
 
@@ -112,6 +115,10 @@ def described(plugins: Plugins) -> dict[str, Any]:
             }
             for name, kind in plugins.recipients.items()
         ],
+        "inquiries": [
+            {"format": name, "about": kind.about, "settings": _settings(kind.settings_type)}
+            for name, kind in plugins.inquiries.items()
+        ],
     }
 
 
@@ -120,9 +127,11 @@ def _only(found: dict[str, Any], name: str) -> dict[str, Any]:
     adapters = [adapter for adapter in found["adapters"] if adapter["name"] == name]
     feeds = [feed for feed in found["feeds"] if feed["format"] == name]
     recipients = [recipient for recipient in found["recipients"] if recipient["format"] == name]
-    if not (checks or adapters or feeds or recipients):
+    inquiries = [inquiry for inquiry in found["inquiries"] if inquiry["format"] == name]
+    if not (checks or adapters or feeds or recipients or inquiries):
         raise NotFound(f"there is no check, adapter or format `{name}` (`paycordon plugins` lists them)")
-    return {"checks": checks, "adapters": adapters, "feeds": feeds, "recipients": recipients}
+    formats = {"feeds": feeds, "recipients": recipients, "inquiries": inquiries}
+    return {"checks": checks, "adapters": adapters, **formats}
 
 
 def _settings(model: type[BaseModel]) -> list[dict[str, Any]]:

@@ -11,9 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from paycordon.config import Config, load_config
-from paycordon.doctor.coalition import examine_digests, examine_exchange, examine_feeds
+from paycordon.doctor.coalition import examine_digests, examine_exchange, examine_feeds, examine_inquiries
 from paycordon.doctor.examination import Diagnosis, Examination, Health
 from paycordon.errors import ConfigError
+from paycordon.inquiring import open_inquiries
 from paycordon.people import Role
 from paycordon.plugins import Plugins, load, open_feeds, open_gateways, open_recipients
 from paycordon.policy import Severity, lint, load_set
@@ -156,6 +157,8 @@ def _examine_store(
             if plugins is not None:
                 with examination.part("feeds"), store.read() as connection:
                     examine_feeds(examination, connection, open_feeds(config, plugins), clock())
+                with examination.part("inquiries"), store.read() as connection:
+                    examine_inquiries(examination, connection, open_inquiries(config, plugins))
             with examination.part("log"), store.read() as connection:
                 _examine_log(examination, connection, signed=config.log_signing_key is not None)
         finally:

@@ -10,9 +10,11 @@ from sqlalchemy import Connection, text
 
 from paycordon.config import Config
 from paycordon.doctor.examination import Examination, Health
+from paycordon.exchange.inquiry import Inquiry
 from paycordon.feeds.contract import Feed
 from paycordon.store import feeds as states
 from paycordon.store.feeds import FeedState
+from paycordon.store.inquiries import unanswered, watch_of
 from paycordon.store.keyuse import unconfigured
 
 _PERIODS = 5
@@ -60,6 +62,21 @@ def examine_exchange(examination: Examination, connection: Connection, configure
         examination.note("exchange", message, Health.WARN, "configure it again")
     if rows and not stuck and not waiting:
         examination.note("exchange", "no message is stuck")
+
+
+def examine_inquiries(examination: Examination, connection: Connection, lists: Mapping[str, Inquiry[Any]]) -> None:
+    """Find lists of terminated merchants that cannot be heard, and inquiries without an answer."""
+    known = {each.name: each for each in states.states(connection)}
+    for name in lists:
+        state = known.get(watch_of(name))
+        if state is not None and state.state is not None:
+            health = Health.FAIL if state.failures >= _FAILURES else Health.WARN
+            fix = "later listings are not heard of until it answers"
+            examination.note("inquiries", f"`{name}` cannot be heard: {state.why}", health, fix)
+        else:
+            examination.note("inquiries", f"`{name}` can be asked; {unanswered(connection, name)} have no answer")
+    if not lists:
+        examination.note("inquiries", "no list of terminated merchants is configured")
 
 
 def _said(feed: Feed[Any], state: FeedState | None, now: datetime) -> Iterator[_Word]:

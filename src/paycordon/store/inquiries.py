@@ -76,6 +76,7 @@ _listed = Prepared(
         "AND (:service = '' OR service = :service) ORDER BY asked_at DESC, id DESC LIMIT :most"
     )
 )
+_unanswered = Prepared(text("SELECT COUNT(*) FROM inquiries WHERE service = :service AND state = 'asking'"))
 _sighting = Prepared(
     text(
         "INSERT INTO sightings (digest, merchant, kind, first_seen, last_seen, named_on) "
@@ -232,6 +233,16 @@ def listed(connection: Connection, *, merchant: str = "", service: str = "", mos
     """Return inquiries, the newest first."""
     where: dict[str, str | int | None] = {"merchant": merchant, "service": service, "most": most}
     return [_inquired(row) for row in _listed(connection, where)]
+
+
+def unanswered(connection: Connection, service: str) -> int:
+    """Count the inquiries that a list has not answered."""
+    return int(_unanswered(connection, {"service": service}).scalar() or 0)
+
+
+def watch_of(service: str) -> str:
+    """Name what listens to a list among the states of feeds; no feed can be called so."""
+    return f"inquiry {service}"
 
 
 def _log(connection: Connection, kind: str, id_: str, hits: Sequence[Hit], now: datetime) -> None:
