@@ -53,7 +53,8 @@ def require_allowed(connection: Connection, message: Message, exchange: Exchange
         return
     recipient = exchange.recipient(message.recipient)
     if message.verb not in recipient.verbs:
-        raise Conflict(f"`{message.recipient}` cannot be told `{message.verb}`")
+        hint = "; take it back there, then add `--by-hand`" if message.verb is Verb.RETRACT else ""
+        raise Conflict(f"`{message.recipient}` cannot be told `{message.verb}`{hint}")
     found = refused(connection, message, exchange, now)
     if message.verb is Verb.ADD and message.contribution is not None:
         stored = contributions.get(connection, message.contribution)
