@@ -83,7 +83,7 @@ def test_a_terminated_merchant_is_listed_and_taken_off_by_hand(
     (deployment / "policies" / "large.yaml").write_text(POLICY)
     assert cli("screen", stdin=json.dumps(EVENT)).code == 1
     draft = {"recipient": "terminated", "kind": "termination", "merchant": "m-17", "reason": "match:13"}
-    draft |= {"ended_on": "2026-03-02", "party": PARTY}
+    draft |= {"ended_on": "2026-03-02", "tlp": "green", "party": PARTY}
     (deployment / "termination.yaml").write_text(yaml.safe_dump(draft))
 
     made = cli("exchange", "draft", "termination.yaml", "--by", "ann", "--reason", "police", "--json")
