@@ -44,7 +44,7 @@ def test_no_page_names_a_command_that_does_not_exist() -> None:
 def shown(value: object) -> str:
     if isinstance(value, frozenset):
         return ", ".join(sorted(map(str, value))) or "none"
-    return str(value)
+    return "none" if value is None else str(value)
 
 
 def settings_of(model: type[BaseModel]) -> str:
