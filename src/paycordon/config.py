@@ -164,7 +164,8 @@ class Config(Section):
         """
         keys = {key_id: secret.encode() for key_id, secret in self.identifier_keys.keys.items()}
         own = [entry for path in self.indicators.warnings for entry in warninglist.read(self._base / path)]
-        return Digester(keys, self.identifier_keys.current, [*own, *warninglist.shipped()] if own else None)
+        common = [*own, *warninglist.shipped()] if own else None
+        return Digester(keys, self.identifier_keys.current, common, self.identifier_keys.shared)
 
     @property
     def base(self) -> Path:

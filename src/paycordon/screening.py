@@ -300,7 +300,7 @@ class Cordon:
         recorded = decision if event.stage in SCREENED_STAGES else None
         with session.write() as connection:
             covert = real if recorded is not None and real is not decision else None
-            entry = Entry(event, found, recorded, known.standing, covert, leads.domains, judge.coalition)
+            entry = Entry(event, found, recorded, known.standing, covert, leads.domains, leads.shared, judge.coalition)
             record(connection, entry, now, self._randomness)
             if recorded is not None and (capped := judge.capped(decision.bindings, known.standing)):
                 count(connection, [Counted(each, stopped_by(decision.matches, each)) for each in capped], now)

@@ -45,15 +45,27 @@ class Section(BaseModel):
 
 
 class IdentifierKeys(Section):
-    """HMAC keys of identifier digests, by name; `current` names the one new digests are made with."""
+    """HMAC keys of identifier digests, by name; `current` names the one new digests are made with.
+
+    Attributes:
+        current: is this deployment's own, and nobody else's.
+        shared: keys that members of the coalition have in common, so that digests can be told to each other.
+        keys: the secrets, as references.
+    """
 
     current: str
+    shared: tuple[str, ...] = ()
     keys: Annotated[dict[str, StrictStr], Field(min_length=1, repr=False)]
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
         if self.current not in self.keys:
             raise ValueError(f"`current` names the key `{self.current}`, which is not among `keys`")
+        for name in self.shared:
+            if name not in self.keys:
+                raise ValueError(f"`shared` names the key `{name}`, which is not among `keys`")
+        if self.current in self.shared:
+            raise ValueError(f"`{self.current}` is the current key, which nobody else may have: share another one")
         short = [name for name, key in self.keys.items() if len(key.encode()) < MIN_KEY_BYTES]
         if short:
             raise ValueError(f"the key `{short[0]}` is shorter than {MIN_KEY_BYTES} bytes")

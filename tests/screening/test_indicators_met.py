@@ -8,20 +8,25 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from paycordon import checks as builtin_checks
 from paycordon.coalition.identifiers import Digester
-from paycordon.coalition.indicators import Indicator, Standards
+from paycordon.coalition.indicators import Changes, Indicator, Standards
 from paycordon.decisions import Decision, Finding
+from paycordon.errors import ConfigError
 from paycordon.events import Identifier
+from paycordon.links import Reach
 from paycordon.plugins import Plugins
 from paycordon.policy import PolicySet
 from paycordon.screening import Cordon, Limits
 from paycordon.store import Store
+from paycordon.store.feeding import apply_changes
 from paycordon.store.indicators import add
+from paycordon.store.links import network
 from paycordon.testing import FrozenClock, make_event
 
-OLD, NEW = b"o" * 32, b"n" * 32
+OLD, NEW, SHARED = b"o" * 32, b"n" * 32, b"s" * 32
 BEFORE, AFTER = Digester({"k1": OLD}, "k1"), Digester({"k1": OLD, "k2": NEW}, "k2")
 Engine = Callable[..., Cordon]
 
@@ -222,3 +227,38 @@ def test_no_more_than_the_newest_of_very_many_are_compared(store: Store, clock: 
     references = {f.evidence["reference"] for f in found(screen(cordon, 1, merchant="m_1"), "indicator.match")}
     assert references >= {"2"}
     assert "0" not in references
+
+
+def test_what_a_member_says_under_a_shared_key_meets_a_merchant_by_what_it_is_known_by(
+    store: Store, clock: FrozenClock, engine: Engine
+) -> None:
+    ours = Digester({"ours": OLD, "all": SHARED}, "ours", shared=("all",))
+    theirs = Digester({"theirs": NEW, "all": SHARED}, "theirs", shared=("all",)).under("all")
+    cordon, email = engine(ours), of("email", "jane@bad.example")
+    screen(cordon, 1, email)
+    screen(cordon, 2, email, of("url", "https://jane.other.example/x"))
+    said = [
+        Indicator(kind, theirs.digest(of(kind, value)), "member", value, 90, "investigation")
+        for kind, value in (("email", "jane@bad.example"), ("domain", "other.example"))
+    ]
+    applied = apply_changes(store, Changes("member", said=said), clock())
+    assert applied.matches == 2
+    with store.read() as connection:
+        wanted = connection.execute(text("SELECT merchant FROM rescreenings ORDER BY 1")).scalars().all()
+        ties = network(connection, "m_1", Reach()).ties
+    assert wanted == ["m_1", "m_2"]
+    assert {tie.digest for tie in ties} == {ours.digest(email)}, "one identifier is one tie, whoever can name it"
+
+    silent = found(screen(cordon, 3, merchant="m_2"), "indicator.match")
+    assert {f.evidence["digest"]: f.evidence["relation"] for f in silent} == {each.digest: "known" for each in said}
+    (carried,) = found(screen(cordon, 4, email), "indicator.match")
+    assert carried.evidence["relation"] == "exact"
+
+
+def test_a_key_of_the_house_is_not_given_away() -> None:
+    ours = Digester({"ours": OLD, "all": SHARED}, "ours", shared=("all",))
+    with pytest.raises(ConfigError, match="never give away the current key"):
+        ours.under("ours")
+    email = of("email", "jane@bad.example")
+    assert ours.under("all").digest(email).startswith("all:")
+    assert ours.digest(email).startswith("ours:")

@@ -28,7 +28,7 @@ def keys(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> 
     try:
         with store.read() as connection:
             fades_after = loaded.indicators.known_for.length
-            found = key_uses(connection, section.keys, section.current, datetime.now(UTC), fades_after)
+            found = key_uses(connection, section.keys, section.current, datetime.now(UTC), fades_after, section.shared)
     finally:
         store.close()
     if as_json:
@@ -60,6 +60,8 @@ def _sentence(use: KeyUse) -> str:
         )
     if use.advice is Advice.FADING:
         return f"{about} should stay until {use.fades_at:%Y-%m-%d}: until then merchants are known by what was seen"
+    if use.advice is Advice.SHARED:
+        return f"{about} is shared with others: it stays as long as they say anything under it"
     if use.advice is Advice.UNUSED:
         return f"{about} may be taken off `identifier_keys.keys`: nothing that counts is under it"
     return ""

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -90,6 +91,8 @@ class Leads:
         common: by an identifier's digest, why it names no one in particular, such as `mailbox provider`.
         domains: under the current key, those that follow from an address or URL and name somebody.
         warned: the same as `common`, of everything that the warning list names.
+        shares: whether there are keys that members of the coalition share.
+        shared: by digest under such a key, the kind: the identifiers themselves, and domains that follow from them.
     """
 
     event: Event
@@ -98,6 +101,8 @@ class Leads:
     common: Mapping[str, str] = field(default_factory=dict)
     domains: tuple[str, ...] = ()
     warned: Mapping[str, str] = field(default_factory=dict)
+    shares: bool = False
+    shared: Mapping[str, str] = field(default_factory=dict)
 
 
 def normalise(identifier: Identifier, country: str | None = None) -> str:
@@ -135,12 +140,19 @@ class Digester:
         keys: key id to secret, at least 32 bytes each; events are looked up under all of them.
         current: the id of the key that new digests are made with.
         common: what names no one in particular; the shipped warning list by default.
+        shared: the ids of keys that members of the coalition have in common.
 
     Raises:
         ConfigError: a key is too short, or `current` names none.
     """
 
-    def __init__(self, keys: Mapping[str, bytes], current: str, common: Sequence[Entry] | None = None) -> None:
+    def __init__(
+        self,
+        keys: Mapping[str, bytes],
+        current: str,
+        common: Sequence[Entry] | None = None,
+        shared: Sequence[str] = (),
+    ) -> None:
         if current not in keys:
             raise ConfigError(f"`identifier_keys.current` names `{current}`, which is not among the keys")
         for key_id, secret in keys.items():
@@ -153,6 +165,19 @@ class Digester:
         ordered = [current, *(key_id for key_id in keys if key_id != current)]
         self._macs = {key_id: hmac.new(keys[key_id], digestmod=hashlib.sha256) for key_id in ordered}
         self._entries = common
+        self._shared = tuple(f"{key_id}:" for key_id in shared)
+
+    def under(self, key: str) -> Digester:
+        """Return what makes digests under another of the keys, for those who have that one too.
+
+        Raises:
+            ConfigError: there is no such key, or it is not shared.
+        """
+        if f"{key}:" not in self._shared:
+            raise ConfigError(f"`{key}` is not among `identifier_keys.shared`", hint="never give away the current key")
+        other = copy(self)
+        other._current = key
+        return other
 
     def prepare(self) -> None:
         """Load now what would otherwise be loaded with the first identifier that needs it: about a quarter second."""
@@ -234,7 +259,7 @@ class Digester:
     def leads(self, event: Event) -> Leads:
         """Conceal an event, and say under which digests its identifiers may be known."""
         if not event.identifiers:
-            return Leads(event, warned=self._common)
+            return Leads(event, warned=self._common, shares=bool(self._shared))
         country = _country(event)
         found = dict.fromkeys((str(i.kind), i.digest, i.value) for i in event.identifiers)
         concealed: dict[tuple[str, str], None] = {}
@@ -250,7 +275,23 @@ class Digester:
         current = f"{self._current}:"
         follow = (d for d, of in derived.items() if of.relation is Relation.DOMAIN and d.startswith(current))
         domains = tuple(reversed(tuple(follow)))[:_MOST_DOMAINS]  # the registered ones before what lies in them
-        return Leads(_hidden(event, concealed), older, derived, common, domains, self._common)
+        shared = self._under_shared(concealed, older, derived)
+        shares = bool(self._shared)
+        return Leads(_hidden(event, concealed), older, derived, common, domains, self._common, shares, shared)
+
+    def _under_shared(
+        self,
+        concealed: Iterable[tuple[str, str]],
+        older: Mapping[str, tuple[str, ...]],
+        derived: Mapping[str, Derived],
+    ) -> dict[str, str]:
+        """By digest under a shared key, the kind of what a merchant is known by."""
+        if not self._shared:
+            return {}
+        follow = [d for d, of in derived.items() if of.relation is Relation.DOMAIN and d.startswith(self._shared)]
+        found = dict.fromkeys(follow[-_MOST_DOMAINS:], str(IdentifierKind.DOMAIN))
+        own = ((each, kind) for kind, digest in concealed for each in older.get(digest, ()))
+        return found | {each: kind for each, kind in own if each.startswith(self._shared)}
 
     def _compare(
         self,

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
-from paycordon.errors import ConfigError, FeedRefused, Refused, RetryLater
+from paycordon.errors import ConfigError, Refused, RetryLater
 from paycordon.exchange.contract import (
     Contribution,
     ContributionKind,
@@ -27,6 +27,7 @@ from paycordon.exchange.contract import (
     RecipientSettings,
     Verb,
 )
+from paycordon.exchange.keying import KeyedSettings, digester_of, leaving
 from paycordon.exchange.reasons import REASONS
 from paycordon.feeds import publishing
 from paycordon.feeds.bundle import TARGET
@@ -39,19 +40,16 @@ _LEDGER = "contributions.json"
 _RENEWED_AT = timedelta(hours=12)  # readers refuse what nobody renewed for a day
 
 
-class BundleRecipientSettings(RecipientSettings):
+class BundleRecipientSettings(KeyedSettings):
     """Where the bundle is.
 
     Attributes:
         to: its directory, for any web server; a relative path starts from the configuration file.
         publisher: the directory of the publisher's keys, made if there is none; keep it from others.
-        plain: whether values leave as they are, which only kinds may that cannot be found by trying; else they leave
-            as digests under the current identifier key, which the readers need too.
     """
 
     to: Path
     publisher: Path
-    plain: bool = False
 
 
 class BundleRecipient(Recipient[BundleRecipientSettings]):
@@ -66,6 +64,7 @@ class BundleRecipient(Recipient[BundleRecipientSettings]):
     def __init__(self, settings: BundleRecipientSettings, here: Here) -> None:
         super().__init__(settings, here)
         self._to, self._publisher = here.base / settings.to, here.base / settings.publisher
+        self._digester = digester_of(settings, here)
         try:
             import tuf.api.metadata  # noqa: F401
         except ImportError:
@@ -106,14 +105,7 @@ class BundleRecipient(Recipient[BundleRecipientSettings]):
         reference = f"{id_} of {content.origin}" if content.origin else id_
         if len(reference) > 255:
             raise Refused("the name of the source is too long for a bundle")
-        try:
-            items = list(content.items)
-            if self.settings.plain:
-                publishing.check_plain(items)
-            else:
-                items = publishing.keyed(items, self.here.digester)
-        except (FeedRefused, ValueError) as error:
-            raise Refused(str(error) if isinstance(error, FeedRefused) else "a value cannot be taken") from None
+        items = leaving(content.items, self.settings, self._digester)
         update: dict[str, Any] = {"reference": reference}
         if content.appeal:
             update["status"] = CONTESTED

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, StrictStr
 
 from paycordon.adapting.answers import asked_to_wait
-from paycordon.errors import ConfigError, FeedRefused, OutcomeUnknown, Refused, RetryLater
+from paycordon.errors import ConfigError, OutcomeUnknown, Refused, RetryLater
 from paycordon.exchange.contract import (
     Contribution,
     ContributionKind,
@@ -23,21 +23,19 @@ from paycordon.exchange.contract import (
     RecipientSettings,
     Verb,
 )
-from paycordon.feeds import publishing
+from paycordon.exchange.keying import KeyedSettings, digester_of, leaving
 from paycordon.feeds.contract import Period
 from paycordon.sending import Answered, NoAnswer, NotTaken, ask, encoded, signed_headers
 
 _NOT_TAKEN = frozenset({408, 425, 429, 503})
 
 
-class PostSettings(RecipientSettings):
+class PostSettings(KeyedSettings):
     """Where the messages go.
 
     Attributes:
         url: `https`, or plain `http` on this machine.
         secrets: `whsec_…` in base64, as references; each signs, so that a new one can be added before the old one goes.
-        plain: whether values leave as they are, which only kinds may that cannot be found by trying; else they leave
-            as digests under the current identifier key, which the receiver needs too.
         party: whether the receiver gets the merchant's name, address and owners as well.
         private: whether it may be in a private network.
         within: how long an answer is waited for.
@@ -45,7 +43,6 @@ class PostSettings(RecipientSettings):
 
     url: Annotated[str, Field(pattern=r"^(https://|http://(localhost|127\.0\.0\.1|\[::1\])[:/])", repr=False)]
     secrets: Annotated[tuple[StrictStr, ...], Field(min_length=1, repr=False)]
-    plain: bool = False
     party: bool = False
     private: bool = False
     within: Annotated[Period, Field(gt=timedelta(0), le=timedelta(minutes=1))] = timedelta(seconds=10)
@@ -62,6 +59,7 @@ class PostRecipient(Recipient[PostSettings]):
 
     def __init__(self, settings: PostSettings, here: Here) -> None:
         super().__init__(settings, here)
+        self._digester = digester_of(settings, here)
         try:
             signed_headers(settings.secrets, "probe", here.clock(), "{}")
         except ValueError:
@@ -98,15 +96,7 @@ class PostRecipient(Recipient[PostSettings]):
         return Receipt(message.id)
 
     def _told(self, content: Contribution) -> dict[str, Any]:
-        items = list(content.items)
-        try:
-            if self.settings.plain:
-                publishing.check_plain(items)
-            else:
-                items = publishing.keyed(items, self.here.digester)
-        except (FeedRefused, ValueError) as error:
-            raise Refused(str(error) if isinstance(error, FeedRefused) else "a value cannot be taken") from None
-        told = content.model_copy(update={"items": tuple(items)})
+        told = content.model_copy(update={"items": tuple(leaving(content.items, self.settings, self._digester))})
         return told.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
 
 

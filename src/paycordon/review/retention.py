@@ -19,7 +19,7 @@ from paycordon.record.log import append, digest_of
 from paycordon.sections import RetentionSection
 from paycordon.store import Store, erasure, referrals
 from paycordon.store.erasure import Erased, Erasing
-from paycordon.store.schema import from_micros, micros
+from paycordon.store.schema import day_of, from_micros, micros
 
 BY = "retention"
 _PAGE = 100
@@ -311,6 +311,7 @@ def _erase_rest(connection: Connection, merchant: str, erasing: Erasing) -> None
 # Of a merchant without holds, cases and clocks; what is restricted is not touched here.
 _REST: Mapping[str, str] = {
     "sightings": "TRUE",
+    "aliases": "TRUE",
     "rescreenings": "TRUE",
     "clocks": "ended_at IS NOT NULL AND restricted = 0",
     "notifications": "state = 'delivered'",
@@ -322,6 +323,10 @@ def _forget_sightings(connection: Connection, where: Mapping[str, Any]) -> None:
     connection.execute(
         text(f"DELETE FROM sightings WHERE last_seen < :cutoff AND {erasure.nothing_stands('sightings.merchant')}"),  # noqa: S608
         dict(where),
+    )
+    connection.execute(
+        text(f"DELETE FROM aliases WHERE named_on < :day AND {erasure.nothing_stands('aliases.merchant')}"),  # noqa: S608
+        {**where, "day": day_of(from_micros(where["cutoff"]))},
     )
 
 

@@ -23,7 +23,12 @@ from paycordon.store.withdrawals import Withdrawal
 
 _Name = tuple[str, str]  # digest and reference
 _PLACES = ", ".join(f":d{i}" for i in range(CHUNK))
-_seen = Prepared(text(f"SELECT DISTINCT merchant FROM sightings WHERE digest IN ({_PLACES})"))  # noqa: S608
+_seen = Prepared(
+    text(
+        f"SELECT merchant FROM sightings WHERE digest IN ({_PLACES}) "  # noqa: S608
+        f"UNION SELECT merchant FROM aliases WHERE digest IN ({_PLACES})"
+    )
+)
 _used = Prepared(text(f"SELECT DISTINCT key FROM uses WHERE kind = 'indicator' AND key IN ({_PLACES})"))  # noqa: S608
 _of_source = Prepared(
     text("SELECT digest, reference FROM indicators WHERE source = :source AND withdrawn_at IS NULL ORDER BY digest")

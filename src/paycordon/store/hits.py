@@ -27,6 +27,7 @@ _INDICATORS = (
 _merchants = Prepared(
     text(
         "SELECT COUNT(*) FROM (SELECT merchant FROM sightings WHERE digest = :digest AND merchant <> :merchant UNION "
+        "SELECT merchant FROM aliases WHERE digest = :digest AND merchant <> :merchant UNION "
         "SELECT merchant FROM indicator_matches WHERE digest = :digest AND merchant <> :merchant LIMIT :enough) AS m"
     )
 )

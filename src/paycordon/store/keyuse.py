@@ -51,6 +51,7 @@ class Advice(StrEnum):
 
     `current`: new digests are made with it. `needed`: something under it would match no more without it. `fading`:
     only what was seen under it, which loses its meaning by itself. `unused`: it may be taken off the configuration.
+    `shared`: the coalition has it in common, and says when it is over.
     `missing`: it is not configured, and what is stored under it matches nothing.
     """
 
@@ -58,6 +59,7 @@ class Advice(StrEnum):
     NEEDED = "needed"
     FADING = "fading"
     UNUSED = "unused"
+    SHARED = "shared"
     MISSING = "missing"
 
 
@@ -89,7 +91,12 @@ class KeyUse:
 
 
 def key_uses(
-    connection: Connection, configured: Collection[str], current: str, now: datetime, fades_after: timedelta
+    connection: Connection,
+    configured: Collection[str],
+    current: str,
+    now: datetime,
+    fades_after: timedelta,
+    shared: Collection[str] = (),
 ) -> list[KeyUse]:
     """Count, by key, what is stored; reads each table once, which takes a while where there are millions of rows.
 
@@ -99,6 +106,7 @@ def key_uses(
         current: the id of the one that new digests are made with.
         now: the time, UTC.
         fades_after: for how long a sighting means something.
+        shared: the ids of those that the coalition shares.
     """
     at = {"now": micros(now)}
     indicators = {key: (count, newest) for key, count, newest in _indicators(connection, at)}
@@ -117,7 +125,7 @@ def key_uses(
             sightings.get(key, (0, 0)),
             facts.get(key, (0, 0)),
             cleared.count(key),
-            (key in configured, key == current),
+            (key in configured, key == current, key in shared),
             now,
             fades_after,
         )
@@ -150,17 +158,19 @@ def _use(
     sightings: tuple[int, int],
     facts: tuple[int, int],
     cleared: int,
-    standing: tuple[bool, bool],
+    standing: tuple[bool, bool, bool],
     now: datetime,
     fades_after: timedelta,
 ) -> KeyUse:
     seen = max(sightings[1], facts[1])
     fades = from_micros(seen) + fades_after if seen else None
-    is_configured, is_current = standing
+    is_configured, is_current, is_shared = standing
     if not is_configured:
         advice = Advice.MISSING
     elif is_current:
         advice = Advice.CURRENT
+    elif is_shared:
+        advice = Advice.SHARED
     elif indicators[0] or cleared:
         advice = Advice.NEEDED
     else:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, text
@@ -63,6 +63,13 @@ _decision = Prepared(
     )
 )
 
+_alias = Prepared(
+    text(
+        "INSERT INTO aliases (digest, merchant, kind, named_on) VALUES (:digest, :merchant, :kind, :day) "
+        "ON CONFLICT (digest, merchant) DO UPDATE SET named_on = excluded.named_on "
+        "WHERE excluded.named_on > aliases.named_on"
+    )
+)
 _added = Prepared(text("SELECT COALESCE(MAX(position), 0) FROM indicator_batches"))
 _STANDING_HOLD = "standing_hold"
 
@@ -76,8 +83,8 @@ class Entry:
     """What one screening wants recorded: the event (identifiers as digests), and its decision if it has one.
 
     `covert` is what was really decided, where a keep-open request is in force and there is something to hide. `domains`
-    are those that follow from its identifiers, as digests. `coalition` are the rules that rest on what the coalition
-    knows, as `policy/rule`.
+    are those that follow from its identifiers, as digests; `shared` are the kinds of both by their digests under keys
+    that the coalition shares. `coalition` are the rules that rest on what the coalition knows, as `policy/rule`.
     """
 
     event: Event
@@ -86,6 +93,7 @@ class Entry:
     standing: Outcome
     covert: Decision | None = None
     domains: tuple[str, ...] = ()
+    shared: Mapping[str, str] = field(default_factory=dict)
     coalition: frozenset[str] = frozenset()
 
 
@@ -111,6 +119,7 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
     facts = facts_of(event, merchant)
     add_to_hours(connection, facts)
     _sighting.many(connection, list(_sightings_of(event, merchant, entry.domains, now)))
+    _alias.many(connection, list(_aliases_of(event, merchant, entry.shared, now)))
     payload: dict[str, str | int | list[str] | None] = {
         "instance": event.instance,
         "event": event.id,
@@ -158,6 +167,16 @@ def _sightings_of(
     carried = {i.digest: str(i.kind) for i in event.identifiers if i.digest}
     for digest, kind in {**dict.fromkeys(domains if own else (), IdentifierKind.DOMAIN), **carried}.items():
         yield {"digest": digest, "merchant": merchant, "kind": str(kind), **when}
+
+
+def _aliases_of(
+    event: Event, merchant: str, shared: Mapping[str, str], now: datetime
+) -> Iterator[dict[str, str | int]]:
+    """Yield what a merchant is known by from now on, as others of the coalition name it."""
+    if event.stage in NAMING_STAGES:
+        when = {"day": day_of(min(event.occurred_at, now))}
+        for digest, kind in shared.items():
+            yield {"digest": digest, "merchant": merchant, "kind": kind, **when}
 
 
 def _link_account(connection: Connection, entry: Entry) -> None:

@@ -33,7 +33,12 @@ _insert = Prepared(
     )
 )
 _PLACES = ", ".join(f":d{i}" for i in range(500))
-_seen = Prepared(text(f"SELECT DISTINCT merchant FROM sightings WHERE digest IN ({_PLACES})"))  # noqa: S608
+_seen = Prepared(
+    text(
+        f"SELECT merchant FROM sightings WHERE digest IN ({_PLACES}) "  # noqa: S608
+        f"UNION SELECT merchant FROM aliases WHERE digest IN ({_PLACES})"
+    )
+)
 _TIMES = ("valid_from", "valid_until", "first_seen", "last_seen")
 
 

@@ -24,7 +24,10 @@ _NEWEST = 200
 
 _PLACES = ", ".join(f":d{i}" for i in range(CHUNK))
 _known_by = Prepared(
-    text(f"SELECT DISTINCT merchant FROM sightings WHERE digest IN ({_PLACES}) AND named_on IS NOT NULL")  # noqa: S608
+    text(
+        f"SELECT merchant FROM sightings WHERE digest IN ({_PLACES}) AND named_on IS NOT NULL "  # noqa: S608
+        f"UNION SELECT merchant FROM aliases WHERE digest IN ({_PLACES})"
+    )
 )
 _want = Prepared(
     text(

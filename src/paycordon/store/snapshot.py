@@ -50,6 +50,12 @@ _known = Prepared(
         "WHERE merchant = :merchant AND named_on IS NOT NULL ORDER BY named_on DESC LIMIT :most"
     )
 )
+# The same under the keys that the coalition shares: what others say as digests meets a merchant by these.
+_aliases = Prepared(
+    text(
+        "SELECT kind, digest, 0, 0, named_on FROM aliases WHERE merchant = :merchant ORDER BY named_on DESC LIMIT :most"
+    )
+)
 _standing = Prepared(
     text(
         "SELECT DISTINCT outcome FROM holds WHERE released_at IS NULL AND merchant = :merchant "
@@ -179,6 +185,7 @@ def context(
     known = (
         _known(connection, {"merchant": merchant, "most": MOST_KNOWN}).all() if event.stage in SCREENED_STAGES else []
     )
+    aliases = _aliases(connection, {"merchant": merchant, "most": MOST_KNOWN}).all() if known and leads.shares else []
     where = {
         "merchant": merchant,
         "instance": event.instance,
@@ -195,7 +202,9 @@ def context(
     return Context(
         now=now,
         merchant=merchant,
-        indicators=hits(connection, leads, merchant, standards, now, knows, _still_known(known, standards, now)),
+        indicators=hits(
+            connection, leads, merchant, standards, now, knows, _still_known([*known, *aliases], standards, now)
+        ),
         shared=shared,
         near=near_blocks(connection, shared, merchant),
         known=_seen_with(known, leads.older),

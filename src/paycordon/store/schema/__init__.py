@@ -36,6 +36,7 @@ from paycordon.store.schema.review import (
 )
 from paycordon.store.schema.screening import (
     accounts,
+    aliases,
     decisions,
     deliveries,
     events,
@@ -57,6 +58,7 @@ from paycordon.store.schema.screening import (
 __all__ = [
     "accounts",
     "acts",
+    "aliases",
     "appeals",
     "case_events",
     "cases",

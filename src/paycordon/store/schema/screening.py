@@ -157,6 +157,19 @@ indicator_matches = Table(
     sqlite_with_rowid=False,
 )
 
+# What merchants are known by under keys that the coalition shares, and the last day, counted from 1970, on which an
+# event about the merchant itself carried it. Apart from sightings, which would tie two merchants twice by one thing.
+aliases = Table(
+    "aliases",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("merchant", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("named_on", Integer, nullable=False),
+    Index("ix_aliases_merchant_named_on", "merchant", "named_on"),
+    sqlite_with_rowid=False,
+)
+
 # How far each feed was read: `checkpoint` is the feed's own word for it.
 indicator_sources = Table(
     "indicator_sources",
