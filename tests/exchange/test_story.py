@@ -18,6 +18,7 @@ from paycordon.testing import make_event
 from .test_conformance import SECRET, Receiver
 
 MAIL = "owner@shop.example"
+SHARED_KEY = "    all: env:COALITION_KEY\n"
 POLICY = """\
 policy: coalition
 version: 1
@@ -57,6 +58,10 @@ class Member:
         for old in (self.place / "policies").iterdir():
             old.unlink()
         (self.place / "policies" / "coalition.yaml").write_text(POLICY)
+        path = self.place / "paycordon.yaml"
+        own = "  current: k1\n  keys:\n"
+        assert own in path.read_text()
+        path.write_text(path.read_text().replace(own, f"  current: k1\n  shared: [all]\n  keys:\n{SHARED_KEY}"))
 
     def __call__(self, *arguments: str, stdin: str = "", code: int = 0) -> Any:
         self._monkeypatch.chdir(self.place)
@@ -72,14 +77,14 @@ class Member:
             said = said.replace("store: sqlite:///paycordon.db", f"store: {store}")
         path.write_text(said)
 
-    def pays_out(self, merchant: str, minor: int, number: int) -> str:
+    def pays_out(self, merchant: str, minor: int, number: int, mail: str | None = MAIL) -> str:
         event = make_event(
             "payout.requested",
             id=f"evt_{number}",
             merchant={"id": merchant},
             account={"id": f"acct_{merchant}"},
             payout={"id": f"po_{number}", "amount": {"minor": minor, "currency": "EUR"}},
-            identifiers=[{"kind": "email", "value": MAIL}],
+            identifiers=[{"kind": "email", "value": mail}] if mail else [],
         )
         self._monkeypatch.chdir(self.place)
         given = ["screen", "-", "--json"]
@@ -118,10 +123,13 @@ def test_what_one_member_tells_stops_money_at_another_until_it_is_taken_back(
     monkeypatch.setenv("B_STORE", postgres_url)
     assert "whsec_" + base64.b64encode(b"s" * 32).decode() == SECRET
     a, b = Member("a", tmp_path, monkeypatch), Member("b", tmp_path, monkeypatch)
-    a.configure("exchange:\n  coalition: {format: bundle, to: public, publisher: .paycordon/publisher, lasts: 90d}\n")
+    monkeypatch.setenv("COALITION_KEY", "c" * 32)
+    a.configure(
+        "exchange:\n  coalition:\n"
+        "    {format: bundle, to: public, publisher: .paycordon/publisher, under: all, lasts: 90d}\n"
+    )
     a.works()  # an empty bundle, so that others can begin
     shutil.copy(a.place / "public" / "metadata" / "1.root.json", b.place / "root.json")
-    shutil.copy(a.place / ".paycordon" / "identifier.key", b.place / ".paycordon" / "identifier.key")
     b.configure(
         f"feeds:\n  a: {{format: bundle, source: {a.place}/public, root: root.json, every: 6h}}\n"
         f"exchange:\n  a_itself: {{format: post, source: a, url: '{receiver.url}/hook', secrets: ['env:A_HOOK']}}\n",
@@ -144,6 +152,7 @@ def test_what_one_member_tells_stops_money_at_another_until_it_is_taken_back(
     b("feed", "pull", "a")
     b.works()
     assert b.pays_out("x_9", 1_000, 2) == "hold"
+    assert b.pays_out("x_9", 1_000, 3, mail=None) == "hold", "what does not carry it, too"
     (indicator,) = b("indicator", "list")
     assert (indicator["source"], indicator["reference"], indicator["tlp"]) == ("a", drafted["contribution"], "green")
     assert indicator["category"] == "match:13"

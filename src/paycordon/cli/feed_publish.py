@@ -25,13 +25,13 @@ def publish(
     plain: Annotated[
         bool, typer.Option("--plain", help="Publish plain values; only of kinds that cannot be found by trying.")
     ] = False,
-    key: Annotated[
+    under: Annotated[
         str | None, typer.Option(help="Make digests under this one of `identifier_keys.shared`, which readers have.")
     ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Publish a signed bundle, or its next version. Values leave as digests: under your current key, or `--key`."""
+    """Publish a signed bundle, or its next version. Values leave as digests: under your current key, or `--under`."""
     from paycordon.feeds import publishing
     from paycordon.screening import utc_now
 
@@ -40,7 +40,7 @@ def publish(
         publishing.check_plain(read)
     else:
         digester = read_config(config).digester()
-        read = publishing.keyed(read, digester.under(key) if key else digester)
+        read = publishing.keyed(read, digester.under(under) if under else digester)
     done = publishing.publish(read, to, keys, utc_now())
     if as_json:
         print_json(asdict(done))

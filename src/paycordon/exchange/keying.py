@@ -18,12 +18,12 @@ class KeyedSettings(RecipientSettings):
     """Settings of recipients that are told digests.
 
     Attributes:
-        key: one of `identifier_keys.shared`, which those who are told have as well; without one the digests are under
+        under: one of `identifier_keys.shared`, which those who are told have as well; without one the digests are under
             the current key, which nobody else should have.
         plain: whether values leave as they are, which only kinds may that cannot be found by trying.
     """
 
-    key: Annotated[str, Field(min_length=1)] | None = None
+    under: Annotated[str, Field(min_length=1)] | None = None
     plain: bool = False
 
 
@@ -33,7 +33,7 @@ def digester_of(settings: KeyedSettings, here: Here) -> Digester:
     Raises:
         ConfigError: the key is not among those that are shared.
     """
-    return here.digester if settings.key is None else here.digester.under(settings.key)
+    return here.digester if settings.under is None else here.digester.under(settings.under)
 
 
 def leaving(items: Iterable[Item], settings: KeyedSettings, digester: Digester) -> list[Item]:
