@@ -168,3 +168,19 @@ def test_values_that_are_nothing_of_their_kind_are_taken_with_a_note_and_ranges_
     Path("ips.txt").write_text("192.0.2.0/30\n10.0.0.0/8\n")
     wide = cli(*as_ip, "ips.txt")
     assert (wide.code, "ips.txt:2" in wide.err, "wider than /16" in wide.err) == (2, True, True)
+
+
+def test_what_very_many_share_is_listed_and_confirmed_by_two(cli, deployment: Path) -> None:
+    assert "none;" in cli("indicator", "common").out
+    Path("ibans.txt").write_text("GB82WEST12345698765432\n")
+    as_iban = tuple("iban" if word == "email" else word for word in ADD)
+    (known,) = cli(*as_iban, "ibans.txt", "--json").json
+    confirm = ("indicator", "confirm", "--digest", known["digest"], "--reason", "they are one and the same")
+    assert cli(*confirm, "--by", "ada", "--take-back").code == 2
+    assert cli(*confirm, "--by", "ada").code == 1, "it waits for somebody else"
+    (proposed,) = cli("proposal", "list", "--json").json
+    assert cli("proposal", "agree", proposed["id"], "--by", "bob", "--reason", "so it is").code == 0
+    assert [each["confirmed"] for each in cli("indicator", "common", "--json").json] == [True]
+    assert cli(*confirm, "--by", "ada", "--take-back").code == 0
+    assert "no" in cli("indicator", "common").out
+    assert cli("log", "verify").code == 0

@@ -139,6 +139,7 @@ def test_what_was_there_before_there_were_sums_is_added_up_when_the_store_is_upg
             connection.execute(text(f"DROP TABLE {later}"))
         connection.execute(text("ALTER TABLE feeds DROP COLUMN told"))
         connection.execute(text("DROP TABLE rescreenings"))
+        connection.execute(text("DROP TABLE confirmations"))
         connection.execute(text("DROP INDEX ix_sightings_merchant_named_on"))
         connection.execute(text("ALTER TABLE sightings DROP COLUMN named_on"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0007_feeds'"))

@@ -105,6 +105,7 @@ ASKED: dict[str, list[tuple[str, ...]]] = {
     "clock report": [()],
     "delivery list": [()],
     "indicator list": [()],
+    "indicator common": [()],
     "links": [("m_1",), ("--components",)],
     "feed list": [()],
     "exchange list": [(), ("--all",)],
@@ -128,8 +129,8 @@ ELSEWHERE = "reads nothing of the store"
 REFUSED = "refused without the role before anything is looked up: tests/cli/test_referrals.py asks that of each"
 NOT_ASKED = dict.fromkeys(
     ["screen", "hold place", "appeal add", "erase", "retention run", "log checkpoint", "indicator add",
-     "indicator withdraw", "indicator approve", "indicator waiting", "indicator lookup", "indicator keys",
-     "withdrawal policy", "withdrawal run", "withdrawal release", "delivery retry", "notice sent",
+     "indicator withdraw", "indicator approve", "indicator waiting", "indicator confirm", "indicator lookup",
+     "indicator keys", "withdrawal policy", "withdrawal run", "withdrawal release", "delivery retry", "notice sent",
      "notification retry", "list add", "list remove", "proposal agree", "proposal decline", "snooze add", "snooze end",
      "restriction reconcile", "restriction reapply", "restriction accept", "policy approve", "policy rollback",
      "case take", "case assign", "case attach", "case uphold", "case release", "case block",

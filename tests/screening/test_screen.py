@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from paycordon import checks as builtin_checks
 from paycordon.checks.base import Check
@@ -207,6 +207,21 @@ def test_while_a_merchant_is_held_further_activity_is_held_without_a_second_hold
     assert cordon.in_force(first) is Outcome.ALLOW
     assert cordon.in_force(second) is Outcome.ALLOW
     assert cordon.screen(payout("e-3")).outcome is Outcome.ALLOW
+
+
+def test_what_a_merchant_is_known_by_is_put_before_people_once(build: Build, store: Store) -> None:
+    reviewed = POLICY.replace("then: hold\n    merchant_reason: additional_information_required", "then: review")
+    cordon = build(reviewed.replace("> 3", "> 30"))
+    cordon.screen(payout("e-1", identifiers=[KNOWN]))
+    know(store, KNOWN)
+    assert cordon.screen(payout("e-2")).outcome is Outcome.REVIEW
+    with store.write() as connection:
+        connection.execute(update(schema.cases).values(closed_at=1))
+    for number in (3, 4):
+        assert cordon.screen(payout(f"e-{number}")).outcome is Outcome.REVIEW
+    assert rows(store, schema.cases) == 1, "people were done with it"
+    cordon.screen(payout("e-5", identifiers=[KNOWN]))
+    assert rows(store, schema.cases) == 2, "the merchant was seen with it again"
 
 
 def test_an_account_that_appears_while_its_merchant_is_held_is_restricted_too(build: Build, store: Store) -> None:

@@ -20,9 +20,10 @@ from paycordon.aggregates import Aggregate, Function
 from paycordon.aggregates.definition import By
 from paycordon.backtest.history import Chunk
 from paycordon.coalition.identifiers import Digester
+from paycordon.coalition.indicators import Standards
 from paycordon.context import Context, IndicatorHit, KnownIdentifier, SharedIdentifier
 from paycordon.decisions import Finding
-from paycordon.events import Event, Identifier
+from paycordon.events import NAMING_STAGES, Event, Identifier
 from paycordon.isolation import CheckRunner
 from paycordon.judging import SCREENED_STAGES
 from paycordon.links import SHARED_KINDS
@@ -62,6 +63,7 @@ class _Known:
         self._digester = digester
         self._plugins = Plugins({"checks": checks})
         self._runner = CheckRunner(_DEADLINE_S)
+        self._standards = Standards()
         self._of_merchant: dict[str, dict[str, KnownIdentifier]] = defaultdict(dict)
         self._holders: dict[str, set[str]] = defaultdict(set)
         self._times: dict[tuple[str, str], list[datetime]] = defaultdict(list)
@@ -83,7 +85,8 @@ class _Known:
             digest = identifier.digest or ""
             known = self._of_merchant[merchant].get(digest)
             first = known.first_seen if known else at
-            self._of_merchant[merchant][digest] = KnownIdentifier(str(identifier.kind), digest, first, at)
+            if event.stage in NAMING_STAGES:
+                self._of_merchant[merchant][digest] = KnownIdentifier(str(identifier.kind), digest, first, at)
             self._holders[digest].add(merchant)
         written = [finding.model_dump(mode="json") for finding in findings]
         return b'{"event":%s,"findings":%s}\n' % (event.model_dump_json(exclude_none=True).encode(), to_json(written))
@@ -93,7 +96,7 @@ class _Known:
         context = Context(
             now=event.occurred_at,
             merchant=merchant,
-            indicators=tuple(self._hits(event)),
+            indicators=(*self._hits(event), *self._known_hits(event, merchant)),
             known=tuple(self._of_merchant[merchant].values()),
             shared=tuple(self._shared(event, merchant)),
         )
@@ -112,6 +115,15 @@ class _Known:
                 yield IndicatorHit(
                     str(identifier.kind), identifier.digest or "", "synthetic", confidence, "allegation", ""
                 )
+
+    def _known_hits(self, event: Event, merchant: str) -> Iterator[IndicatorHit]:
+        """What the coalition knows of what the merchant was seen with, and the event itself does not carry."""
+        carried = {identifier.digest for identifier in event.identifiers}
+        for digest, known in self._of_merchant[merchant].items():
+            since = event.occurred_at - self._standards.known_by(known.kind)
+            if digest not in carried and known.last_seen >= since and (confidence := self._indicators.get(digest)):
+                hit = IndicatorHit(known.kind, digest, "synthetic", confidence, "allegation", "")
+                yield replace(hit, relation="known", last_seen=known.last_seen.date())
 
     def _shared(self, event: Event, merchant: str) -> Iterator[SharedIdentifier]:
         for identifier in event.identifiers:

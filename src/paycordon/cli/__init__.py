@@ -107,6 +107,8 @@ COMMANDS = (
     ("names status", "paycordon.cli.names", "status"),
     ("names check", "paycordon.cli.names", "check"),
     ("names clear", "paycordon.cli.names", "clear"),
+    ("indicator common", "paycordon.cli.indicator_common", "common"),
+    ("indicator confirm", "paycordon.cli.indicator_common", "confirm"),
     ("indicator lookup", "paycordon.cli.indicator_lookup", "lookup"),
     ("indicator keys", "paycordon.cli.indicator_keys", "keys"),
     ("indicator waiting", "paycordon.cli.indicator_waiting", "waiting"),

@@ -81,6 +81,8 @@ def _decide(proposal: str, by: str, reason: str, path: Path, as_json: bool, *, a
         print_line("nothing was sent: send it, and note in the case that you did")
     elif agreed and found.kind in ("contribution", "correction", "retraction"):
         print_line("a worker (`paycordon work`) tells the recipient")
+    elif agreed and found.kind == "indicator":
+        print_line("a worker (`paycordon work`) screens whoever is known by it")
     elif agreed:
         print_line("a worker (`paycordon work`) makes the gateways agree")
 

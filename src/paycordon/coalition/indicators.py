@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+MANY = "belongs to more than"
+"""So begins the evidence `common` of what more merchants share than may; the warning list says other things."""
+
 # By kind; not by `IdentifierKind`, for the command line names statuses without loading the events.
 _HANDED_ON: Mapping[str, timedelta] = {"ip": timedelta(days=30)}
 """What soon belongs to somebody else: a provider gives an address to its next customer."""

@@ -1,4 +1,4 @@
-"""Compare the indicators, source by source, with the sums that the log says they add up to."""
+"""Compare the indicators, source by source, with the sums that the log says they add up to; and what was confirmed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ _PAGE = 5_000
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM indicators"  # noqa: S608  # names of columns
 _ORDER = "ORDER BY digest, source, reference LIMIT :page"
 _first = Prepared(text(f"{_SELECT} {_ORDER}"))
+_confirmed = Prepared(text("SELECT digest FROM confirmations WHERE confirmed = 1"))
 _next = Prepared(text(f"{_SELECT} WHERE (digest, source, reference) > (:digest, :source, :reference) {_ORDER}"))
 
 
@@ -25,12 +26,17 @@ class IndicatorCheck:
     def __init__(self, connection: Connection, problems: Problems) -> None:
         self._connection = connection
         self._problems = problems
+        self._confirmed: set[str] = set()
         self._said: dict[str, tuple[int, int, str]] = {}  # by source: entry, rows, digest of the sum
 
     def take(self, entries: Sequence[Any]) -> None:
         """Follow what these entries say of sums: each goes on from where the one before had got to."""
         for row in entries:
             content = _mapping(row.payload) if row.kind.startswith("indicator") else {}
+            if row.kind == "indicator.confirmed":
+                self._confirmed.add(str(content.get("indicator")))
+            elif row.kind == "indicator.unconfirmed":
+                self._confirmed.discard(str(content.get("indicator")))
             source, rows, before, after = (content.get(n) for n in ("source", "rows", "sum_before", "sum_after"))
             if not (isinstance(source, str) and isinstance(rows, int) and isinstance(after, str)):
                 continue
@@ -55,6 +61,10 @@ class IndicatorCheck:
                 left = f"entry {entry} left {rows} rows" if entry else "no entry of the log names any"
                 what = "was changed" if found.rows == rows else "was added or deleted"
                 self._add(source, f"{found.rows} rows, one of which {what} by hand: {left}", entry or None)
+
+        for digest in sorted(self._confirmed ^ set(_confirmed(self._connection).scalars())):
+            said = "two people confirmed it" if digest in self._confirmed else "nobody has confirmed it"
+            self._problems.add("changed", f"indicator `{digest}`: was changed by hand; {said}", record=digest)
 
     def _before(self, source: str) -> str:
         return self._said[source][2] if source in self._said else Sum().digest

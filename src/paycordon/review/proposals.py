@@ -17,7 +17,7 @@ from paycordon.people import Person, Role
 from paycordon.record.apart import digest_apart
 from paycordon.record.log import append
 from paycordon.review import permission
-from paycordon.store import acts, cases, clocks, contributions, holds, proposals, snoozes
+from paycordon.store import acts, cases, clocks, confirmations, contributions, holds, proposals, snoozes
 from paycordon.store.acts import NewAct
 from paycordon.store.cases import State
 from paycordon.store.holds import Hold, NewHold, Source
@@ -148,6 +148,19 @@ def propose_message(connection: Connection, message: Message, wish: Wish) -> Pro
     made = _propose(connection, _KINDS[message.verb], message.merchant, message.id, detail, wish)
     contributions.proposed(connection, message, made.id)
     return made
+
+
+def confirm_indicator(connection: Connection, digest: str, wish: Wish) -> Proposal:
+    """Propose that an indicator names somebody, however many merchants share it.
+
+    Raises:
+        Forbidden: the person may not.
+        NotFound: no indicator that counts is on it.
+        Conflict: honest merchants share such things, or the same is proposed already.
+    """
+    wish.by.require(Role.ANALYST)
+    kind = confirmations.check(connection, digest)
+    return _propose(connection, Kind.INDICATOR, "", digest, {"digest": digest, "kind": kind}, wish)
 
 
 def agree(connection: Connection, proposal_id: str, wish: Wish) -> Proposal:
@@ -297,7 +310,11 @@ def _tell(connection: Connection, agreed: Proposal, wish: Wish) -> None:
     _note(connection, agreed, "exchange", f"{message.id}: {message.verb} at {message.recipient} is agreed to", wish)
 
 
+def _confirm(connection: Connection, agreed: Proposal, wish: Wish) -> None:
+    confirmations.confirm(connection, agreed.subject_id, agreed.proposed_by, wish.by.name, agreed.reason, wish.now)
+
+
 _ACT_FIELDS = ("instance", "account", "act", "parameters")
 _KINDS = {Verb.ADD: Kind.CONTRIBUTION, Verb.CORRECT: Kind.CORRECTION, Verb.RETRACT: Kind.RETRACTION}
 _DONE = {Kind.ACT: _act, Kind.RELEASE: _release, Kind.BLOCK: _block, Kind.REFERRAL: _refer, Kind.SNOOZE: _snooze}
-_DONE |= dict.fromkeys(_KINDS.values(), _tell)
+_DONE |= {Kind.INDICATOR: _confirm, **dict.fromkeys(_KINDS.values(), _tell)}

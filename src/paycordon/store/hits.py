@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from paycordon.coalition.identifiers import Derived, Leads, Relation
-from paycordon.coalition.indicators import Standards
+from paycordon.coalition.indicators import MANY, Standards
 from paycordon.context import IndicatorHit
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_day, from_micros, micros
@@ -31,6 +31,8 @@ _merchants = Prepared(
         "SELECT merchant FROM indicator_matches WHERE digest = :digest AND merchant <> :merchant LIMIT :enough) AS m"
     )
 )
+# Two people say that it names somebody, however many share it (`store.confirmations`).
+_confirmed = Prepared(text("SELECT 1 FROM confirmations WHERE digest = :digest AND confirmed = 1"))
 _match = Prepared(
     text(
         "INSERT INTO indicator_matches (digest, merchant, first_at) VALUES (:digest, :merchant, :at) "
@@ -101,7 +103,9 @@ def _wanted(leads: Leads) -> dict[str, Derived]:
 
 def _many(connection: Connection, digest: str, merchant: str, standards: Standards) -> bool:
     asked = {"digest": digest, "merchant": merchant, "enough": standards.most_merchants}
-    return int(_merchants(connection, asked).scalar()) >= standards.most_merchants
+    if int(_merchants(connection, asked).scalar()) < standards.most_merchants:
+        return False
+    return _confirmed(connection, {"digest": digest}).first() is None
 
 
 def _hit(row: tuple[Any, ...], lead: Derived, leads: Leads, standards: Standards, many: bool) -> IndicatorHit:
@@ -123,5 +127,5 @@ def _hit(row: tuple[Any, ...], lead: Derived, leads: Leads, standards: Standards
         trust=standards.trust_in(source),
         relation=lead.relation.value,
         of="" if lead.of == digest else lead.of,
-        common=common or (f"belongs to more than {standards.most_merchants} merchants" if many else ""),
+        common=common or (f"{MANY} {standards.most_merchants} merchants" if many else ""),
     )

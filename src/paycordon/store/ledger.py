@@ -13,7 +13,7 @@ from paycordon.decisions import Decision, Outcome
 from paycordon.events import NAMING_STAGES, Event, IdentifierKind
 from paycordon.ids import Randomness
 from paycordon.record.log import append, new_salt, salted_digest
-from paycordon.store import cases, covert, holds, uses
+from paycordon.store import cases, confirmations, covert, holds, uses
 from paycordon.store.carrying import carry_over
 from paycordon.store.facts import add_facts, add_to_hours
 from paycordon.store.hits import note_matches
@@ -208,11 +208,13 @@ def _decide(
         raise Superseded
     uses.write(connection, decision)
     note_matches(connection, uses.indicators_met(decision), decision.merchant, now)
+    confirmations.tell(connection, decision, now, randomness)
     wanted = [m for m in decision.matches if m.outcome.stops and m.rule != _STANDING_HOLD]
     holds_ = [holds.of_match(decision, match, entry.event) for match in wanted]
     doubled = _doubled(connection, entry, decision, holds_)
+    told = doubled | _told_before(connection, entry, decision)
     placed = [holds.place(connection, hold, now, randomness) for hold in holds_ if hold.rule not in doubled]
-    _put_before_people(connection, decision, doubled, now, randomness)
+    _put_before_people(connection, decision, told, now, randomness)
     return {
         "decision": decision.id,
         "decision_digest": salted_digest(salt, body),
@@ -235,13 +237,21 @@ def _doubled(connection: Connection, entry: Entry, decision: Decision, wanted: S
     return frozenset(rule for rule, hold in own.items() if holds.stands_for(connection, hold, keys))
 
 
+def _told_before(connection: Connection, entry: Entry, decision: Decision) -> frozenset[str]:
+    """Name the rules that ask people to look at indicators by which the merchant was put before them already."""
+    reviewed = (m for m in decision.matches if m.outcome is Outcome.REVIEW)
+    rules = entry.coalition.intersection(f"{match.policy}/{match.rule}" for match in reviewed)
+    keys = uses.known_only(decision) if rules else []
+    return rules if keys and uses.told_before(connection, decision, keys) else frozenset()
+
+
 def _put_before_people(
-    connection: Connection, decision: Decision, doubled: frozenset[str], now: datetime, randomness: Randomness
+    connection: Connection, decision: Decision, told: frozenset[str], now: datetime, randomness: Randomness
 ) -> None:
     if decision.outcome is Outcome.ALLOW:
         return
     said_before = not decision.caps and all(
-        match.rule == _STANDING_HOLD or f"{match.policy}/{match.rule}" in doubled for match in decision.matches
+        match.rule == _STANDING_HOLD or f"{match.policy}/{match.rule}" in told for match in decision.matches
     )
     if said_before and cases.of(connection, decision.merchant) is None:
         return  # people have looked at the hold and upheld it; its review date brings it back to them

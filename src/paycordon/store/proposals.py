@@ -31,6 +31,7 @@ class Kind(StrEnum):
     CONTRIBUTION = "contribution"
     CORRECTION = "correction"
     RETRACTION = "retraction"
+    INDICATOR = "indicator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,9 @@ class Proposal:
     """A proposal as it is stored; times are UTC.
 
     Attributes:
-        subject_id: what it is about: a hold, a merchant, a case, a merchant and a rule, an account and an act, or a
-            message to be sent.
+        merchant: whose it is; empty where it is about no merchant.
+        subject_id: what it is about: a hold, a merchant, a case, a merchant and a rule, an account and an act, a
+            message to be sent, or the digest of an indicator.
         detail: what is to be done, by names that the kind has.
         state: `open`, `agreed`, `declined`, or `lapsed` once its time is over.
     """

@@ -14,7 +14,9 @@ from paycordon.store import schema
 Facts = Mapping[str, str | int | None]
 
 _TOLD = ("hold.", "case.", "proposal.", "clock.", "snooze.", "withdrawal.", "act.", "feed.")
-_TOLD_EXACTLY = frozenset({"decision", "restriction.applied", "restriction.stuck", "restriction.drift"})
+_TOLD_EXACTLY = frozenset(
+    {"decision", "indicator.common", "restriction.applied", "restriction.stuck", "restriction.drift"}
+)
 # What a merchant could be told as well; everything else that an entry says is for insiders.
 _NEUTRAL = (
     "account",

@@ -12,6 +12,7 @@ Policies that were in force and said nothing are no use: `store.withdrawals.judg
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
@@ -28,6 +29,12 @@ SHARED_WITH_BLOCKED = "identifier.shared_with_blocked"
 NEAR_BLOCKED = "identifier.near_blocked"
 
 _insert = Prepared(text("INSERT INTO uses (kind, key, decision_id) VALUES (:kind, :key, :decision_id)"))
+_told = Prepared(
+    text(
+        "SELECT 1 FROM uses u JOIN decisions d ON d.id = u.decision_id WHERE u.kind = 'indicator' AND u.key = :key "
+        "AND d.merchant = :merchant AND d.outcome <> 'allow' AND d.id <> :decision LIMIT 1"
+    )
+)
 _COUNTS = (
     "SELECT confidence, status FROM indicators WHERE digest = :digest AND source = :source AND reference = :reference "
     "AND withdrawn_at IS NULL AND (valid_from IS NULL OR valid_from <= :at) "
@@ -86,6 +93,12 @@ def known_only(decision: Decision) -> list[str]:
     if any(each.evidence.get("relation") != Relation.KNOWN for each in met):
         return []
     return sorted({key for each in met if (key := named_in(each)) is not None})
+
+
+def told_before(connection: Connection, decision: Decision, indicators: Sequence[str]) -> bool:
+    """Tell whether each of these indicators led to another decision on the merchant that people were to look at."""
+    where = {"merchant": decision.merchant, "decision": decision.id}
+    return all(_told(connection, {**where, "key": key}).first() is not None for key in indicators)
 
 
 def indicators_met(decision: Decision) -> list[str]:

@@ -4,6 +4,7 @@
 """
 
 from paycordon.store.schema.base import day_of, from_day, from_micros, metadata, micros
+from paycordon.store.schema.confirmations import confirmations
 from paycordon.store.schema.enforcement import acts, clocks, gateway_health, holds, restrictions
 from paycordon.store.schema.exchange import contributions, messages
 from paycordon.store.schema.inquiry import inquiries
@@ -64,6 +65,7 @@ __all__ = [
     "cases",
     "checkpoints",
     "clocks",
+    "confirmations",
     "contributions",
     "covert",
     "cursors",
