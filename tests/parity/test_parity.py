@@ -75,6 +75,28 @@ def test_an_honest_merchant_is_paid_out_untouched(make_world, gateway: str) -> N
 
 
 @GATEWAYS
+def test_a_payout_that_was_let_through_or_released_is_not_asked_for_again_by_its_delivery(make_world, gateway) -> None:
+    world = make_world(gateway)
+    stage = world.stages[gateway]
+    account = stage.open_account(applicant("m_1", email="known@goods.example"))
+    world.settle()
+    assert world.pay_out(gateway, account, 1_000, "key-1") == "paid"
+    world.settle()
+    world.know("email", "known@goods.example")
+    assert world.pay_out(gateway, account, 2_000, "key-2") == HELD
+    world.settle()
+    assert world.release("m_1")
+    world.settle()
+    assert world.pay_out(gateway, account, 2_000, "key-2") == "paid", "the very request that was released"
+    world.settle()
+
+    asked = [each.outcome for each in world.seen(gateway, account, "payout.requested")]
+    assert asked == [Outcome.ALLOW, HOLD], "two were asked for, each once"
+    assert len(world.seen(gateway, account, "payout.updated")) >= 2, "what was delivered is news of them"
+    assert world.held("m_1") == set()
+
+
+@GATEWAYS
 def test_a_payout_right_after_the_bank_account_changed_is_held(make_world, gateway: str) -> None:
     world = make_world(gateway)
     account = world.stages[gateway].open_account(applicant("m_1"))
