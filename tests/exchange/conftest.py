@@ -38,7 +38,7 @@ from paycordon.review.takingback import TakingBack
 from paycordon.screening import Cordon, Limits
 from paycordon.spans import Span
 from paycordon.store import Store, contributions, indicators
-from paycordon.store.contributions import StoredContribution
+from paycordon.store.contributed import StoredContribution
 from paycordon.testing import FrozenClock, make_event
 
 MAIL = "owner@shop.example"

@@ -11,6 +11,7 @@ from typing import Any
 from standardwebhooks.webhooks import Webhook
 
 from paycordon.exchange.bundle import BundleRecipient
+from paycordon.exchange.contract import Contribution
 from paycordon.exchange.post import PostRecipient
 from paycordon.testing import Answer, HttpSimulator, RecipientConformance, RecipientHarness, Request
 
@@ -62,6 +63,14 @@ class PostHarness(RecipientHarness):
 
     def close(self) -> None:
         self.receiver.__exit__(None, None, None)
+
+
+def test_the_page_shows_a_message_as_it_is() -> None:
+    page = (Path(__file__).parents[2] / "plugins" / "README.md").read_text("utf-8")
+    shown = json.loads(page.split("### Messages of the format `post`")[1].split("```json")[1].split("```")[0])
+    content = Contribution.model_validate(shown["data"]["content"])
+    assert content.model_dump(mode="json", exclude_none=True, exclude_defaults=True) == shown["data"]["content"]
+    assert shown["type"] == "contribution.add"
 
 
 class TestPost(RecipientConformance):

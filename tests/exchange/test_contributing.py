@@ -15,6 +15,7 @@ from sqlalchemy import select, text
 from paycordon.errors import ApprovalRequired, Conflict, NotFound, OutcomeUnknown, PaycordonError, Refused, RetryLater
 from paycordon.exchange.contract import Verb, Worth
 from paycordon.exchange.drafts import DraftWords
+from paycordon.exchange.sharing import Exchange
 from paycordon.people import Forbidden, Person, Role
 from paycordon.record.verify import verify
 from paycordon.review import contributing, proposals
@@ -25,7 +26,8 @@ from paycordon.review.retention import Retention, erase_merchant
 from paycordon.review.withdrawal import Rejudging
 from paycordon.sections import RetentionSection
 from paycordon.store import cases, clocks, indicators, messages, schema
-from paycordon.store.contributions import State, requeue
+from paycordon.store.contributed import State
+from paycordon.store.contributions import requeue
 from paycordon.store.indicators import Correction
 from paycordon.store.messages import MessageState
 
@@ -126,10 +128,16 @@ def test_what_others_say_does_not_ride_along_in_what_we_say(small_office: Office
     office.known()
     with pytest.raises(Conflict, match="another source says it here too"):
         office.draft()
+    office.exchange = Exchange(office.exchange.recipients, own=frozenset({"IWF"}))
+    office.draft(kind="sighting")  # a source of ours is our own word
+    office.exchange = Exchange(office.exchange.recipients)
     made = office.draft(Statement(independent="the police told us"))
     office.agree(made.proposal.id)
     office.work()
     assert office.keeper.asked == 1
+    with office.store.read() as connection:
+        (stated,) = (each.independent for each in messages.of(connection, made.message.contribution or ""))
+    assert stated == "the police told us"
 
 
 def test_what_others_say_later_does_not_stop_what_was_drafted(small_office: Office) -> None:
@@ -438,6 +446,18 @@ def test_an_objection_is_told_along_and_a_correction_says_only_what_is_new(offic
     told = list(office.keeper.heard.values())[-1]
     assert told.content is not None
     assert (told.revision, told.content.reason, told.content.appeal) == (3, "match:10", "appeal-1")
+
+    before = office.contribution(id_).digests
+    with office.store.write() as connection:
+        items = [{"kind": "email", "value": "new@shop.example"}]
+        words = DraftWords.model_validate({"items": items, "tlp": "green"})
+        stated = Statement(unseen="on the contract")
+        made = contributing.correct(connection, office.exchange, id_, words, office.wish(), stated)
+    office.agree(made.proposal.id)
+    office.work()
+    after = office.contribution(id_).digests
+    assert len(after) == len(before) == 1
+    assert after != before
     assert verify(office.store).ok
 
 

@@ -14,7 +14,7 @@ from paycordon.record import restricted
 from paycordon.record.verify import verify
 from paycordon.review import directives
 from paycordon.store import covert, schema
-from paycordon.store.contributions import State
+from paycordon.store.contributed import State
 from paycordon.store.directives import Kind, Terms
 
 from .conftest import Office

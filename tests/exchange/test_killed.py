@@ -13,7 +13,7 @@ from paycordon.exchange.bundle import BundleRecipient
 from paycordon.exchange.contract import Here
 from paycordon.exchange.sharing import Exchange
 from paycordon.record.verify import verify
-from paycordon.store.contributions import State
+from paycordon.store.contributed import State
 
 from .conftest import Office
 from .test_conformance import published

@@ -12,7 +12,7 @@ from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, open
 from paycordon.cli.output import print_fields, print_json, print_line, print_table
 
 if TYPE_CHECKING:
-    from paycordon.store.contributions import StoredContribution
+    from paycordon.store.contributed import StoredContribution
     from paycordon.store.messages import Message
 
 ContributionId = Annotated[str, typer.Argument(metavar="ID", help="As `paycordon exchange list` names it.")]
@@ -25,7 +25,8 @@ def list_contributions(
     as_json: JsonOption = False,
 ) -> int:
     """List what others are told, and feedback that waits; exit code 1 where a person must look."""
-    from paycordon.store.contributions import LIVE, State, listed
+    from paycordon.store.contributed import LIVE, State
+    from paycordon.store.contributions import listed
     from paycordon.store.messages import MessageState
     from paycordon.store.messages import listed as messages
 

@@ -86,7 +86,8 @@ def publish(items: Iterable[Item], to: Path, keys: Path, now: datetime) -> Publi
     """
     from tuf.api.metadata import TargetFile, Targets
 
-    signers = _signers(keys, new=not (to / "metadata" / "timestamp.json").exists())
+    roles = ROLES if not _newest(to, "root") else ROLES[1:]  # the key of the root may be elsewhere by then
+    signers = _signers(keys, new=not (to / "metadata" / "timestamp.json").exists(), roles=roles)
     said = list(items)
     data = _content(said)
     target = TargetFile.from_data(TARGET, data, ["sha256"])

@@ -15,8 +15,9 @@ from paycordon.exchange.contract import ContributionKind, Receipt, Verb
 from paycordon.exchange.sharing import Exchange, lasting
 from paycordon.record import restricted
 from paycordon.store import Store, cases, clocks, contributions, covert
+from paycordon.store.contributed import Told
 from paycordon.store.messages import Message, claim
-from paycordon.store.sharing import ground_gone, refused, stays_in_the_house
+from paycordon.store.sharing import digests_in, ground_gone, refused, stays_in_the_house
 
 PATIENCE = Timing(first_retry=timedelta(seconds=5), give_up_after=24)
 """A recipient may be away for half a day before a person is asked."""
@@ -123,7 +124,8 @@ class Exchanging:
         if message.contribution is None or message.verb is Verb.RETRACT:
             return None
         stored = contributions.get(connection, message.contribution)
-        digests = [digest for _, digest, _ in stored.digests]
+        new = [] if message.words is None else digests_in(message.words.content, self._recipient.here.digester)
+        digests = [digest for _, digest, _ in (*stored.digests, *new)]
         return stays_in_the_house(connection, message.merchant, digests, self._clock())
 
     def _note_held_back(self, message: Message, merchant: str) -> None:
@@ -146,8 +148,7 @@ class Exchanging:
         with self._store.write() as connection:
             cases.lock(connection, message.merchant)
             contributions.lock(connection, message.contribution)
-            ends_at = self._until(message) if message.words is not None else None
-            if not contributions.taken(connection, message, self._owner, receipt, ends_at, now):
+            if not contributions.taken(connection, message, self._owner, receipt, self._told(message), now):
                 return  # another worker has it, sends it again, and finds it there
             if message.contribution is None:
                 return
@@ -157,6 +158,14 @@ class Exchanging:
             note = f"{message.contribution}: `{message.recipient}` took `{message.verb}`"
             if message.merchant:
                 cases.note(connection, message.merchant, now, "exchange", note)
+
+    def _told(self, message: Message) -> Told:
+        content = None if message.words is None else lasting(message.words.content, self._until(message))
+        if content is None or not (content.items or content.party):
+            return Told()
+        ends = [item.valid_until for item in content.items if item.valid_until is not None]
+        all_end = ends and len(ends) == len(content.items)
+        return Told(digests_in(content, self._recipient.here.digester), max(ends) if all_end else self._until(message))
 
     def _stop_listing_clock(self, connection: Connection, merchant: str, now: datetime) -> None:
         kind = self._recipient.settings.listing_clock

@@ -31,6 +31,8 @@ _STEPS = {
 _OF_CONTRIBUTIONS = {"contribution.sent": "sent", "contribution.retracted": "retracted"}
 _NAMED = ("contribution", "recipient", "merchant", "verb", "revision", "by_hand")
 _TEXTS = ("about", "independent", "unseen", "reason")
+_FIRST = "INSERT OR IGNORE INTO told VALUES (?, ?, ?)"
+_LAST = "INSERT OR REPLACE INTO told VALUES (?, ?, ?)"
 
 Said = Mapping[str, Any]
 
@@ -53,8 +55,10 @@ class ExchangeCheck:
         if isinstance(about, str):
             if kind in _OF_CONTRIBUTIONS:
                 self._note(_OF_CONTRIBUTIONS[kind], about, said)
-            elif "digests_digest" in said:
+            if kind == "contribution.drafted" and said.get("verb") == "add":
                 self._note("new", about, said)
+            if "digests_digest" in said:
+                self._note("digests", about, said, newest=True)
 
     def end(self) -> None:
         """Find messages and contributions that are not as the log says."""
@@ -107,7 +111,8 @@ class ExchangeCheck:
             return "no entry of the log names it"
         told = tuple(new.get(name) for name in ("recipient", "merchant", "kind", "rests_on", "code", "origin", "by"))
         names = ("recipient", "merchant", "kind", "hold_id", "code", "origin", "drafted_by")
-        if told != tuple(row[name] for name in names) or new.get("digests_digest") != digest_of(row["digests"]):
+        digests = (self._said("digests", row["id"]) or {}).get("digests_digest")
+        if told != tuple(row[name] for name in names) or digests != digest_of(row["digests"]):
             return "is not what the log says was drafted"
         if (self._said("retracted", row["id"]) is not None) != (row["state"] == "retracted"):
             return "whether it was taken back is not what the log says"
@@ -115,8 +120,8 @@ class ExchangeCheck:
         wrong = stands and row["state"] not in ("sent", "retracting", "ended")
         return "does not say that it stands at its recipient, as the log does" if wrong else ""
 
-    def _note(self, step: str, id_: str, said: Said) -> None:
-        self._named.execute("INSERT OR IGNORE INTO told VALUES (?, ?, ?)", (step, id_, json.dumps(said)))
+    def _note(self, step: str, id_: str, said: Said, *, newest: bool = False) -> None:
+        self._named.execute(_LAST if newest else _FIRST, (step, id_, json.dumps(said)))
 
     def _said(self, step: str, id_: object) -> Said | None:
         found = self._named.execute("SELECT said FROM told WHERE step = ? AND id = ?", (step, id_)).fetchone()

@@ -24,12 +24,12 @@ from paycordon.people import Role
 from paycordon.review.permission import require_allowed
 from paycordon.review.proposals import Wish, propose_message
 from paycordon.store import cases, contributions, holds, messages, schema
-from paycordon.store.contributions import NewContribution, State, StoredContribution
+from paycordon.store.contributed import NewContribution, State, StoredContribution
 from paycordon.store.holds import Source
 from paycordon.store.indicators import counting
 from paycordon.store.messages import Message, NewMessage, Words
 from paycordon.store.proposals import Proposal
-from paycordon.store.sharing import identifier_of, standing_of
+from paycordon.store.sharing import digests_in, identifier_of, standing_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def draft(
         independent=stated.independent,
         unseen=stated.unseen,
     )
-    digests = _digests(exchange, content, wanted.recipient)
+    digests = digests_in(content, exchange.recipient(wanted.recipient).here.digester)
     new = NewContribution(
         *(id_, wanted.recipient, merchant, wanted.kind, digests, hold, case, content.reason),
         origin=wanted.origin,
@@ -313,12 +313,3 @@ def _seen(
     digester = exchange.recipient(recipient).here.digester
     standing = standing_of(connection, content, merchant, digester, exchange.own, now, now)
     return tuple(each.seen for each in standing)
-
-
-def _digests(exchange: Exchange, content: Contribution, recipient: str) -> list[tuple[str, str, str]]:
-    digester = exchange.recipient(recipient).here.digester
-    return [
-        (item.kind, digest, item.reference)
-        for item in content.items
-        for digest in digester.of_indicator(identifier_of(item), item.country)
-    ]

@@ -10,7 +10,7 @@ from paycordon.errors import Conflict, Refused
 from paycordon.exchange.contract import Verb
 from paycordon.exchange.sharing import Exchange
 from paycordon.store import cases, contributions, messages
-from paycordon.store.contributions import State
+from paycordon.store.contributed import State
 from paycordon.store.messages import Message, MessageState
 from paycordon.store.sharing import ground_gone, refused
 

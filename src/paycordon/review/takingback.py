@@ -24,7 +24,7 @@ from paycordon.review.proposals import Wish, propose_message
 from paycordon.spans import Span, deadline
 from paycordon.store import Store, cases, clocks, contributions, messages, proposals
 from paycordon.store.clocks import NewClock
-from paycordon.store.contributions import Gone, State, StoredContribution
+from paycordon.store.contributed import FINAL, Gone, State, StoredContribution
 from paycordon.store.indicators import counting
 from paycordon.store.messages import Message, MessageState, NewMessage, Words
 from paycordon.store.schema import micros
@@ -152,7 +152,7 @@ class TakingBack:
             cases.lock(connection, found.merchant)
             contributions.lock(connection, id_)
             found = contributions.get(connection, id_)
-            if found.answered >= gone or found.state in contributions.FINAL:
+            if found.answered >= gone or found.state in FINAL:
                 return False  # another worker was faster
             open_ones = [each for each in messages.of(connection, id_) if each.state in messages.OPEN]
             if any(messages.in_hand(connection, each.id, now) for each in open_ones):

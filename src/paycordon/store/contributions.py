@@ -6,14 +6,11 @@ long as it stands, and to find it when what it rests on is gone. What is plain i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum, StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, func, select
 
 from paycordon.errors import Conflict, NotFound
 from paycordon.exchange.contract import ContributionKind, Receipt, Verb
@@ -21,96 +18,15 @@ from paycordon.ids import Randomness
 from paycordon.record.apart import digest_apart
 from paycordon.record.log import Payload, digest_of
 from paycordon.store import clocks, messages, schema
+from paycordon.store.contributed import LIVE, Gone, NewContribution, State, StoredContribution, Told, as_text, stored
 from paycordon.store.messages import Message, MessageState, NewMessage
-from paycordon.store.schema import from_micros, micros
+from paycordon.store.schema import micros
 
 _table = schema.contributions
 
 
-class State(StrEnum):
-    """Where a contribution stands; all from `retracted` on are final.
-
-    `draft` waits for a second person, `waiting` for a worker, `stuck` for a person. `sent` stands at the recipient, and
-    `retracting` is about to be taken back. `declined` and `lapsed` were never agreed to, `dropped` lost its ground
-    before it was sent, `ended` has run out at the recipient.
-    """
-
-    DRAFT = "draft"
-    WAITING = "waiting"
-    SENT = "sent"
-    STUCK = "stuck"
-    RETRACTING = "retracting"
-    RETRACTED = "retracted"
-    DECLINED = "declined"
-    LAPSED = "lapsed"
-    DROPPED = "dropped"
-    ENDED = "ended"
-
-
-class Gone(IntEnum):
-    """What became of what a contribution rests on: nothing, no rule asks for it any more, or people released it."""
-
-    NOTHING = 0
-    UNSUPPORTED = 1
-    RELEASED = 2
-
-
-FINAL = (State.RETRACTED, State.DECLINED, State.LAPSED, State.DROPPED, State.ENDED)
-LIVE = (State.DRAFT, State.WAITING, State.SENT, State.STUCK, State.RETRACTING)
 _DONE_LOGS = {Verb.ADD: "contribution.sent", Verb.CORRECT: "contribution.corrected"}
 _DONE_LOGS |= {Verb.RETRACT: "contribution.retracted", Verb.FEEDBACK: "feedback.sent"}
-
-
-@dataclass(frozen=True, slots=True)
-class NewContribution:
-    """What is to be told, beside the words; as `StoredContribution`."""
-
-    id: str
-    recipient: str
-    merchant: str
-    kind: ContributionKind
-    digests: Sequence[tuple[str, str, str]]
-    hold: str | None = None
-    case: str | None = None
-    code: str | None = None
-    origin: str | None = None
-    appeal: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredContribution:
-    """A contribution as it is stored; times are UTC.
-
-    Attributes:
-        hold, case: what it rests on here.
-        code: the reason, as a code.
-        origin: whose word is passed on.
-        digests: kind and keyed digest of each identifier, with the reference under which it is told.
-        theirs: how the recipient calls it.
-        doubtful: whether it may have been taken without our hearing so.
-        appeal: the last objection that was told along.
-        answered: for what its retraction was drafted or decided about; see `Gone`.
-        ends_at: when it ends at the recipient by itself.
-    """
-
-    id: str
-    recipient: str
-    merchant: str
-    kind: ContributionKind
-    hold: str | None
-    case: str | None
-    code: str | None
-    origin: str | None
-    digests: tuple[tuple[str, str, str], ...]
-    state: State
-    theirs: str | None
-    doubtful: bool
-    appeal: str | None
-    answered: Gone
-    drafted_by: str
-    drafted_at: datetime
-    ends_at: datetime | None
-    settled_at: datetime | None
 
 
 def draft(
@@ -126,7 +42,7 @@ def draft(
         "case_id": new.case,
         "code": new.code,
         "origin": new.origin,
-        "digests": json.dumps([list(each) for each in new.digests]),
+        "digests": as_text(new.digests),
         "state": State.DRAFT.value,
         "doubtful": 0,
         "appeal": new.appeal,
@@ -189,7 +105,7 @@ def agree(connection: Connection, message: Message, by: str, now: datetime) -> N
         _set(connection, message.contribution, state=states[message.verb].value)
     messages.log(connection, now, "contribution.agreed", message, {"by": message.asked_by, "agreed_by": by})
     if by_hand:
-        _done(connection, message, now, Receipt("", already=True), None)
+        _done(connection, message, now, Receipt("", already=True), Told())
 
 
 def drop(connection: Connection, message: Message, state: State, *, by: str, now: datetime) -> bool:
@@ -220,28 +136,30 @@ def drop(connection: Connection, message: Message, state: State, *, by: str, now
     return True
 
 
-def taken(
-    connection: Connection, message: Message, owner: str, receipt: Receipt, ends_at: datetime | None, now: datetime
-) -> bool:
+def taken(connection: Connection, message: Message, owner: str, receipt: Receipt, told: Told, now: datetime) -> bool:
     """Record that a recipient took a message, if the lease is still this worker's; erases what was plain in it."""
     values = {"settled_at": micros(now), "last_error": None, "theirs": receipt.theirs, "already": int(receipt.already)}
     if not messages.move(connection, message, MessageState.TAKEN, values, owner=owner):
         return False
-    _done(connection, message, now, receipt, ends_at)
+    _done(connection, message, now, receipt, told)
     return True
 
 
-def _done(connection: Connection, message: Message, now: datetime, receipt: Receipt, ends_at: datetime | None) -> None:
+def _done(connection: Connection, message: Message, now: datetime, receipt: Receipt, told: Told) -> None:
     messages.erase_words(connection, message.id)
     if message.verb is Verb.RETRACT:
         _set(connection, message.contribution, state=State.RETRACTED.value, settled_at=micros(now))
         clocks.stop(connection, message.contribution or "", now)
     elif message.verb is not Verb.FEEDBACK:
-        ends = {} if ends_at is None else {"ends_at": micros(ends_at)}
+        ends: dict[str, Any] = {} if told.ends_at is None else {"ends_at": micros(told.ends_at)}
+        if message.verb is Verb.CORRECT and told.digests:
+            ends["digests"] = as_text(told.digests)
         # A retraction may wait already; what was taken meanwhile does not make it stand for good.
         _set(connection, message.contribution, theirs=receipt.theirs, doubtful=0, **ends)
         _set_if(connection, message.contribution, (State.WAITING, State.STUCK), state=State.SENT.value)
     said: Payload = {"theirs": receipt.theirs, "already": int(receipt.already), "recipient": message.recipient}
+    if message.verb is Verb.CORRECT and told.digests:
+        said = {**said, "digests_digest": digest_of(as_text(told.digests))}
     messages.log(connection, now, _DONE_LOGS[message.verb], message, said)
 
 
@@ -299,7 +217,7 @@ def get(connection: Connection, id_: str) -> StoredContribution:
     row = connection.execute(select(_table).where(_table.c.id == id_)).mappings().one_or_none()
     if row is None:
         raise NotFound(f"there is no contribution `{id_}`; `paycordon exchange list` lists them")
-    return _stored(row)
+    return stored(row)
 
 
 def lock(connection: Connection, id_: str | None) -> None:
@@ -318,7 +236,7 @@ def same(connection: Connection, new: NewContribution) -> str | None:
         where.append(_table.c.origin == new.origin)
     wanted = {(kind, digest) for kind, digest, _ in new.digests}
     for row in connection.execute(select(_table).where(*where).order_by(_table.c.id)).mappings():
-        found = _stored(row)
+        found = stored(row)
         if new.kind is ContributionKind.TERMINATION or wanted <= {(kind, digest) for kind, digest, _ in found.digests}:
             return found.id
     return None
@@ -336,7 +254,7 @@ def listed(
     if merchant is not None:
         query = query.where(_table.c.merchant == merchant)
     ordered = query.order_by(_table.c.drafted_at, _table.c.id).limit(limit)
-    return [_stored(row) for row in connection.execute(ordered).mappings()]
+    return [stored(row) for row in connection.execute(ordered).mappings()]
 
 
 def next_revision(connection: Connection, contribution: str) -> int:
@@ -370,21 +288,3 @@ def _set(connection: Connection, contribution: str | None, **values: Any) -> Non
 def _set_if(connection: Connection, contribution: str | None, states: Sequence[State], **values: Any) -> None:
     among = _table.c.state.in_([each.value for each in states])
     connection.execute(_table.update().where(_table.c.id == contribution, among).values(**values))
-
-
-def _stored(row: RowMapping) -> StoredContribution:
-    times = {
-        name: None if row[name] is None else from_micros(row[name]) for name in ("drafted_at", "ends_at", "settled_at")
-    }
-    same = ("id", "recipient", "merchant", "code", "origin", "theirs", "appeal", "drafted_by")
-    return StoredContribution(
-        **{name: row[name] for name in same},
-        **times,  # type: ignore[arg-type]  # `drafted_at` is never empty
-        kind=ContributionKind(row["kind"]),
-        hold=row["hold_id"],
-        case=row["case_id"],
-        digests=tuple((str(kind), str(digest), str(name)) for kind, digest, name in json.loads(row["digests"])),
-        state=State(row["state"]),
-        doubtful=bool(row["doubtful"]),
-        answered=Gone(row["answered"]),
-    )

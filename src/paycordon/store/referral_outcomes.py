@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, text
 
 from paycordon.store import uses
-from paycordon.store.contributions import State
+from paycordon.store.contributed import State
 from paycordon.store.holds import Source
 from paycordon.store.referrals import Referral
 from paycordon.store.schema import micros

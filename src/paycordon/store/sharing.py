@@ -30,6 +30,15 @@ def identifier_of(item: Item) -> Identifier:
     return Identifier(kind=item.kind, value=item.value, digest=item.digest)
 
 
+def digests_in(content: Contribution, digester: Digester) -> list[tuple[str, str, str]]:
+    """Return kind, keyed digest and reference of each identifier in what is told."""
+    return [
+        (item.kind, digest, item.reference)
+        for item in content.items
+        for digest in digester.of_indicator(identifier_of(item), item.country)
+    ]
+
+
 def standing_of(
     connection: Connection,
     content: Contribution,
