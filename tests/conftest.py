@@ -6,9 +6,12 @@ database that nobody else has, with the schema that the migrations made and with
 
 from __future__ import annotations
 
+import compileall
 import itertools
 import os
+import py_compile
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,6 +31,7 @@ from paycordon.testing import FrozenClock
 
 _MEMORY = Path("/dev/shm")  # a file system in memory, where there is one
 _ROOM = 6 * 2**30
+_ROOT = Path(__file__).parents[1]
 
 
 def _use_memory() -> None:
@@ -44,6 +48,17 @@ def _use_memory() -> None:
         return
     os.environ["TMPDIR"] = str(_MEMORY)
     tempfile.tempdir = None  # it is asked for again
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the sources once for the many processes of a whole run, where Python keeps nothing that it compiled.
+
+    By the hash of the source, not by its time: no test that changes a source meets what was compiled of another.
+    """
+    if sys.dont_write_bytecode and getattr(config.option, "numprocesses", None):
+        for source in (_ROOT / "src", *_ROOT.glob("plugins/*/src")):
+            by_hash = py_compile.PycInvalidationMode.CHECKED_HASH
+            compileall.compile_dir(source, quiet=2, invalidation_mode=by_hash)
 
 
 _use_memory()

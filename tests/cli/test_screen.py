@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -143,9 +144,9 @@ def test_a_file_that_cannot_be_read_is_named(cli, deployment: Path, missing: str
 
 def test_a_locked_store_is_an_error_and_not_an_outcome(cli, deployment: Path, make_event, monkeypatch) -> None:
     import sqlite3
-    from datetime import timedelta
 
     monkeypatch.setitem(Store.open.__func__.__kwdefaults__, "patience", timedelta(milliseconds=50))
+    monkeypatch.setattr("paycordon.reload._AT_START", timedelta(milliseconds=200))
     assert cli("doctor").code == 0
     other = sqlite3.connect(deployment / "paycordon.db", isolation_level=None)
     try:
@@ -161,7 +162,8 @@ def test_a_locked_store_is_an_error_and_not_an_outcome(cli, deployment: Path, ma
     assert recorded(deployment) == 0
 
 
-def test_a_read_only_store_is_an_error_and_not_an_outcome(cli, deployment: Path, make_event) -> None:
+def test_a_read_only_store_is_an_error_and_not_an_outcome(cli, deployment: Path, make_event, monkeypatch) -> None:
+    monkeypatch.setattr("paycordon.reload._AT_START", timedelta(milliseconds=200))
     assert cli("doctor").code == 0
     with (deployment / "paycordon.db").open("r+b") as file:
         # A write version above 2 makes SQLite treat the file as read-only, for root as well.

@@ -135,7 +135,7 @@ def test_what_was_there_before_there_were_sums_is_added_up_when_the_store_is_upg
 ) -> None:
     with store.write() as connection:
         newer = ("indicator_sums", "referrals", "referral_steps", "referral_merchants", "contributions")
-        for later in (*newer, "exchange_messages", "inquiries"):
+        for later in (*newer, "exchange_messages", "inquiries", "aliases"):
             connection.execute(text(f"DROP TABLE {later}"))
         connection.execute(text("ALTER TABLE feeds DROP COLUMN told"))
         connection.execute(text("DROP TABLE rescreenings"))
