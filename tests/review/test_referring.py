@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ from sqlalchemy import event as listening
 from sqlalchemy import func, select, text
 
 from paycordon.coalition_sections import ReferralsSection
-from paycordon.decisions import Decision, Outcome
+from paycordon.decisions import Decision, Outcome, Scope
 from paycordon.errors import ApprovalRequired, Conflict, NotFound, PaycordonError
 from paycordon.exchange.contract import Here, Worth
 from paycordon.exchange.post import PostRecipient, PostSettings
@@ -34,7 +35,9 @@ from paycordon.review.withdrawal import Rejudging
 from paycordon.sections import Clocks, RetentionSection, Unsupported
 from paycordon.spans import Span
 from paycordon.store import cases, directives, erasure, holds, indicators, messages, referrals, schema, withdrawals
+from paycordon.store.holds import NewHold, Source
 from paycordon.store.prepared import Prepared
+from paycordon.store.referral_outcomes import outcome_of
 from paycordon.store.referrals import About, Referral
 from paycordon.testing import make_event
 
@@ -427,6 +430,30 @@ def test_a_feed_of_the_same_name_would_withdraw_it(desk: Desk) -> None:
     id_ = desk.receive()
     with pytest.raises(Conflict, match="is the name of a feed"):
         desk.release(id_, practice=replace(PRACTICE, feeds={"clearing house"}))
+
+
+@on_one_database
+def test_only_what_people_decided_counts_as_acted_on(desk: Desk) -> None:
+    """What a keep-open request had covered is held again by this package itself: nobody has decided that."""
+    whom = ("m_1", "acme", "acct_m_1", "account", "acct_m_1")
+    by_hand = NewHold(*whom, Outcome.HOLD, Scope.PAYOUTS, "by_hand", "additional", Source.PERSON)
+    desk.payout(email="other@goods.example")
+    id_ = desk.receive()
+    desk.released(id_)
+    for placed_by, decided in (("paycordon", False), ("ana", True)):
+        with desk.store.write() as connection:
+            wanted = replace(by_hand, placed_by=placed_by, internal_reason="judged again")
+            holds.place_by_hand(connection, wanted, desk.clock(), secrets.token_bytes)
+            assert outcome_of(connection, desk.get(id_)).decided is decided
+
+
+@on_one_database
+def test_a_key_that_was_taken_off_meanwhile_is_missed_before_nothing_matches(desk: Desk) -> None:
+    """The count of what is stored under which key is for everybody, and so counts no referrals."""
+    id_ = desk.receive()
+    with pytest.raises(Conflict, match="under the key `k1`, which is not configured"):
+        desk.release(id_, practice=replace(PRACTICE, keys={"k2"}))
+    assert desk.release(id_, practice=replace(PRACTICE, keys={"k1", "k2"})).last.step is Step.PROPOSE
 
 
 @on_one_database

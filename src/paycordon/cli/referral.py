@@ -172,7 +172,8 @@ def _print(shown: Shown) -> None:
     if not outcome.decisions and not outcome.decided:
         print_line("nothing came of it yet")
     for hold in outcome.holds:
-        print_line(f"{hold.outcome} {hold.id} of {hold.merchant} by {hold.rule}{', released' if hold.released else ''}")
+        released = f", released by {hold.released_by}" if hold.released_by else ""
+        print_line(f"{hold.outcome} {hold.id} of {hold.merchant} by {hold.rule}{released}")
     for case in outcome.cases:
         print_line(f"case {case.id} of {case.merchant}: {case.resolution}")
     for told in outcome.contributions:

@@ -45,7 +45,7 @@ def release(store: Store, id_: str, doing: Doing, *, freed: bool = False) -> Ref
     Raises:
         Forbidden, NotFound: the person has not the roles; there is no such referral.
         Conflict: it does not stand where this can be done, it is with law enforcement, its source has the name of a
-            feed by now, or somebody was faster.
+            feed by now, a key of its digests is not configured any more, or somebody was faster.
     """
     with store.write() as connection:
         found = referring.taken(connection, id_, doing)
@@ -126,6 +126,12 @@ def _require_releasable(found: Referral, doing: Doing, *, freed: bool) -> None:
     referring.require_free(found, doing, freed=freed or said_before)
     if found.about.source in doing.practice.feeds:
         raise Conflict(f"`{found.about.source}` is the name of a feed by now, which would withdraw what it did not say")
+    keys = doing.practice.keys
+    gone = sorted({each.digest.rpartition(":")[0] for each in found.about.indicators} - set(keys or ()))
+    if keys is not None and gone:
+        # `paycordon indicator keys` counts for everybody to see, and so without referrals.
+        named = ", ".join(f"`{each}`" for each in gone)
+        raise Conflict(f"digests under the key {named}, which is not configured, match nothing; list it again")
 
 
 def _waits_for(found: Referral, doing: Doing) -> bool:

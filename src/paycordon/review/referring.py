@@ -48,6 +48,7 @@ class Practice:
         longest: how long an authority's request may last.
         proposal: how long the first word for a release waits for the second.
         feeds: the names that feeds use: a referral's indicators under one would be withdrawn with the next batch.
+        keys: the names of the identifier keys; a digest under another matches nothing. None to not look.
     """
 
     settings: ReferralsSection = field(default_factory=ReferralsSection)
@@ -55,12 +56,14 @@ class Practice:
     longest: Span = DirectivesSection().longest
     proposal: Span = ReviewSection().proposal
     feeds: Collection[str] = ()
+    keys: Collection[str] | None = None
 
     @classmethod
     def of(cls, config: Config) -> Practice:
         """Return what a configuration says."""
         spans = (config.directives.longest, config.review.proposal)
-        return cls(config.referrals, config.clocks.warn_percent, *spans, frozenset(config.feeds))
+        keys = frozenset(config.identifier_keys.keys)
+        return cls(config.referrals, config.clocks.warn_percent, *spans, frozenset(config.feeds), keys)
 
     def due(self, state: State, now: datetime) -> datetime | None:
         """By when something is to be done about a referral that has just come to stand there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
@@ -18,18 +19,19 @@ _decisions = text(
     "WHERE u.kind = :kind AND u.key IN :keys ORDER BY d.id"
 ).bindparams(bindparam("keys", expanding=True))
 _holds = text(
-    "SELECT id, merchant, outcome, rule, source, released_at FROM holds "
+    "SELECT id, merchant, outcome, rule, source, placed_by, released_at, released_by FROM holds "
     "WHERE decision_id IN :decisions OR (merchant IN :merchants AND source = :person AND created_at >= :since) "
     "ORDER BY id"
 ).bindparams(bindparam("decisions", expanding=True), bindparam("merchants", expanding=True))
 _cases = text(
-    "SELECT id, merchant, resolution FROM cases WHERE merchant IN :merchants AND restricted = 0 "
+    "SELECT id, merchant, resolution, closed_by FROM cases WHERE merchant IN :merchants AND restricted = 0 "
     "AND closed_at >= :since ORDER BY id"
 ).bindparams(bindparam("merchants", expanding=True))
 _contributions = text(
     "SELECT id, merchant, recipient, kind, state FROM contributions WHERE merchant IN :merchants "
     "AND drafted_at >= :since AND state NOT IN :undecided ORDER BY id"
 ).bindparams(bindparam("merchants", expanding=True), bindparam("undecided", expanding=True))
+_ITSELF, _BY_WITHDRAWAL = "paycordon", "withdrawal "  # as `store.rejudging.actor` names it
 _UNDECIDED = (State.DRAFT, State.DECLINED, State.LAPSED, State.DROPPED)
 
 
@@ -41,8 +43,13 @@ class HoldSince:
     merchant: str
     outcome: str
     rule: str
-    by_person: bool
-    released: bool
+    placed_by: str | None
+    released_by: str | None
+
+    @property
+    def by_person(self) -> bool:
+        """Whether a person has placed or released it, and not this package by itself."""
+        return _is_person(self.placed_by) or _is_person(self.released_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,12 @@ class CaseSince:
     id: str
     merchant: str
     resolution: str
+    closed_by: str | None
+
+    @property
+    def by_person(self) -> bool:
+        """Whether a person has closed it, and not a release by this package."""
+        return _is_person(self.closed_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +96,8 @@ class Outcome:
     @property
     def decided(self) -> bool:
         """Whether people have decided anything: closed a case, placed or released a hold, told others."""
-        return bool(self.cases or self.contributions) or any(each.by_person or each.released for each in self.holds)
+        done = [*(each.by_person for each in self.holds), *(each.by_person for each in self.cases)]
+        return bool(self.contributions) or any(done)
 
 
 def outcome_of(connection: Connection, referral: Referral) -> Outcome:
@@ -103,7 +117,17 @@ def outcome_of(connection: Connection, referral: Referral) -> Outcome:
     return Outcome(
         merchants,
         [row.id for row in found],
-        [HoldSince(h.id, h.merchant, h.outcome, h.rule, h.source == "person", h.released_at is not None) for h in held],
-        [CaseSince(row.id, row.merchant, row.resolution) for row in closed],
+        [_hold(row) for row in held],
+        [CaseSince(row.id, row.merchant, row.resolution, row.closed_by) for row in closed],
         [ContributionSince(row.id, row.merchant, row.recipient, row.kind, row.state) for row in told],
     )
+
+
+def _is_person(name: str | None) -> bool:
+    """Tell whether a name is somebody's, and not this package's, which places again, carries over and releases."""
+    return name is not None and name != _ITSELF and not name.startswith(_BY_WITHDRAWAL)
+
+
+def _hold(row: Any) -> HoldSince:
+    placed_by = row.placed_by if row.source == Source.PERSON.value else None
+    return HoldSince(row.id, row.merchant, row.outcome, row.rule, placed_by, row.released_by)
