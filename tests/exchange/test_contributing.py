@@ -19,7 +19,7 @@ from paycordon.exchange.sharing import Exchange
 from paycordon.people import Forbidden, Person, Role
 from paycordon.record.verify import verify
 from paycordon.review import contributing, proposals
-from paycordon.review.actions import close_unheld
+from paycordon.review.actions import close_unheld, uphold
 from paycordon.review.appeals import Appeal, receive
 from paycordon.review.contributing import Statement
 from paycordon.review.retention import Retention, erase_merchant
@@ -458,6 +458,22 @@ def test_an_objection_is_told_along_and_a_correction_says_only_what_is_new(offic
     after = office.contribution(id_).digests
     assert len(after) == len(before) == 1
     assert after != before
+
+    with office.store.write() as connection:  # it is decided: the block stands
+        (case,) = cases.queue(connection, merchant="m_1")
+        later = office.clock() + timedelta(days=30)
+        uphold(connection, case.id, by=office.ana, reason="checked", now=office.clock(), review_at=later)
+    assert office.upkeep()
+    assert not office.upkeep()
+    (proposal,) = office.open_proposals()
+    assert "was decided" in proposal.reason
+    office.agree(proposal.id)
+    office.work()
+    told = list(office.keeper.heard.values())[-1]
+    assert told.content is not None
+    assert (told.verb, told.content.appeal, told.content.items) == (Verb.CORRECT, "", ())
+    assert not office.upkeep()
+    assert verify(office.store).ok
     assert verify(office.store).ok
 
 
@@ -474,6 +490,42 @@ def test_feedback_takes_one_person_and_goes_to_its_source(small_office: Office) 
     office.work()
     (heard,) = office.keeper.heard.values()
     assert (heard.verb, heard.theirs, heard.worth, heard.content) == (Verb.FEEDBACK, "case-7", "false_positive", None)
+    assert verify(office.store).ok
+
+
+def test_what_is_stuck_can_be_given_up_or_noted_as_done_by_hand(small_office: Office) -> None:
+    office = small_office
+    office.payout()
+    made = office.draft()
+    office.agree(made.proposal.id)
+    office.keeper.away = [Refused("the form is wrong")]
+    office.work()
+    id_ = made.message.contribution or ""
+
+    def retract(id_: str, *, by_hand: bool = False) -> Any:
+        with office.store.write() as connection:
+            return contributing.retract(connection, office.exchange, id_, office.wish(), by_hand=by_hand)
+
+    assert retract(id_) is None
+    assert office.contribution(id_).state is State.DROPPED
+    assert office.keeper.heard == {}
+
+    second = office.sent()
+    with office.store.write() as connection:
+        words = DraftWords.model_validate({"reason": "match:10"})
+        correction = contributing.correct(connection, office.exchange, second, words, office.wish())
+    office.agree(correction.proposal.id)
+    office.keeper.away = [Refused("no such field"), Refused("not by this way")]
+    office.work()
+    office.agree(retract(second).proposal.id)  # what is stuck does not stand in its way
+    office.work()
+    assert office.contribution(second).state is State.RETRACTING
+    with pytest.raises(Conflict, match="it is `retracting`"):
+        retract(second)
+    office.agree(retract(second, by_hand=True).proposal.id)
+    assert office.contribution(second).state is State.RETRACTED
+    with pytest.raises(Conflict):
+        retract(second)
     assert verify(office.store).ok
 
 

@@ -83,7 +83,7 @@ def retract(
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> int:
-    """Draft to take back what a recipient was told."""
+    """Draft to take back what a recipient was told; give up what it was not told yet."""
     from paycordon.review import contributing
 
     why = said(reason)
@@ -92,7 +92,13 @@ def retract(
         exchange = wish.exchange()
         with store.write() as connection:
             made = contributing.retract(connection, exchange, contribution, wish, by_hand=by_hand)
-    return _print(made, as_json)
+    if made is not None:
+        return _print(made, as_json)
+    if as_json:
+        print_json({"contribution": contribution, "given_up": True})
+    else:
+        print_line(f"{contribution} is given up: nothing had been sent")
+    return 0
 
 
 def feedback(

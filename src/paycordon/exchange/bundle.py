@@ -106,13 +106,10 @@ class BundleRecipient(Recipient[BundleRecipientSettings]):
         if len(reference) > 255:
             raise Refused("the name of the source is too long for a bundle")
         items = leaving(content.items, self.settings, self._digester)
-        update: dict[str, Any] = {"reference": reference}
-        if content.appeal:
-            update["status"] = CONTESTED
         found = {}
         for item in items:
             category = item.category or (content.reason or "")
-            line = item.model_copy(update={**update, "category": category})
+            line = item.model_copy(update={"reference": reference, "category": category})
             found[line.kind, line.digest or line.value] = line.model_dump(
                 mode="json", exclude_none=True, exclude_defaults=True
             )
@@ -144,7 +141,11 @@ class BundleRecipient(Recipient[BundleRecipientSettings]):
     def _publish(self, said: Mapping[str, Any]) -> None:
         """Publish all that counts now, unless the newest bundle already is just that."""
         now = self.here.clock()
-        items = [Item.model_validate(line) for id_ in sorted(said) for line in said[id_]["lines"]]
+        items = [
+            Item.model_validate({**line, "status": CONTESTED} if said[id_].get("contested") else line)
+            for id_ in sorted(said)
+            for line in said[id_]["lines"]
+        ]
         items = [item for item in items if item.valid_until is None or item.valid_until > now]
         if self._published() != publishing.digest_of_content(items):
             publishing.publish(items, self._to, self._publisher, now)
@@ -180,10 +181,9 @@ def _take(said: dict[str, Any], message: Outgoing, lines: Any) -> bool:
     if message.verb is Verb.CORRECT and not content.items:
         made = [dict(line) for line in (known["lines"] if known else [])]
         for line in made:
-            line |= {"status": CONTESTED} if content.appeal else {}
             if content.reason and line.get("category") in REASONS:
                 line["category"] = content.reason
-    said[message.id] = {"revision": message.revision, "lines": made}
+    said[message.id] = {"revision": message.revision, "lines": made, "contested": bool(content.appeal)}
     return False
 
 

@@ -108,7 +108,7 @@ class Contribution(_Shared):
         tlp: the mark of the party; each item has its own.
         reason: why, as a code of `paycordon.exchange.reasons`; needed for a termination.
         ended_on: when the contract with the merchant ended.
-        appeal: the reference of the merchant's objection, while it is undecided.
+        appeal: the reference of the merchant's objection while it is undecided; each correction says so anew.
         origin: of a relay, whose word it is; goes along wherever the items go.
     """
 
@@ -127,7 +127,7 @@ class Outgoing:
     """One message to a recipient.
 
     Once a recipient has taken what is told, nothing plain of it is kept here. So a correction says only what is new:
-    without items they stay as they were there, and so does the party.
+    without items they stay as they were there, and so do the party and the reason.
 
     Attributes:
         key: the same for each try of this message, and for no other.

@@ -27,7 +27,7 @@ from paycordon.store import cases, contributions, holds, messages, schema
 from paycordon.store.contributed import NewContribution, State, StoredContribution
 from paycordon.store.holds import Source
 from paycordon.store.indicators import counting
-from paycordon.store.messages import Message, NewMessage, Words
+from paycordon.store.messages import Message, MessageState, NewMessage, Words
 from paycordon.store.proposals import Proposal
 from paycordon.store.sharing import digests_in, identifier_of, standing_of
 
@@ -141,8 +141,8 @@ def correct(
 
 def retract(
     connection: Connection, exchange: Exchange, contribution: str, wish: Wish, *, by_hand: bool = False
-) -> Drafted:
-    """Draft to take back what a recipient was told, and propose it.
+) -> Drafted | None:
+    """Draft to take back what a recipient was told, and propose it; what was not sent yet is given up at once.
 
     Args:
         connection: a transaction for writing.
@@ -151,15 +151,35 @@ def retract(
         wish: who wants it, and why.
         by_hand: whether people have taken it back at the recipient themselves, and it is only to be noted.
 
+    Returns:
+        The draft; none where nothing had been sent, so that there is nothing to take back.
+
     Raises:
         Forbidden: the person is no analyst.
         NotFound: there is no such contribution.
         Conflict: it does not stand there, the recipient takes no retractions, or it is being taken back already.
     """
     wish.by.require(Role.ANALYST)
+    if not _given_up(connection, contribution, wish, by_hand=by_hand):
+        return None
     found = _standing(connection, contribution)
     message = draft_retraction(connection, found, wish, by_hand=by_hand)
     return _propose(connection, exchange, message, wish)
+
+
+def _given_up(connection: Connection, contribution: str, wish: Wish, *, by_hand: bool) -> bool:
+    """Give up messages that wait or are stuck; tells whether something stands at the recipient, or may."""
+    cases.lock(connection, contributions.get(connection, contribution).merchant)
+    contributions.lock(connection, contribution)
+    found = contributions.get(connection, contribution)
+    late = {Verb.ADD} if found.state in (State.WAITING, State.STUCK) else set()
+    late |= {Verb.RETRACT} if by_hand and found.state is State.RETRACTING else set()
+    for message in messages.of(connection, contribution):
+        if message.verb in late and message.state in (MessageState.WAITING, MessageState.STUCK):
+            if messages.in_hand(connection, message.id, wish.now):
+                raise Conflict(f"`{message.id}` is being sent right now; try again in a few minutes")
+            contributions.drop(connection, message, State.DROPPED, by=wish.by.name, now=wish.now)
+    return contributions.get(connection, contribution).state is not State.DROPPED or Verb.ADD not in late
 
 
 def draft_retraction(

@@ -2,7 +2,7 @@
 
 When the hold that a word rests on is released, no rule asks for it any more, or the source of what was passed on takes
 it back, a retraction is drafted by itself; an approver agrees, a clock runs, and the case says so. An objection of the
-merchant that is undecided is told along. What nobody agreed to in time lapses and is drafted anew.
+merchant is told along, and so is that it was decided. What nobody agreed to in time lapses and is drafted anew.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ _elsewhere = text(
 _appeals = text(
     "SELECT DISTINCT c.id FROM contributions c JOIN appeals a ON a.merchant = c.merchant "
     "JOIN cases k ON k.id = a.case_id AND k.closed_at IS NULL "
-    "WHERE c.state = 'sent' AND (c.appeal IS NULL OR c.appeal <> a.id) ORDER BY 1"
+    "WHERE c.state = 'sent' AND (c.appeal IS NULL OR c.appeal <> a.id) "
+    "UNION SELECT c.id FROM contributions c WHERE c.state = 'sent' AND c.appeal IS NOT NULL AND NOT EXISTS "
+    "(SELECT 1 FROM appeals a JOIN cases k ON k.id = a.case_id AND k.closed_at IS NULL "
+    "WHERE a.merchant = c.merchant) ORDER BY 1"
 )
 
 
@@ -218,16 +221,17 @@ class TakingBack:
             cases.lock(connection, found.merchant)
             contributions.lock(connection, id_)
             found = contributions.get(connection, id_)
-            appeal = open_appeal(connection, found.merchant)
+            appeal = open_appeal(connection, found.merchant)  # none: it was decided
             busy = any(each.state in messages.OPEN for each in messages.of(connection, id_))
-            if appeal is None or appeal == found.appeal or found.state is not State.SENT or busy:
+            if appeal == found.appeal or found.state is not State.SENT or busy:
                 return False
             contributions.told_of_appeal(connection, id_, appeal)
+            what = f"the objection {appeal}" if appeal else f"the end of the objection {found.appeal}"
             if not self._can(found, Verb.CORRECT):
-                note = f"{id_}: `{found.recipient}` cannot be told of the objection {appeal}"
+                note = f"{id_}: `{found.recipient}` cannot be told of {what}"
                 cases.note(connection, found.merchant, now, "exchange", note)
                 return True
-            why = f"the merchant objects ({appeal})"
+            why = f"the merchant objects ({appeal})" if appeal else f"the objection {found.appeal} was decided"
             new = NewMessage(
                 recipient=found.recipient,
                 merchant=found.merchant,
@@ -236,11 +240,11 @@ class TakingBack:
                 reason=why,
                 asked_by=ITSELF.name,
                 contribution=id_,
-                words=Words(Contribution(kind=found.kind, reason=found.code, appeal=appeal)),
+                words=Words(Contribution(kind=found.kind, appeal=appeal or "")),
             )
             message = contributions.draft_more(connection, new, now, self._randomness)
             made = propose_message(connection, message, self._wish(why, now))
-            note = f"{made.id} tells `{found.recipient}` of the objection {appeal} to {id_}: an approver agrees"
+            note = f"{made.id} tells `{found.recipient}` of {what} to {id_}: an approver agrees"
             cases.note(connection, found.merchant, now, "exchange", note)
         return True
 

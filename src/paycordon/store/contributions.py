@@ -100,12 +100,22 @@ def agree(connection: Connection, message: Message, by: str, now: datetime) -> N
         values |= {"settled_at": micros(now), "already": 1}
     if not messages.move(connection, message, to, values):
         raise Conflict(f"`{message.id}` is no draft any more")
+    if message.verb is Verb.RETRACT:
+        _give_up_others(connection, message, by, now)
     states = {Verb.ADD: State.WAITING, Verb.RETRACT: State.RETRACTING}
     if message.verb in states:
         _set(connection, message.contribution, state=states[message.verb].value)
     messages.log(connection, now, "contribution.agreed", message, {"by": message.asked_by, "agreed_by": by})
     if by_hand:
         _done(connection, message, now, Receipt("", already=True), Told())
+
+
+def _give_up_others(connection: Connection, retraction: Message, by: str, now: datetime) -> None:
+    """Give up what else was to be told, unless a worker has it: it is taken back anyway."""
+    for other in messages.of(connection, retraction.contribution or ""):
+        waits = other.state in (MessageState.WAITING, MessageState.STUCK) and other.verb is not Verb.RETRACT
+        if waits and not messages.in_hand(connection, other.id, now):
+            drop(connection, other, State.DROPPED, by=by, now=now)
 
 
 def drop(connection: Connection, message: Message, state: State, *, by: str, now: datetime) -> bool:
@@ -199,6 +209,9 @@ def requeue(connection: Connection, message_id: str, *, by: str, reason: str, no
     message = messages.get(connection, message_id)
     if message.state is not MessageState.STUCK:
         raise Conflict(f"the message `{message_id}` is not stuck: it is `{message.state}`")
+    later = (each for each in messages.of(connection, message.contribution or "") if each.revision > message.revision)
+    if any(each.state is MessageState.TAKEN for each in later):
+        raise Conflict(f"`{message.recipient}` took a later word already; draft a correction instead")
     values = {"failures": 0, "due_at": micros(now)}
     if not messages.move(connection, message, MessageState.WAITING, values):
         raise Conflict(f"the message `{message_id}` has changed meanwhile; look at it again")
@@ -269,8 +282,8 @@ def answer(connection: Connection, contribution: str, gone: Gone) -> None:
     _set(connection, contribution, answered=gone.value)
 
 
-def told_of_appeal(connection: Connection, contribution: str, appeal: str) -> None:
-    """Note that an objection is told along, or was put before people."""
+def told_of_appeal(connection: Connection, contribution: str, appeal: str | None) -> None:
+    """Note that an objection, or none any more, is told along, or was put before people."""
     _set(connection, contribution, appeal=appeal)
 
 

@@ -226,12 +226,12 @@ def listed(connection: Connection, *, states: Sequence[MessageState] = OPEN, lim
 def claim(store: Store, recipient: str, owner: str, now: datetime, lease: timedelta) -> Message | None:
     """Take the oldest message to a recipient that is due; no other worker gets it during the lease.
 
-    What comes after a message about the same contribution waits until that one is settled.
+    What comes after a message about the same contribution waits until that one is settled, or waits for a person.
     """
     before = _table.alias()
     earlier = exists().where(
         before.c.contribution_id == _table.c.contribution_id,
-        before.c.state.in_([MessageState.WAITING.value, MessageState.STUCK.value]),
+        before.c.state == MessageState.WAITING.value,
         before.c.revision < _table.c.revision,
     )
     due = select(_table).where(
