@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from datetime import timedelta
@@ -26,6 +27,7 @@ from paycordon.review.proposals import Wish
 from paycordon.screening import Cordon, Limits
 from paycordon.store import Store, confirmations, holds, schema
 from paycordon.store.feeding import apply_changes
+from paycordon.store.telling import Told, told_of
 from paycordon.testing import FrozenClock, make_event
 
 POLICY = """\
@@ -86,6 +88,14 @@ class Scene:
         with self.store.read() as connection:
             return list(connection.execute(select(events.note).where(events.kind == "common")).scalars())
 
+    def messages(self) -> list[Told]:
+        """What endpoints for notifications are told of it."""
+        log = schema.log.c
+        query = select(log.seq, log.kind, log.payload).where(log.kind == "indicator.common")
+        with self.store.read() as connection:
+            rows = connection.execute(query).all()
+            return [told for seq, kind, said in rows for told in told_of(connection, seq, kind, json.loads(said))]
+
     def held(self) -> set[str]:
         with self.store.read() as connection:
             return {hold.merchant for hold in holds.listed(connection)}
@@ -115,6 +125,8 @@ def test_a_person_is_told_once_and_what_two_confirm_is_a_match_for_everybody_unt
     assert scene.digests["iban"] in note
     assert "indicator confirm" in note
     assert [(c.kind, c.confirmed) for c in listed(scene)] == [("iban", False)], "a domain is shared by honest ones"
+    (message,) = scene.messages()
+    assert message.internal == {"indicator": scene.digests["iban"], "kind": "iban"}
 
     scene.confirm(scene.digests["iban"])
     scene.rescreen()
