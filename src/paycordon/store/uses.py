@@ -96,7 +96,12 @@ def known_only(decision: Decision) -> list[str]:
 
 
 def told_before(connection: Connection, decision: Decision, indicators: Sequence[str]) -> bool:
-    """Tell whether each of these indicators led to another decision on the merchant that people were to look at."""
+    """Tell whether each of these indicators led to another decision on the merchant that people were to look at.
+
+    A rule may ask for more than indicators, so whatever else was found is always new.
+    """
+    if any(each.check != _COALITION_CHECK for each in decision.findings):
+        return False
     where = {"merchant": decision.merchant, "decision": decision.id}
     return all(_told(connection, {**where, "key": key}).first() is not None for key in indicators)
 
