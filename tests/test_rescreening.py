@@ -178,6 +178,17 @@ def test_a_merchant_that_is_seen_while_the_batch_comes_in_is_not_missed(
     assert scene.cordon.screen(event).outcome is Outcome.HOLD
     assert scene.wanted() == 0
 
+    def another(*arguments: object) -> object:
+        known = read(*arguments)  # type: ignore[arg-type]
+        said.append(True)
+        scene.say("somebody else", reference=str(len(said)))
+        return known
+
+    monkeypatch.setattr(screening, "context", another)
+    other = make_event("merchant.onboarding", id="other", merchant={"id": "m_2"}, account={"id": "acct_2"})
+    assert not scene.cordon.screen(other).id.startswith("unrecorded")
+    assert len(said) == 2, "a feed that never rests keeps nobody else from being judged"
+
 
 KILLED = """
 import json, os, signal, sys

@@ -36,6 +36,7 @@ _upsert = Prepared(
 _batch = Prepared(
     text("INSERT INTO indicator_batches (position, source, at, keys) VALUES (:position, :source, :at, :keys)")
 )
+_since = Prepared(text("SELECT keys FROM indicator_batches WHERE position > :after AND position <= :until"))
 _PLACES = ", ".join(f":d{i}" for i in range(CHUNK))
 _THERE = (
     f"SELECT digest, reference, {', '.join((*SAID, *_NOTED))} FROM indicators "  # noqa: S608
@@ -114,6 +115,14 @@ def note_batch(connection: Connection, position: int, source: str, digests: Iter
     if keys:
         packed = struct.pack(f"<{len(keys)}Q", *keys)
         _batch(connection, {"position": position, "source": source, "at": micros(now), "keys": packed})
+
+
+def keys_since(connection: Connection, after: int, until: int) -> set[int]:
+    """Return the keys of what counts since an entry of the log, up to another one."""
+    found: set[int] = set()
+    for packed in _since(connection, {"after": after, "until": until}).scalars():
+        found.update(struct.unpack(f"<{len(packed) // 8}Q", packed))
+    return found
 
 
 def _micros(at: datetime | None) -> int | None:

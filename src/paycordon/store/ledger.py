@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from paycordon.aggregates.facts import facts_of
+from paycordon.coalition.lookup import key_of
 from paycordon.decisions import Decision, Outcome
 from paycordon.events import NAMING_STAGES, Event, IdentifierKind
 from paycordon.ids import Randomness
@@ -18,6 +19,7 @@ from paycordon.store.carrying import carry_over
 from paycordon.store.facts import add_facts, add_to_hours
 from paycordon.store.hits import note_matches
 from paycordon.store.holds import NewHold
+from paycordon.store.indicator_rows import keys_since
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import day_of, micros
 from paycordon.store.snapshot import Origin
@@ -136,7 +138,7 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
     position = append(connection, now, "event" if entry.decision is None else "decision", payload)
     # Whoever adds indicators looks for merchants with the log locked: either it finds this one's sightings, or they are
     # seen here.
-    if entry.decision is not None and _added(connection).scalar() != entry.origin.added:
+    if entry.decision is not None and _meets_newer(connection, entry):
         raise Superseded
     # What carries the position comes last: on PostgreSQL everybody else waits from here on.
     row = {
@@ -156,6 +158,15 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
     if _event(connection, row).rowcount == 0:
         raise Superseded
     add_facts(connection, facts, position)
+
+
+def _meets_newer(connection: Connection, entry: Entry) -> bool:
+    """Tell whether an indicator on what the event names counts since its snapshot, and was not met for that."""
+    newest = _added(connection).scalar()
+    if newest == entry.origin.added:
+        return False
+    named = (*(i.digest for i in entry.event.identifiers if i.digest), *entry.domains, *entry.shared)
+    return not keys_since(connection, entry.origin.added, newest).isdisjoint(map(key_of, named))
 
 
 def _sightings_of(

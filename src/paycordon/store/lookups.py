@@ -11,7 +11,6 @@ one that was restored from a backup, or from the future is not. Whatever is wron
 from __future__ import annotations
 
 import logging
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from paycordon.errors import StoreUnavailable, type_and_place
 from paycordon.events import Event
 from paycordon.store import Store
 from paycordon.store.hits import Knows
+from paycordon.store.indicator_rows import keys_since
 from paycordon.store.prepared import Prepared
 from paycordon.store.snapshot import Origin, origin
 
@@ -38,11 +38,6 @@ FOLD_FROM = 20_000
 """When so much was added since the file was made, a newer one is made."""
 
 _PAGE = 50_000
-_since = Prepared(
-    text(
-        "SELECT position, keys FROM indicator_batches WHERE position > :after AND position <= :until ORDER BY position"
-    )
-)
 _pending = Prepared(
     text(
         "SELECT COALESCE(SUM(LENGTH(keys)), 0) / 8 FROM indicator_batches "
@@ -149,8 +144,7 @@ class Lookup:
             where = {"after": view.upto, "until": newest}
             if len(view.since) + int(_pending(connection, where).scalar()) > MOST_PENDING:
                 return False
-            for _, packed in _since(connection, where):
-                view.since.update(_unpacked(packed))
+            view.since.update(keys_since(connection, view.upto, newest))
             view.upto = newest
             return True
 
@@ -264,7 +258,7 @@ def refresh(store: Store, path: Path) -> bool:
             where = {"after": file.mark.position, "until": head[2]}
             if int(_pending(connection, where).scalar()) < FOLD_FROM:
                 return False
-            pending = {key for _, packed in _since(connection, where) for key in _unpacked(packed)}
+            pending = keys_since(connection, file.mark.position, head[2])
     if head is None or pending is None:
         build(store, path)
     else:
@@ -278,7 +272,3 @@ def _all_keys(connection: Connection, progress: Callable[[int], None]) -> Iterat
         yield from map(key_of, page)
         after, done = page[-1], done + len(page)
         progress(done)
-
-
-def _unpacked(packed: bytes | memoryview) -> tuple[int, ...]:
-    return struct.unpack(f"<{len(packed) // 8}Q", packed)
