@@ -15,8 +15,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection
-
 from paycordon.coalition.indicators import Changes, Withdrawn
 from paycordon.config import Config, load_config
 from paycordon.errors import (
@@ -30,7 +28,7 @@ from paycordon.errors import (
 )
 from paycordon.exchange.asked import Asked, hit_of, indicators_of
 from paycordon.exchange.contract import Here, Party
-from paycordon.exchange.inquiry import Inquiry
+from paycordon.exchange.inquiry import Inquiry, Match
 from paycordon.ids import new_id
 from paycordon.plugins import Plugins, load
 from paycordon.screening import utc_now
@@ -160,25 +158,31 @@ class Inquiries:
     def take_in(self, id_: str) -> None:
         """Make indicators of what an inquiry was answered, and take back what earlier answers said otherwise.
 
-        All in one transaction, and twice is once: whoever died after the answer was stored is made up for by a worker.
+        Twice is once: whoever dies in between is made up for by a worker, which begins again.
 
         Raises:
             NotFound: there is no such inquiry or list.
             ApprovalRequired: as `ask`.
+            Conflict: another answer came in between; a worker begins again.
         """
         with self._store.read() as connection:
             found = inquiries.get(connection, id_)
             others = inquiries.others(connection, found)
+        if found.state in (inquiries.ASKING, inquiries.DONE):
+            return
         asks, now = self._list(found.service), self._clock()
         fresh = [hit for hit in found.matches if not hit.taken]
         refuted = _refuted(found, others)
         made = indicators_of(fresh, found.service, asks.settings.lasts, found.heard_at or now)
         said = [each for each in made if (each.digest, each.reference) not in refuted]
-        stands = found.said | {(each.digest, each.reference) for each in said}
+        stands = (found.said | {(each.digest, each.reference) for each in said}) - refuted
         # Who has just asked was told all; who is told of it later is told of additions only.
-        gone = _taken_back(found, stands, others) if found.state == inquiries.ANSWERED else frozenset()
-
-        def first(connection: Connection) -> None:
+        gone = refuted | (_taken_back(found, stands, others) if found.state == inquiries.ANSWERED else frozenset())
+        changes = Changes(found.service, said, [Withdrawn(*each) for each in sorted(gone)])
+        apply_changes(self._store, changes, now, most_matches=self._most.get(found.service, 100))
+        with self._store.write() as connection:
+            if inquiries.others(connection, found) != others:
+                raise Conflict(f"another answer about the same merchant came before that of `{id_}` was taken in")
             inquiries.take(connection, found, stands)
             for other in others:
                 if other.said & gone:
@@ -188,9 +192,6 @@ class Inquiries:
                 cases.put_before_person(
                     connection, found.merchant, now, "inquiry", f"{text}: paycordon inquiry show {id_}"
                 )
-
-        changes = Changes(found.service, said, [Withdrawn(*each) for each in sorted(gone)])
-        apply_changes(self._store, changes, now, most_matches=self._most.get(found.service, 100), first=first)
 
     def close(self) -> None:
         """Close the store."""
@@ -255,28 +256,34 @@ class Watching:
         return new > 0
 
     def _listen(self) -> int:
+        """Store all that is said first: what then cannot be taken in keeps nobody from hearing of the rest."""
+        with self._store.read() as connection:
+            watched = inquiries.watched(connection, self._name, self._clock())
+        trouble: Exception | None = None
+        try:
+            for answer in self._asks.later(watched.keys()) if watched else ():
+                self._hear(watched[answer.reference], answer.matches)
+        except ActionError as error:
+            trouble = error
         new = 0
         with self._store.read() as connection:
             left = [found.id for found in inquiries.pending(connection, self._name)]
-            watched = inquiries.watched(connection, self._name, self._clock())
         for id_ in left:
-            self._inquiries.take_in(id_)
-            new += 1
-        if not watched:
-            return new
-        for answer in self._asks.later(watched.keys()):
-            new += self._heard(watched[answer.reference], answer.matches)
+            try:
+                self._inquiries.take_in(id_)
+                new += 1
+            except (ApprovalRequired, Conflict) as error:
+                trouble = trouble or error
+        if trouble is not None:
+            raise trouble
         return new
 
-    def _heard(self, id_: str, matches: Any) -> int:
+    def _hear(self, id_: str, matches: Sequence[Match]) -> None:
         with self._store.write() as connection:
             states.keep(connection, self._state, self._owner, self._clock(), _LEASE)
             found = inquiries.get(connection, id_)
             hits = [hit_of(match, found.asked, self._asks.here.digester) for match in matches]
-            new = inquiries.hear(connection, found, hits, self._clock())
-        if new:
-            self._inquiries.take_in(id_)
-        return int(new)
+            inquiries.hear(connection, found, hits, self._clock())
 
     def _end(self, trouble: tuple[str, str] | None) -> None:
         now, every = self._clock(), self._asks.settings.every

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from match_world import DIGESTER, OTHER, OTHER_PARTY, PARTY, inquiry, listed
 from sqlalchemy import text
+from werkzeug import Response
 
 from paycordon import checks as builtin_checks
 from paycordon.decisions import Outcome
@@ -30,7 +31,7 @@ from paycordon.review.retention import erase_merchant
 from paycordon.review.withdrawal import Rejudging
 from paycordon.screening import Cordon, Limits
 from paycordon.simulation import Fault, FaultKind
-from paycordon.store import Store, cases, inquiries
+from paycordon.store import Store, cases, feeding, inquiries
 from paycordon.store.indicators import listed as indicators_listed
 from paycordon.testing import FrozenClock, make_event
 
@@ -358,3 +359,44 @@ def test_the_log_shows_what_somebody_changed_by_hand(
         connection.execute(text(f"UPDATE inquiries SET {change}"))
 
     assert said in str(verify(sqlite_store).problems)
+
+
+def test_what_cannot_be_taken_in_keeps_nobody_from_hearing_of_the_rest(
+    store: Store, match: Any, asks: Inquiries, clock: FrozenClock
+) -> None:
+    asks.ask("m-17", PARTY, by="onboarding")
+    asks.ask("m-1", OTHER_PARTY, by="onboarding")
+    match.list_merchant(OTHER, listed())
+    other = {"MerchantId": "b", "Name": "Honest Books GmbH", "NationalTaxId": "DE136695976", "PhoneNumber": "1"}
+    match.list_merchant(OTHER, listed(**other, DoingBusinessAsName="", Url=[], Principal=[]))
+    few = Watching(store, {NAME: inquiry(match)}, NAME, owner="w1", clock=clock, most_matches={NAME: 0})
+
+    assert few.run_once() is False  # a person has to look at both
+
+    with store.read() as connection:
+        found = inquiries.listed(connection)
+        assert [(each.state, len(each.matches)) for each in found] == [("later", 1), ("later", 1)]
+        assert connection.execute(text("SELECT COUNT(*) FROM indicator_waiting")).scalar_one() == 2
+    with store.write() as connection:
+        for each in feeding.waiting(connection):
+            feeding.approve(connection, each.digest, "ann", "looked", clock())
+    clock.advance(timedelta(hours=6))
+    assert few.run_once() is True
+    assert len({name.split("/")[2] for name in known(store)}) == 2
+
+
+def test_one_answer_that_is_malformed_is_passed_over_and_told(match: Any, httpserver: Any) -> None:
+    good = inquiry(match)
+    first, second = (good.ask(PARTY, f"inq_{number}").reference for number in (1, 2))
+    match.list_merchant(OTHER, listed())
+    listed_later = {"RetroResponse": [{"RefNum": first}, {"RefNum": second}]}
+    httpserver.expect_request("/fraud/merchant/v3/retro/retro-list").respond_with_json(listed_later)
+    path = "/fraud/merchant/v3/retro/retro-inquiry-details"
+    empty = {"RetroInquiryResponse": {"PossibleMerchantMatches": {"TotalLength": 0}}}
+    answers = [{"RetroInquiryResponse": 7}, empty]
+    httpserver.expect_request(path).respond_with_handler(lambda _: Response(json.dumps(answers.pop(0))))
+    heard = inquiry(match, url=httpserver.url_for("/fraud/merchant/v3")).later({first, second})
+
+    assert next(heard).reference == second
+    with pytest.raises(Refused, match="RetroInquiryResponse"):
+        next(heard)

@@ -22,7 +22,7 @@ IDS += tuple(f"ctr_{number}{after}" for number in range(2) for after in range(4)
 class Front(HttpSimulator):
     """The kit's faults in front of the simulated exchange."""
 
-    stall = 0.6
+    stall = 0.8
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class ThreatExchangeHarness(RecipientHarness):
         self.front.__enter__()
 
     def settings(self, place: Path) -> Mapping[str, Any]:
-        return {"url": f"{self.front.url}/v19.0", "group": "777", "token": TOKEN, "within": 0.2}
+        return {"url": f"{self.front.url}/v19.0", "group": "777", "token": TOKEN, "within": 0.5}
 
     def there(self) -> Mapping[str, int]:
         return {id_: len(self.front.behind.ledger.tagged(tag(id_))) for id_ in IDS}

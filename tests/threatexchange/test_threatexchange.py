@@ -102,6 +102,19 @@ def test_a_correction_without_items_leaves_them(exchange: ThreatExchangeSimulato
     tells.send(message(Verb.CORRECT, appealed))
 
     assert read(exchange)[0] == digests("a@shop.example")
+    assert [each["description"] for each in told(exchange)] == [
+        "Shared by a payment facilitator. The merchant objects; this is undecided."
+    ]
+
+
+def test_whose_word_is_passed_on_goes_along_with_its_licence(exchange: ThreatExchangeSimulator) -> None:
+    passed_on = telling("a@shop.example", licence="CC-BY-4.0", reshare=True)
+    relay = passed_on.model_copy(update={"kind": ContributionKind.RELAY, "origin": "hotline"})
+
+    recipient(exchange).send(message(content=relay))
+
+    (shown,) = told(exchange)
+    assert shown["description"] == "Shared by a payment facilitator. By hotline. Licence: CC-BY-4.0."
 
 
 @pytest.mark.parametrize("kind", [FaultKind.LOST_AFTER, FaultKind.ERROR_AFTER, FaultKind.GARBLED])

@@ -147,5 +147,5 @@ class Inquiry(ABC, Generic[S]):
         hears it.
 
         Raises:
-            RetryLater, Refused: as `ask`.
+            RetryLater, Refused: as `ask`; after all that can be yielded was.
         """

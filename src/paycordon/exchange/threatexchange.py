@@ -132,6 +132,9 @@ class ThreatExchangeRecipient(Recipient[ThreatExchangeRecipientSettings]):
         if message.verb is Verb.ADD and there == {}:
             return
         known = there or {}
+        if not wanted and message.verb is Verb.CORRECT:
+            words = {"description": self._description(message)}
+            yield from (_Step(partial(self._edit, id_, words)) for id_ in known.values())
         for name, item in wanted.items():
             fields = self._fields(item, message, tag)
             if name not in known:
@@ -142,11 +145,10 @@ class ThreatExchangeRecipient(Recipient[ThreatExchangeRecipientSettings]):
             yield _Step(partial(self._delete, known[name]))
 
     def _fields(self, item: Item, message: Outgoing, tag: str) -> dict[str, str]:
-        content = message.content
-        contested = " The merchant objects; this is undecided." if content is not None and content.appeal else ""
+        licence = f" Licence: {item.licence}." if item.licence else ""
         fields = {
             "confidence": str(item.confidence),
-            "description": (message.why or _NEUTRAL) + contested,
+            "description": self._description(message) + licence,
             "privacy_members": self.settings.group,
             "privacy_type": "HAS_PRIVACY_GROUP",
             "review_status": "REVIEWED_MANUALLY",  # two people have agreed
@@ -158,6 +160,16 @@ class ThreatExchangeRecipient(Recipient[ThreatExchangeRecipientSettings]):
         if item.valid_until is not None:
             fields["expired_on"] = item.valid_until.isoformat()
         return fields
+
+    def _description(self, message: Outgoing) -> str:
+        """Say why in neutral words, whose word it is where it is not ours, and whether the merchant objects."""
+        content = message.content
+        words = [message.why or _NEUTRAL]
+        if content is not None and content.origin:
+            words.append(f"By {content.origin}.")
+        if content is not None and content.appeal:
+            words.append("The merchant objects; this is undecided.")
+        return " ".join(words)
 
     def _describe(self, name: _Name, fields: Mapping[str, str]) -> str:
         type_, value = name

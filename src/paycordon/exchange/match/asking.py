@@ -61,12 +61,22 @@ class MatchInquiry(Inquiry[MatchInquirySettings]):
         """Read the list of inquiries with later matches, and the details of those that are watched."""
         acquirer = {"AcquirerId": self.settings.acquirer_id}
         listed = self._client.post("/retro/retro-list", {"RetroRequest": acquirer}, {}, writing=False)
+        refusal = None
         try:
-            for reference in _references(listed):
-                if reference in watched:
-                    yield self._details(reference)
+            references = _references(listed)
         except FeedRefused as error:
             raise Refused(f"the answer of MATCH cannot be taken: {error}") from None
+        for reference in references:
+            if reference not in watched:
+                continue
+            try:
+                answer = self._details(reference)
+            except FeedRefused as error:  # one that cannot be read keeps nobody from hearing of the others
+                refusal = refusal or error
+                continue
+            yield answer
+        if refusal is not None:
+            raise Refused(f"the answer of MATCH cannot be taken: {refusal}")
 
     def _details(self, reference: str) -> Answer:
         asked = {"RetroInquiryRequest": {"InquiryReferenceNumber": reference}}
