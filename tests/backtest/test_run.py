@@ -201,14 +201,14 @@ runpy.run_module("paycordon", run_name="__main__", alter_sys=True)
 
 @pytest.mark.timeout(300)
 def test_a_history_larger_than_the_memory_it_gets_is_judged_to_its_end(history: Any) -> None:
-    number = 60_000
+    number = 70_000
     template = json.dumps(history.payout(0))
     path = history.directory / "large.jsonl"
     with path.open("w") as file:
         for n in range(number):
             changed = template.replace("evt_0", f"evt_{n}").replace("m_0", f"m_{n % 5_000}").replace("po_0", f"po_{n}")
             file.write(changed + "\n")
-    memory, cap = 18, 400
+    memory, cap = 21, 400
     policy = history.policy()
     arguments = ["policy", "backtest", policy, "--history", path, "--memory", f"{memory}MB", "--jobs", "1", "--json"]
     done = subprocess.run(

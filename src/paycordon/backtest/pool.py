@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from paycordon.errors import PaycordonError
@@ -31,19 +32,22 @@ def in_order(make: Callable[[], Callable[[_T], _R]], tasks: Iterable[_T], proces
     Args:
         make: makes the function, once in each process; it is sent there, as tasks and results are.
         tasks: taken no further than a few tasks ahead.
-        processes: how many; with one, everything happens in this process.
+        processes: how many; with one, and for a single task, everything happens in this process: another takes a
+            second to start.
 
     Raises:
         WorkerLost: a process ended.
     """
-    if processes <= 1:
-        yield from map(make(), tasks)
+    remaining = iter(tasks)
+    first = list(islice(remaining, 2 if processes > 1 else 0))
+    if len(first) < 2:
+        yield from map(make(), chain(first, remaining))
         return
     context = multiprocessing.get_context("spawn")  # DuckDB and Arrow have threads, which do not survive a fork
     pool = ProcessPoolExecutor(processes, context, initializer=_start, initargs=(make,))
     waiting: deque[Future[Any]] = deque()
     try:
-        for task in tasks:
+        for task in chain(first, remaining):
             waiting.append(pool.submit(_run, task))
             if len(waiting) > processes * _AHEAD:
                 yield waiting.popleft().result()
