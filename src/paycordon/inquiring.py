@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+from paycordon.cardnumbers import paths_of_card_numbers
 from paycordon.coalition.indicators import Changes, Withdrawn
 from paycordon.config import Config, load_config
 from paycordon.errors import (
@@ -23,6 +24,7 @@ from paycordon.errors import (
     ConfigError,
     Conflict,
     NotFound,
+    Refused,
     StoreUnavailable,
     type_and_place,
 )
@@ -133,11 +135,13 @@ class Inquiries:
         Raises:
             NotFound: there is no such list, or several and none is named.
             RetryLater: the list cannot be asked now; that there is no answer is kept.
-            Refused: it does not take the question, or its answer cannot be taken; the same is kept.
+            Refused: it does not take the question, or its answer cannot be taken; the same is kept. Or the party holds
+                what looks like a card number, and nothing was asked.
             ApprovalRequired: the answer would match more merchants than it may; it is kept, and taken in once a person
                 has agreed.
         """
         asks = self._list(at)
+        _refuse_card_numbers(party)
         name, now = asks.here.name, self._clock()
         id_, asked = new_id("inq", now, secrets.token_bytes), Asked.of(party, asks.here.digester)
         with self._store.write() as connection:
@@ -294,6 +298,13 @@ class Watching:
                 pause = min(every, timedelta(minutes=1) * 2 ** min(failed, 12), LONGEST_PAUSE)
             if states.end(connection, self._state, self._owner, now, now + pause, trouble):
                 states.tell(connection, self._state, trouble, now, patience=_PATIENCE)
+
+
+def _refuse_card_numbers(party: Party) -> None:
+    """Refuse a party that holds what may be a card number; telephone numbers are told from those by their field."""
+    said = party.model_dump(mode="json", exclude={"phone": True, "principals": {"__all__": {"phone"}}})
+    for path in paths_of_card_numbers(said):
+        raise Refused(f"`{path}` looks like a card number, which is never taken")
 
 
 def _taken_back(found: Inquired, stands: Set[Said], others: Sequence[Other]) -> frozenset[Said]:

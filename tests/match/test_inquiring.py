@@ -400,3 +400,13 @@ def test_one_answer_that_is_malformed_is_passed_over_and_told(match: Any, httpse
     assert next(heard).reference == second
     with pytest.raises(Refused, match="RetroInquiryResponse"):
         next(heard)
+
+
+def test_a_card_number_is_neither_asked_about_nor_kept(store: Store, match: Any, asks: Inquiries) -> None:
+    owner = Principal(first_name="A", last_name="B", national_id="4242424242424242")
+    for change in ({"tax_id": "4242 4242 4242 4242"}, {"principals": (owner,)}):
+        with pytest.raises(Refused, match="looks like a card number") as refused:
+            asks.ask("m-17", PARTY.model_copy(update=change), by="onboarding")
+        assert "4242" not in str(refused.value)
+    assert match.requests == []
+    assert "4242" not in " ".join(rows(store))

@@ -19,6 +19,7 @@ MOST_MATCHES = 200
 
 MOST_URL_BYTES = 20_000
 MOST_PRINCIPALS = 5
+_LONGEST = 900
 _DATE = "%m/%d/%Y"
 _LIKENESS = {"M01": Likeness.EXACT, "M02": Likeness.ALIKE}
 _MERCHANT = {
@@ -144,7 +145,7 @@ def _match(fields: Mapping[str, Any], digester: Digester) -> Match:
 
 def _listing(merchant: Mapping[str, Any], by: str, on: date | None, digester: Digester) -> str:
     """Name a listing, to which MATCH gives no reference here: by whom, when and who, as a keyed digest."""
-    name = str(merchant.get("Name", ""))[:1024] or "-"
+    name = _plain(merchant.get("Name")) or "-"
     digest = digester.digest(Identifier(kind="match_listing", value=f"{by}/{on}/{name}"))
     return digest.rpartition(":")[2][:24]
 
@@ -154,8 +155,7 @@ def _matched(codes: Mapping[str, Any], listed: Mapping[str, Any], abouts: Mappin
         code = codes.get(name)
         likeness = _LIKENESS.get(code) if isinstance(code, str) else None
         if likeness is not None:
-            value = listed.get(name)
-            yield Matched(about, likeness, value[:1024] if isinstance(value, str) else "")
+            yield Matched(about, likeness, _plain(listed.get(name)))
 
 
 def _urls(merchant: Mapping[str, Any]) -> Iterator[Matched]:
@@ -164,8 +164,12 @@ def _urls(merchant: Mapping[str, Any]) -> Iterator[Matched]:
             for each in _several(group.get(name), f"`{name}`"):
                 urls = each.get("Url", [])
                 for url in [urls] if isinstance(urls, str) else as_list(urls, "`Url`"):
-                    if isinstance(url, str):
-                        yield Matched(About.URL, likeness, url[:1024])
+                    yield Matched(About.URL, likeness, _plain(url))
+
+
+def _plain(value: Any) -> str:
+    """Return a text as an identifier may be: of a bounded length, and nothing that cannot be printed."""
+    return "".join(c for c in value[:_LONGEST] if c.isprintable()) if isinstance(value, str) else ""
 
 
 def _full_name(person: Mapping[str, Any]) -> str:
