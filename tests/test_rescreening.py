@@ -99,6 +99,9 @@ def scene(store: Store, clock: FrozenClock, tmp_path: Path) -> Iterator[Scene]:
 def test_merchants_that_were_seen_already_are_held_before_anything_is_asked_for(scene: Scene) -> None:
     scene.meet("m_1", "stripe_eu", "adyen_nl")
     scene.meet("m_2", "stripe_eu")
+    for merchant in ("m_1", "m_2"):
+        paid = {"merchant": {"id": merchant}, "account": {"id": f"acct_{merchant}"}, "instance": "stripe_eu"}
+        scene.cordon.screen(make_event("payment.succeeded", id=f"paid-{merchant}", **paid))
     assert not scene.duty.step()
     scene.say("m_1", "nobody")
     assert scene.wanted() == 1

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
+from paycordon.aggregates.definition import By
 from paycordon.events import Event
 from paycordon.store.engine import Store
 from paycordon.store.indicator_rows import CHUNK, chunks
@@ -48,6 +49,14 @@ _later = Prepared(
 )
 _done = Prepared(text("DELETE FROM rescreenings WHERE merchant = :merchant AND position = :position"))
 _any = Prepared(text("SELECT 1 FROM rescreenings WHERE due_at <= :now LIMIT 1"))
+_of_itself = Prepared(
+    text(
+        "SELECT e.body FROM facts f JOIN events e ON e.position = f.position "
+        "JOIN accounts a ON a.instance = e.instance AND a.account = e.account AND a.merchant = e.merchant "
+        "WHERE f.key = :key AND f.type IN ('merchant.onboarding', 'merchant.changed') AND e.merchant = :merchant "
+        "AND e.body <> '' ORDER BY f.occurred_at DESC, f.position DESC LIMIT :newest"
+    )
+)
 _newest = Prepared(
     text(
         "SELECT e.body FROM events e JOIN accounts a ON a.instance = e.instance AND a.account = e.account "
@@ -117,13 +126,15 @@ def done(store: Store, wanted: Wanted) -> None:
 
 
 def newest_events(store: Store, merchant: str) -> Sequence[Event]:
-    """Return of each gateway instance at which a merchant has accounts its newest event, the newest first.
+    """Return of each gateway instance at which a merchant has accounts the newest event that says most of it.
 
+    That is one about the merchant itself; events about its payouts and payments often say no more than its account.
     Only its newest events are looked at; what was erased says nothing any more.
     """
     found: dict[str, Event] = {}
+    about = {"merchant": merchant, "key": f"{By.MERCHANT}:{merchant}", "newest": _NEWEST}
     with store.read() as connection:
-        for body in _newest(connection, {"merchant": merchant, "newest": _NEWEST}).scalars():
+        for body in (*_of_itself(connection, about).scalars(), *_newest(connection, about).scalars()):
             event = Event.model_validate_json(body)
             found.setdefault(event.instance, event)
     return tuple(found.values())
