@@ -276,6 +276,8 @@ def open_recipients(
     """
     opened: dict[str, Recipient[Any]] = {}
     digester = config.digester() if config.exchange else None
+    if digester is not None:
+        digester.prepare()  # not within a transaction, which screenings would wait for
     for name, raw in config.exchange.items():
         kind = plugins.recipients.get(str(raw.get("format", "")))
         if kind is None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,7 @@ from paycordon.review.contributing import Statement
 from paycordon.review.retention import Retention, erase_merchant
 from paycordon.review.withdrawal import Rejudging
 from paycordon.sections import RetentionSection
-from paycordon.store import cases, clocks, indicators, messages, schema
+from paycordon.store import Store, cases, clocks, indicators, messages, schema
 from paycordon.store.contributed import State
 from paycordon.store.contributions import requeue
 from paycordon.store.indicators import Correction
@@ -622,28 +625,35 @@ def test_what_is_over_goes_after_its_time_and_leaves_no_plain_bytes(small_office
     assert MAIL.encode() not in stored
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        "UPDATE contributions SET merchant = 'm_2'",
-        "UPDATE contributions SET state = 'retracted'",
-        "UPDATE contributions SET state = 'declined'",
-        "UPDATE contributions SET digests = '[]'",
-        "UPDATE exchange_messages SET agreed_by = 'ana'",
-        "UPDATE exchange_messages SET verb = 'retract'",
-        "UPDATE exchange_messages SET theirs = 'other'",
-        "UPDATE exchange_messages SET state = 'waiting'",
-        "UPDATE exchange_messages SET body = '{}'",
-        "UPDATE exchange_messages SET reason = 'other'",
-    ],
+CHANGES = (
+    "UPDATE contributions SET merchant = 'm_2'",
+    "UPDATE contributions SET state = 'retracted'",
+    "UPDATE contributions SET state = 'declined'",
+    "UPDATE contributions SET digests = '[]'",
+    "UPDATE exchange_messages SET agreed_by = 'ana'",
+    "UPDATE exchange_messages SET verb = 'retract'",
+    "UPDATE exchange_messages SET theirs = 'other'",
+    "UPDATE exchange_messages SET state = 'waiting'",
+    "UPDATE exchange_messages SET body = '{}'",
+    "UPDATE exchange_messages SET reason = 'other'",
 )
-def test_the_log_tells_what_was_changed(small_office: Office, change: str) -> None:
+
+
+def test_the_log_tells_what_was_changed(small_office: Office, tmp_path: Path) -> None:
     office = small_office
     office.payout()
     office.sent()
-    with office.store.write() as connection:
-        connection.execute(text(change))
-    assert not verify(office.store).ok
+    assert verify(office.store).ok
+    whole = tmp_path / "whole.db"
+    with closing(sqlite3.connect(tmp_path / "store.db")) as source, closing(sqlite3.connect(whole)) as copy:
+        source.backup(copy)
+    for change in CHANGES:
+        shutil.copy(whole, tmp_path / "changed.db")
+        with closing(sqlite3.connect(tmp_path / "changed.db")) as changed, changed:
+            changed.execute(change)
+        store = Store.open(f"sqlite:///{tmp_path / 'changed.db'}", migrate=False)
+        assert not verify(store).ok, change
+        store.close()
 
 
 def test_texts_show_nothing_plain(small_office: Office, caplog: Any, away: Callable[[], Exception]) -> None:

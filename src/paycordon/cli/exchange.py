@@ -65,8 +65,8 @@ def show(
     from paycordon.store.messages import of
 
     read = read_config(config)
-    if by is not None:
-        acting(read, by).require(Role.VIEWER)
+    if by is not None and not (person := acting(read, by)).may(Role.APPROVER):
+        person.require(Role.ANALYST)
     store = Store.open(read.store)
     try:
         with store.read() as connection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from paycordon.cli.output import print_json, print_line, print_table
 if TYPE_CHECKING:
     from paycordon.store.proposals import Proposal
 
+_WORDS = ("contribution", "correction", "retraction")
 ProposalId = Annotated[str, typer.Argument(metavar="ID", help="The proposal, as `paycordon proposal list` names it.")]
 
 
@@ -68,18 +69,26 @@ def decline(
 
 def _decide(proposal: str, by: str, reason: str, path: Path, as_json: bool, *, agreed: bool) -> None:
     from paycordon.review import proposals
+    from paycordon.store.proposals import get
 
     why = said(reason)
-    with at_work(path, by) as (config, store, person), store.write() as connection:
-        do = proposals.agree if agreed else proposals.decline
-        found = do(connection, proposal, wish_of(config, person, why))
+    with at_work(path, by) as (config, store, person):
+        wish = wish_of(config, person, why)
+        with store.read() as connection:
+            known = get(connection, proposal, wish.now)
+        if agreed and known.kind in _WORDS:
+            exchange = wish.exchange()  # not within the transaction, which screenings would wait for
+            wish = replace(wish, exchange=lambda: exchange)
+        with store.write() as connection:
+            do = proposals.agree if agreed else proposals.decline
+            found = do(connection, proposal, wish)
     if as_json:
         print_json(asdict(found))
         return
     print_line(f"{found.state} {found.id}: {found.kind} of {found.subject_id}")
     if agreed and found.kind == "referral":
         print_line("nothing was sent: send it, and note in the case that you did")
-    elif agreed and found.kind in ("contribution", "correction", "retraction"):
+    elif agreed and found.kind in _WORDS:
         print_line("a worker (`paycordon work`) tells the recipient")
     elif agreed and found.kind == "indicator":
         print_line("a worker (`paycordon work`) screens whoever is known by it")

@@ -219,6 +219,8 @@ class Recipient(ABC, Generic[S]):
     def check(self, content: Contribution) -> None:  # most take whatever the contract allows
         """Refuse what this recipient could never take, while it is still a draft.
 
+        It is not asked about corrections without items, which say only what is otherwise.
+
         Raises:
             Refused: says what is missing or wrong, without repeating a value.
         """
