@@ -250,9 +250,8 @@ class TakingBack:
 
     def _end(self) -> bool:
         with self._store.read() as connection:
-            standing = contributions.listed(connection, states=[State.SENT])
-        if not any(each.ends_at is not None and each.ends_at <= self._clock() for each in standing):
-            return False
+            if not contributions.any_over(connection, self._clock()):
+                return False
         with self._store.write() as connection:
             return contributions.ended(connection, self._clock()) > 0
 

@@ -287,11 +287,19 @@ def told_of_appeal(connection: Connection, contribution: str, appeal: str | None
     _set(connection, contribution, appeal=appeal)
 
 
+def any_over(connection: Connection, now: datetime) -> bool:
+    """Tell, without locking anything, whether something has run out at its recipient."""
+    return connection.execute(select(_table.c.id).where(*_over(now)).limit(1)).first() is not None
+
+
 def ended(connection: Connection, now: datetime) -> int:
     """Settle what has run out at its recipients; returns how many that were."""
-    over = (_table.c.state == State.SENT.value, _table.c.ends_at <= micros(now))
     values = {"state": State.ENDED.value, "settled_at": micros(now)}
-    return connection.execute(_table.update().where(*over).values(values)).rowcount
+    return connection.execute(_table.update().where(*_over(now)).values(values)).rowcount
+
+
+def _over(now: datetime) -> tuple[Any, ...]:
+    return _table.c.state == State.SENT.value, _table.c.ends_at <= micros(now)
 
 
 def _set(connection: Connection, contribution: str | None, **values: Any) -> None:
