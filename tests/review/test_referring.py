@@ -522,18 +522,21 @@ CHANGED = (
 
 
 def test_whatever_dies_in_the_middle_leaves_all_or_nothing(desk: Desk, monkeypatch) -> None:
-    """Each step is let die before each of its statements; what is there then is what was there, and it goes on."""
+    """Each step is let die before each of its statements; what is there then is what was there, and it goes on.
+
+    On PostgreSQL, where looking at everything takes longer, before every fourth.
+    """
     desk.payout()
     id_ = desk.receive()
     for name, act in way(desk, id_):
         before = desk.everything(*CHANGED)
         deaths = 0
-        for fatal in itertools.count(1):
+        for fatal in itertools.count(1, 1 if desk.store.dialect == "sqlite" else 4):
             if attempt(desk, monkeypatch, act, fatal):
                 break
             deaths += 1
             assert desk.everything(*CHANGED) == before, (name, fatal)
-        assert deaths >= 3, name
+        assert deaths >= (3 if desk.store.dialect == "sqlite" else 1), name
         after = desk.everything(*CHANGED)
         assert after != before
         act()  # and asking again, not knowing that it got through, does nothing more

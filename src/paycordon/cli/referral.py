@@ -80,7 +80,7 @@ def list_referrals(
     with at_restricted_work(config, by) as (_, store, person, now), store.write() as connection:
         found = referring.listed(connection, by=person, now=now, everything=everything)
     if as_json:
-        print_json([_document(each) for each in found])
+        print_json([{**_document(each), "overdue": each.overdue(now)} for each in found])
     elif not found:
         print_line("no referral waits; `paycordon referral receive --help` says how to take one in")
     else:
