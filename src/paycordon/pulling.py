@@ -89,18 +89,37 @@ class Pulling:
         self._most_matches, self._clock, self._metrics = most_matches, clock, metrics or Metrics()
         self._name = feed.surroundings.source
         self._lease = feed.settings.within + _MARGIN
+        self._seen: tuple[int, ...] | None = None  # how the watched file was at the last step
+        self._read: tuple[int, ...] | None = None  # how it was when it was read
 
     def run_once(self) -> bool:
-        """Look if it is due; tells whether anything new was taken in.
+        """Look if it is due, or if the file that it reads has changed; tells whether anything new was taken in.
 
         Raises:
             StoreUnavailable: the store cannot be used; the look is due again when its lease has ended.
         """
         with self._store.read() as connection:
-            if states.is_waiting(connection, self._name, self._clock()):
-                return False
-        done = self.look()
+            is_waiting = states.is_waiting(connection, self._name, self._clock())
+        has_changed = self._has_changed()
+        if is_waiting and not has_changed:
+            return False
+        self._read = self._seen
+        done = self.look(early=has_changed)
         return done is not None and done.state is None and done.added + done.corrected + done.withdrawn > 0
+
+    def _has_changed(self) -> bool:
+        """Tell whether the file is another one than was read last, and nobody is writing it just now."""
+        watched = self._feed.watched()
+        if watched is None:
+            return False
+        try:
+            found = watched.stat()
+        except OSError:
+            return False
+        before, self._seen = self._seen, (found.st_ino, found.st_size, found.st_mtime_ns)
+        if self._read is None:
+            self._read = self._seen  # whatever came before is read when it is due
+        return before == self._seen != self._read
 
     def look(
         self,

@@ -174,10 +174,10 @@ def test_growth(benchmark: Any, tmp_path: Path) -> None:
 
 @pytest.mark.timeout(20_000)
 def test_how_soon_a_decision_sees_what_has_changed(benchmark: Any, tmp_path: Path) -> None:
-    """From a file that is looked at each second, and from a server that is polled each ten."""
+    """From a file, which is read when it has changed, and from a server that is polled each minute."""
 
     def wait() -> None:
-        for source, every in (("file", "1s"), ("http", "10s")):
+        for source, every in (("file", "1m"), ("http", "1m")):
             for count in SIZES:
                 place = tmp_path / f"{source}-{count}"
                 place.mkdir()

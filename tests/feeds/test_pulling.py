@@ -289,3 +289,37 @@ def test_looks_are_counted(scene: Scene) -> None:
         assert sample("paycordon_feed_looks_total", {"feed": "ngo", "result": result}) == 1
     good = sample("paycordon_feed_last_good_timestamp_seconds", {"feed": "ngo"})
     assert good == scene.clock().timestamp()
+
+
+def test_a_file_that_changes_is_read_at_once_and_not_while_it_is_written(
+    store: Store, clock: FrozenClock, digester: Digester, tmp_path: Path
+) -> None:
+    from paycordon.feeds.csvfile import CsvFeed
+
+    def write(*numbers: int) -> None:
+        (tmp_path / "list.csv").write_text("v\n" + "".join(f"x{n}@shop.example\n" for n in numbers))
+
+    given = {"format": "csv", "source": "list.csv", "columns": {"value": "v"}, "always": {"kind": "email"}}
+    settings = CsvFeed.settings_type.model_validate({**given, "every": "1h"})
+    workers = [
+        Pulling(store, CsvFeed(settings, Surroundings("ngo", digester, tmp_path, clock)), owner=name, clock=clock)  # type: ignore[arg-type]
+        for name in ("w1", "w2")
+    ]
+    write(1)
+    assert [worker.run_once() for worker in workers] == [True, False]
+    assert [worker.run_once() for worker in workers] == [False, False]
+    write(1, 2)
+    assert [worker.run_once() for worker in workers] == [False, False]  # somebody may be at it
+    assert [worker.run_once() for worker in workers] == [True, False]
+    assert [worker.run_once() for worker in workers] == [False, False]
+
+    (tmp_path / "list.csv").write_text("v\nx3")  # cut off: refused, and not tried again before it has changed
+    for _ in range(4):
+        assert not any(worker.run_once() for worker in workers)
+    with store.read() as connection:
+        (state,) = states(connection)
+    assert (state.state, state.failures) == ("refused", 2)  # by each of them once
+    write(1, 2, 3)
+    assert [any(worker.run_once() for worker in workers) for _ in range(2)] == [False, True]
+    (tmp_path / "list.csv").unlink()
+    assert not any(worker.run_once() for worker in workers)

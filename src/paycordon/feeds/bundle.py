@@ -17,7 +17,7 @@ from paycordon.coalition.indicators import Changes, Indicator
 from paycordon.errors import ConfigError, FeedRefused
 from paycordon.feeds.contract import Budget, Feed, FeedSettings, Surroundings
 from paycordon.feeds.items import indicators_of, item_of
-from paycordon.feeds.reading import Absent, as_mapping, check_address, is_address, json_of, read
+from paycordon.feeds.reading import Absent, as_mapping, check_address, file_of, is_address, json_of, read
 
 TARGET = "indicators.jsonl"
 FORMAT = "paycordon-indicators-1"
@@ -52,6 +52,11 @@ class BundleFeed(Feed[BundleSettings]):
             check_address(settings.source)
         if not (surroundings.base / settings.root).is_file():
             raise ConfigError("there is no file that `root` names", hint="ask the publisher for its `root.json`")
+
+    def watched(self) -> Path | None:
+        """Return the file that a publisher writes last, if the bundle is a directory."""
+        place = file_of(self.settings.source, self.surroundings.base)
+        return None if place is None else place / "metadata" / "timestamp.json"
 
     def fetch(self, checkpoint: str | None, budget: Budget) -> Iterator[Changes]:
         """Yield the bundle as one batch if it is a newer one."""

@@ -42,7 +42,7 @@ class FeedSettings(BaseModel):
     Attributes:
         format: the name of the format.
         source: where it is read: a file (a relative path starts from the configuration file) or an address.
-        every: how long from one look to the next.
+        every: how long from one look to the next; a file of this machine is also read as soon as it has changed.
         within: how long one look may take until it is given up.
         most_bytes: a look that brings more than so many bytes is refused.
         most_items: a batch of more indicators and withdrawals than this is refused.
@@ -157,6 +157,13 @@ class Feed(ABC, Generic[S]):
     def __init__(self, settings: S, surroundings: Surroundings) -> None:
         self.settings = settings
         self.surroundings = surroundings
+
+    def watched(self) -> Path | None:
+        """Return the file that changes when there is something new: it is then read at once, and not only when due.
+
+        None where the source is not a file of this machine.
+        """
+        return None
 
     @abstractmethod
     def fetch(self, checkpoint: str | None, budget: Budget) -> Iterator[Changes]:

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, JsonValue, model_validator
@@ -14,7 +15,7 @@ from paycordon.coalition.indicators import Changes
 from paycordon.errors import ConfigError, FeedRefused
 from paycordon.feeds.contract import Budget, Feed, FeedSettings, Surroundings
 from paycordon.feeds.items import Item, indicators_of, item_of
-from paycordon.feeds.reading import check_address, is_address, read
+from paycordon.feeds.reading import check_address, file_of, is_address, read
 from paycordon.feeds.seen import Seen
 
 _NUMBERS = frozenset({"confidence", "half_life_days"})
@@ -65,6 +66,10 @@ class CsvFeed(Feed[CsvSettings]):
             check_address(settings.source)
         if "\n" in settings.delimiter or '"' in settings.delimiter:
             raise ConfigError("`delimiter` cannot be used")
+
+    def watched(self) -> Path | None:
+        """Return the file, if it is one."""
+        return file_of(self.settings.source, self.surroundings.base)
 
     def fetch(self, checkpoint: str | None, budget: Budget) -> Iterator[Changes]:
         """Yield the whole file as one batch if it has changed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -12,7 +13,7 @@ from paycordon.errors import FeedRefused
 from paycordon.events import UtcTime
 from paycordon.feeds.contract import Budget, Feed, FeedSettings, Surroundings
 from paycordon.feeds.items import indicators_of, item_of
-from paycordon.feeds.reading import as_list, as_mapping, check_address, is_address, json_of, read
+from paycordon.feeds.reading import as_list, as_mapping, check_address, file_of, is_address, json_of, read
 from paycordon.feeds.seen import Seen
 
 # Properties of the FollowTheMoney model by the kind of identifier they hold.
@@ -62,6 +63,10 @@ class FtmFeed(Feed[FtmSettings]):
         super().__init__(settings, surroundings)
         if is_address(settings.source):
             check_address(settings.source)
+
+    def watched(self) -> Path | None:
+        """Return the file, if it is one."""
+        return file_of(self.settings.source, self.surroundings.base)
 
     def fetch(self, checkpoint: str | None, budget: Budget) -> Iterator[Changes]:
         """Yield the data set as one batch if it has changed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, StrictStr
@@ -11,7 +12,7 @@ from paycordon.coalition.indicators import Changes, Indicator, Tlp, Withdrawn
 from paycordon.errors import FeedRefused
 from paycordon.feeds.contract import Budget, Feed, FeedSettings, Surroundings
 from paycordon.feeds.items import indicators_of, item_of, withdrawals_of
-from paycordon.feeds.reading import as_list, as_mapping, check_address, is_address, json_of, read
+from paycordon.feeds.reading import as_list, as_mapping, check_address, file_of, is_address, json_of, read
 from paycordon.feeds.seen import Seen
 
 # Types of attributes by the kind of identifier they are (MISP core format, "describeTypes"). `cc-number` is a card
@@ -73,6 +74,10 @@ class MispFeed(Feed[MispSettings]):
         super().__init__(settings, surroundings)
         if is_address(settings.source):
             check_address(settings.source)
+
+    def watched(self) -> Path | None:
+        """Return the file, if it is one."""
+        return file_of(self.settings.source, self.surroundings.base)
 
     def fetch(self, checkpoint: str | None, budget: Budget) -> Iterator[Changes]:
         """Yield all events as one batch if anything has changed."""

@@ -31,6 +31,11 @@ def is_address(source: str) -> bool:
     return "://" in source
 
 
+def file_of(source: str, base: Path) -> Path | None:
+    """Return the file of a source; none if it is an address."""
+    return None if is_address(source) else base / source
+
+
 def check_address(source: str) -> None:
     """Refuse addresses that others could read or change on the way.
 
