@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from dataclasses import replace
@@ -16,6 +17,7 @@ from paycordon.errors import ApprovalRequired, NotFound
 from paycordon.record.verify import verify
 from paycordon.store import Store, feeding
 from paycordon.store.feeding import apply_changes, approve, checkpoint_of, contents_digest, waiting
+from paycordon.store.indicator_rows import row_of
 from paycordon.store.indicators import listed
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -71,6 +73,23 @@ def test_a_batch_adds_corrects_withdraws_and_notes_how_far_it_got_in_one_entry(s
     assert entries[1][1]["digest"] == contents_digest(second)
     assert [entries[1][1][name] for name in ("added", "corrected", "withdrawn")] == [1, 2, 1]
     assert verify(store).ok
+
+
+def test_the_digest_of_a_batch_is_that_of_its_json() -> None:
+    said = [item(1), item(2, category='a "b" \u00e9', valid_until=NOW)]
+    for changes in (
+        Changes("IWF", said, [Withdrawn("k1:x", "r")]),
+        Changes('"', [], complete=True),
+        Changes("IWF", said[:1]),
+    ):
+        body = {
+            "source": changes.source,
+            "said": [row_of(each) for each in changes.said],
+            "withdrawn": [[each.digest, each.reference] for each in changes.withdrawn],
+            "complete": changes.complete,
+        }
+        whole = json.dumps(body, sort_keys=True, separators=(",", ":"))
+        assert contents_digest(changes) == hashlib.sha256(whole.encode()).hexdigest()
 
 
 def test_the_same_batch_again_changes_nothing(store: Store) -> None:

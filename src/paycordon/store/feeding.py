@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +22,7 @@ from paycordon.store.schema import from_micros, micros
 from paycordon.store.sums import Sum, move
 from paycordon.store.withdrawals import Withdrawal
 
+_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 _Name = tuple[str, str]  # digest and reference
 _PLACES = ", ".join(f":d{i}" for i in range(CHUNK))
 _seen = Prepared(
@@ -162,9 +164,13 @@ def contents_digest(changes: Changes) -> str:
 
 
 def _digest(changes: Changes, said: Sequence[Row]) -> str:
+    # Piece by piece what `json.dumps` with sorted keys makes of the whole, which may be hundreds of megabytes.
+    made = hashlib.sha256(b'{"complete":%b,"said":[' % (b"true" if changes.complete else b"false"))
+    for number, row in enumerate(said):
+        made.update((("," if number else "") + _json(row)).encode())
     withdrawn = [[each.digest, each.reference] for each in changes.withdrawn]
-    body = {"source": changes.source, "said": said, "withdrawn": withdrawn, "complete": changes.complete}
-    return digest_of(json.dumps(body, sort_keys=True, separators=(",", ":")))
+    made.update(f'],"source":{_json(changes.source)},"withdrawn":{_json(withdrawn)}}}'.encode())
+    return made.hexdigest()
 
 
 def checkpoint_of(connection: Connection, source: str) -> str | None:

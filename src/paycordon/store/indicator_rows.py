@@ -24,6 +24,7 @@ SAID = (*MATTER, "category", "tlp", "first_seen", "last_seen", "half_life", "lic
 """All that a source says of an indicator, beside its name."""
 
 CHUNK = 500
+_PART = 10_000
 _NOTED = ("changed_at", "changed_by", "withdrawn_at")
 _COLUMNS = ("digest", "source", "reference", *SAID, "changed_at", "changed_by")
 _upsert = Prepared(
@@ -96,17 +97,19 @@ def there(connection: Connection, source: str, digests: Iterable[str]) -> dict[t
     return found
 
 
-def write(connection: Connection, rows: Sequence[Row], now: datetime, by: str) -> list[Row]:
+def write(connection: Connection, rows: Sequence[Row], now: datetime, by: str) -> Iterator[Row]:
     """Write rows as what their source says now, in one order, so that two writers never wait for each other.
 
-    Of several of one name the last counts. Returns them whole, as they are stored now.
+    Of several of one name the last counts. Yields them whole, as they are stored now; written is what was taken from
+    it, a part of many rows at a time, so that millions need no copies.
     """
     latest = {(row["digest"], row["source"], row["reference"]): row for row in rows}
     ordered = [latest[name] for name in sorted(latest)]
     noted: Row = {"changed_at": micros(now), "changed_by": by, "withdrawn_at": None}
-    whole = [row | noted for row in ordered]
-    _upsert.many(connection, whole)
-    return whole
+    for start in range(0, len(ordered), _PART):
+        whole = [row | noted for row in ordered[start : start + _PART]]
+        _upsert.many(connection, whole)
+        yield from whole
 
 
 def note_batch(connection: Connection, position: int, source: str, digests: Iterable[str], now: datetime) -> None:
