@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -155,7 +156,8 @@ class Inquiries:
         hits = [hit_of(match, asked, asks.here.digester) for match in answer.matches]
         with self._store.write() as connection:
             inquiries.answer(connection, id_, answer.reference, hits, self._clock())
-        self.take_in(id_)
+        with suppress(Conflict):  # another answer about the merchant came in between; a worker begins again
+            self.take_in(id_)
         with self._store.read() as connection:
             return inquiries.get(connection, id_)
 

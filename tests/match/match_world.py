@@ -19,7 +19,7 @@ from paycordon.simulated.match import MatchSimulator
 from paycordon.simulated.match.server import PREFIX
 from paycordon.simulation import Answer, Fault, Request
 
-KEY = generate_private_key(public_exponent=65537, key_size=2048)
+KEY = generate_private_key(public_exponent=65537, key_size=1024)  # weak and quick: it protects nothing
 PEM = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 OWN, OTHER, CONSUMER = "1996", "2001", "consumer!abc"
 DIGESTER = Digester({"k1": bytes(range(32))}, "k1")
