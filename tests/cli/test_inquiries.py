@@ -69,6 +69,9 @@ def test_a_merchant_is_asked_about_and_what_the_list_says_is_shown(
     listed = cli("inquiry", "list", "--merchant", "m-17", "--json")
     assert (listed.code, [len(each["matches"]) for each in listed.json]) == (1, [1, 0])
     assert cli("inquiry", "list").code == 1
+    reference = cli("indicator", "list", "--source", "terminated", "--json").json[0]["reference"]
+    for listing, number in ((reference, 1), ("0" * 24, 0), ("%", 0)):
+        assert len(cli("inquiry", "list", "--listing", listing, "--json").json) == number
     assert len(cli("indicator", "list", "--source", "terminated", "--json").json) == 2
     (case,) = cli("case", "list", "--json").json
     assert case["merchant"] == "m-17"

@@ -49,6 +49,7 @@ def ask(
 def list_inquiries(
     merchant: Annotated[str, typer.Option(help="About this merchant only.")] = "",
     at: Annotated[str, typer.Option(metavar="NAME", help="At this list only.")] = "",
+    listing: Annotated[str, typer.Option(help="That name this listing: an indicator's reference.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 1_000,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
@@ -60,7 +61,7 @@ def list_inquiries(
     store = open_store(config)
     try:
         with store.read() as connection:
-            found = inquiries.listed(connection, merchant=merchant, service=at, most=limit)
+            found = inquiries.listed(connection, merchant=merchant, service=at, listing=listing, most=limit)
     finally:
         store.close()
     if as_json:

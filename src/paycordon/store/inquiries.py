@@ -73,7 +73,8 @@ _watched = Prepared(
 _listed = Prepared(
     text(
         f"SELECT {_COLUMNS} FROM inquiries WHERE (:merchant = '' OR merchant = :merchant) "  # noqa: S608
-        "AND (:service = '' OR service = :service) ORDER BY asked_at DESC, id DESC LIMIT :most"
+        "AND (:service = '' OR service = :service) AND (:listing = '' OR matches LIKE :pattern) "
+        "ORDER BY asked_at DESC, id DESC LIMIT :most"
     )
 )
 _unanswered = Prepared(text("SELECT COUNT(*) FROM inquiries WHERE service = :service AND state = 'asking'"))
@@ -229,9 +230,13 @@ def watched(connection: Connection, service: str, now: datetime) -> dict[str, st
     }
 
 
-def listed(connection: Connection, *, merchant: str = "", service: str = "", most: int = 1_000) -> list[Inquired]:
-    """Return inquiries, the newest first."""
+def listed(
+    connection: Connection, *, merchant: str = "", service: str = "", listing: str = "", most: int = 1_000
+) -> list[Inquired]:
+    """Return inquiries, the newest first; of a merchant, at a list, or that name a listing."""
     where: dict[str, str | int | None] = {"merchant": merchant, "service": service, "most": most}
+    # Whatever is no name of a listing is in no answer, so that nothing of it can stand for anything.
+    where |= {"listing": listing, "pattern": f'%"listing":"{listing}"%' if listing.isalnum() else "-"}
     return [_inquired(row) for row in _listed(connection, where)]
 
 
