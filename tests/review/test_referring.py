@@ -309,7 +309,7 @@ def test_law_enforcement_lets_go_before_its_time(desk: Desk) -> None:
     desk.hold(id_)
     desk.payout()
     released = desk.released(id_, freed=True)
-    assert desk.kept_open() == []
+    assert (desk.kept_open(), released.last.detail["freed"]) == ([], True)
     assert len(released.last.detail["ended"]) == 1
     assert desk.payout().outcome is Outcome.HOLD
     assert desk.sound()

@@ -122,8 +122,7 @@ def feed_back(
 
 def _require_releasable(found: Referral, doing: Doing, *, freed: bool) -> None:
     referring.require_next(found, Step.RELEASE)
-    said_before = found.last.step is Step.PROPOSE and bool(found.last.detail["freed"])
-    referring.require_free(found, doing, freed=freed or said_before)
+    referring.require_free(found, doing, freed=freed or _said_free(found))
     if found.about.source in doing.practice.feeds:
         raise Conflict(f"`{found.about.source}` is the name of a feed by now, which would withdraw what it did not say")
     keys = doing.practice.keys
@@ -132,6 +131,11 @@ def _require_releasable(found: Referral, doing: Doing, *, freed: bool) -> None:
         # `paycordon indicator keys` counts for everybody to see, and so without referrals.
         named = ", ".join(f"`{each}`" for each in gone)
         raise Conflict(f"digests under the key {named}, which is not configured, match nothing; list it again")
+
+
+def _said_free(found: Referral) -> bool:
+    """Tell whether who proposes the release has said that law enforcement lets go."""
+    return found.last.step is Step.PROPOSE and bool(found.last.detail["freed"])
 
 
 def _waits_for(found: Referral, doing: Doing) -> bool:
@@ -161,7 +165,7 @@ def _release(connection: Connection, read: Referral, doing: Doing, *, freed: boo
     proposed_by = _first_person(found, doing) if two else None
     ended = let_go(connection, found, doing)
     detail = {
-        "freed": freed,
+        "freed": freed or _said_free(found),
         "two_people": two,
         "ended": ended,
         "matches": len(referrals.seen_here(connection, found)),
