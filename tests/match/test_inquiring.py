@@ -230,6 +230,7 @@ def test_an_inquiry_is_watched_for_360_days(
     assert [path for _, path in match.requests if "retro" in path] == []
 
 
+@BOTH
 def test_who_dies_after_the_answer_was_stored_is_made_up_for(
     store: Store, match: Any, asks: Inquiries, watching: Watching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +245,7 @@ def test_who_dies_after_the_answer_was_stored_is_made_up_for(
     assert len(known(store)) == 8
     with store.read() as connection:
         (found,) = inquiries.listed(connection)
+        assert inquiries.listed(connection, merchant="m-17", service=NAME, listing=found.matches[0].listing) == [found]
         assert (found.state, len(found.said)) == ("done", 8)
         assert len(cases.queue(connection, merchant="m-17")) == 1
 
@@ -328,6 +330,7 @@ def test_the_same_listing_says_the_surest_of_an_identifier_once() -> None:
     assert Asked.from_json(json.loads(json.dumps(asked.as_json()))) == asked
 
 
+@BOTH
 def test_what_was_asked_goes_with_the_merchant(store: Store, asks: Inquiries, clock: FrozenClock) -> None:
     asks.ask("m-17", PARTY, by="onboarding")
 
