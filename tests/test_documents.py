@@ -62,10 +62,10 @@ def test_what_is_outside_the_subset_is_refused_at_its_place(content, place, word
 
 @pytest.mark.parametrize("bomb", ["[" * 100_000, "- " * 100_000, "{a: " * 50_000, "? " * 50_000])
 def test_deep_nesting_is_refused_within_a_second(bomb):
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ConfigError):
         read(bomb)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_file_that_is_missing_too_big_or_a_directory_is_refused(tmp_path: Path):

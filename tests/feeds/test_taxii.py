@@ -185,3 +185,20 @@ def test_a_replayed_page_is_refused_and_a_tired_server_is_asked_later(httpserver
         fetched(httpserver.url_for("/d"))
     assert later.value.after is not None
     assert later.value.after.total_seconds() == 120
+
+
+def test_under_a_new_key_what_was_stored_under_the_old_one_is_taken_back(httpserver: HTTPServer) -> None:
+    objects = [indicator(1), indicator(2, revoked=True)]
+    headers = {"X-TAXII-Date-Added-Last": "2026-01-05T00:00:00Z"}
+    httpserver.expect_request("/c/objects/").respond_with_json({"objects": objects}, headers=headers)
+    rotated = Digester({"k2": b"n" * 32, "k1": b"k" * 32}, "k2")
+    given = TaxiiFeed.settings_type.model_validate({"format": "taxii", "source": httpserver.url_for("/c")})
+    feed = TaxiiFeed(given, Surroundings("coalition", rotated, Path(), lambda: datetime.now(UTC)))  # type: ignore[arg-type]
+
+    (batch,) = feed.fetch(None, Budget(feed.settings))
+    assert [each.digest[:3] for each in batch.said] == ["k2:"]
+    assert sorted((each.reference[-1], each.digest[:3]) for each in batch.withdrawn) == [
+        ("1", "k1:"),
+        ("2", "k1:"),
+        ("2", "k2:"),
+    ]
