@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
+from paycordon.coalition.indicators import Indicator
 from paycordon.errors import ApprovalRequired, Conflict, NotFound, OutcomeUnknown, PaycordonError, Refused, RetryLater
+from paycordon.events import Identifier
 from paycordon.exchange.contract import Verb, Worth
 from paycordon.exchange.drafts import DraftWords
 from paycordon.exchange.sharing import Exchange
@@ -141,6 +143,32 @@ def test_what_others_say_does_not_ride_along_in_what_we_say(small_office: Office
     with office.store.read() as connection:
         (stated,) = (each.independent for each in messages.of(connection, made.message.contribution or ""))
     assert stated == "the police told us"
+
+
+def test_what_others_say_of_the_domain_does_not_ride_along_either(small_office: Office) -> None:
+    office = small_office
+    office.payout()
+    domain = office.digester.digest(Identifier(kind="domain", value="shop.example"))
+    said = Indicator("domain", domain, "IWF", "case-8", 90, "allegation")
+    with office.store.write() as connection:
+        indicators.add(connection, said, office.clock())
+    with pytest.raises(Conflict, match="another source says it here too"):
+        office.draft()
+    with office.store.write() as connection:
+        why = Correction("IWF", "wrong")
+        indicators.withdraw(connection, domain, "IWF", "case-8", office.clock(), correction=why)
+    office.draft()
+
+
+def test_a_draft_whose_proposal_is_gone_is_not_kept(small_office: Office) -> None:
+    office = small_office
+    office.payout()
+    made = office.draft()
+    with office.store.write() as connection:
+        connection.execute(text("DELETE FROM proposals"))
+    assert office.upkeep()
+    assert office.contribution(made.message.contribution or "").state is State.LAPSED
+    assert MAIL not in everything_stored(office)
 
 
 def test_what_others_say_later_does_not_stop_what_was_drafted(small_office: Office) -> None:

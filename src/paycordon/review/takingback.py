@@ -34,8 +34,8 @@ KIND = "retraction"
 _WARN_AHEAD = 0.25
 
 _lapsed = text(
-    "SELECT m.id FROM exchange_messages m JOIN proposals p ON p.id = m.proposal_id "
-    "WHERE m.state = 'draft' AND (p.state <> 'open' OR p.lapses_at <= :now) ORDER BY m.id LIMIT 1"
+    "SELECT m.id FROM exchange_messages m LEFT JOIN proposals p ON p.id = m.proposal_id "
+    "WHERE m.state = 'draft' AND (p.id IS NULL OR p.state <> 'open' OR p.lapses_at <= :now) ORDER BY m.id LIMIT 1"
 )
 _released = text(
     "SELECT c.id FROM contributions c JOIN holds h ON h.id = c.hold_id "
