@@ -35,7 +35,7 @@ _ROOT = Path(__file__).parents[1]
 
 
 def _use_memory() -> None:
-    """Let temporary files lie in memory if there is plenty.
+    """Let temporary files lie in memory if there is plenty; never where a disk is what is measured.
 
     The stores sync each commit, as they must, and the suite spends more time in that than in its processor. What a
     power cut would lose no test can tell anyway; what a killed process loses, these files show as any other would.
@@ -59,9 +59,10 @@ def pytest_configure(config: pytest.Config) -> None:
         for source in (_ROOT / "src", *_ROOT.glob("plugins/*/src")):
             by_hash = py_compile.PycInvalidationMode.CHECKED_HASH
             compileall.compile_dir(source, quiet=2, invalidation_mode=by_hash)
+    if not config.getoption("benchmark_only", default=False):
+        _use_memory()
 
 
-_use_memory()
 _TEMPLATE = "migrated"
 _names = itertools.count()
 
