@@ -38,6 +38,7 @@ from paycordon.outward.notifying import Channel, Following, Telling, channel_of,
 from paycordon.plugins import open_exchange, open_feeds
 from paycordon.pulling import pullings
 from paycordon.rescreening import Rescreening
+from paycordon.review.byhand import ByHand
 from paycordon.review.directives import Ending
 from paycordon.review.referral_deadlines import ReferralClock
 from paycordon.review.retention import Retention
@@ -172,6 +173,7 @@ class Worker:
         self._duties.append(Duty("withdrawals", rejudging.step, self._pace.upkeep))
         ending = Ending(store, lambda: cordon.policies, clock=clock)
         self._duties.append(Duty("upkeep", ending.step))
+        self._duties.append(Duty("acts of people", ByHand(store, clock=clock).step))
         self._duties.append(Duty("reminders", ReferralClock(store, deadlines or Clocks(), clock).step))
         self._duties += _telling(store, list(channels), owner, clock)
         kept = Retention(store, retention or RetentionSection(), clock)

@@ -9,15 +9,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import func, select, text, update
 
-from paycordon.decisions import Outcome
+from paycordon.decisions import Outcome, Scope
 from paycordon.errors import Conflict, NotFound, PaycordonError
 from paycordon.people import Forbidden, Person, Role
 from paycordon.record.checkpoints import checkpoint
 from paycordon.record.restrictedcheck import verify as verify_restricted
 from paycordon.record.verify import verify
 from paycordon.review import directives, proposals
+from paycordon.review.byhand import ByHand
 from paycordon.review.directives import Ending
-from paycordon.store import cases, covert, holds, indicators, schema
+from paycordon.store import acts, cases, covert, holds, indicators, schema
 from paycordon.store.directives import Kind, Terms
 from paycordon.store.holds import Source
 from paycordon.store.indicators import Correction
@@ -347,3 +348,50 @@ def test_checkpoints_commit_to_the_restricted_log_whether_or_not_there_is_anythi
 def count(office, table) -> int:
     with office.store.read() as connection:
         return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def test_the_role_hears_of_what_others_do_by_hand_and_nobody_else(office) -> None:
+    follow = [ByHand(office.store, clock=office.clock), ByHand(office.store, clock=office.clock)]
+    office.payout(100, known=True)
+    assert not follow[0].step(), "it begins where the log ends"
+    by_hand(office, "too early")
+    directive = place(office)
+    office.clock.advance(timedelta(hours=1))
+    by_hand(office, "looks odd")
+    with office.store.write() as connection:
+        account = connection.execute(select(schema.accounts).where(schema.accounts.c.merchant == "m_1")).one()
+        wanted = acts.NewAct(account.instance, account.account, "reject", "{}", "looks odd", "adam")
+        acts.ask(connection, wanted, office.clock(), lambda size: b"a" * size)
+    place(office, Kind.FREEZE)
+    with office.store.write() as connection:
+        directives.end(connection, directive.id, by=RHEA, reason="over", now=office.clock())
+    office.clock.advance(timedelta(hours=1))
+    by_hand(office, "too late")
+
+    assert [each.step() for each in follow] == [False, False]
+    with office.store.read() as connection:
+        lines = [line for line in covert.timeline(connection, "m_1") if line["kind"] == "by_hand"]
+    assert [line["actor"] for line in lines] == ["adam", "adam"]
+    assert all("while this account is to be kept open" in line["note"] for line in lines)
+    assert "`reject`" in lines[1]["note"]
+    assert len(active(office)) == 5, "what they do is done"
+    assert sound(office)
+
+
+def by_hand(office, reason: str) -> None:
+    wanted = holds.NewHold(
+        merchant="m_1",
+        instance="",
+        account="",
+        subject_kind="merchant",
+        subject_id="m_1",
+        outcome=Outcome.HOLD,
+        scope=Scope.PAYOUTS,
+        rule="by_hand",
+        merchant_reason="additional_information_required",
+        source=Source.PERSON,
+        placed_by="adam",
+        internal_reason=reason,
+    )
+    with office.store.write() as connection:
+        holds.place_by_hand(connection, wanted, office.clock(), lambda size: reason.encode().ljust(size, b".")[:size])
