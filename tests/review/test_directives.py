@@ -355,6 +355,7 @@ def test_the_role_hears_of_what_others_do_by_hand_and_nobody_else(office) -> Non
     office.payout(100, known=True)
     assert not follow[0].step(), "it begins where the log ends"
     by_hand(office, "too early")
+    office.clock.advance(timedelta(hours=1))
     directive = place(office)
     office.clock.advance(timedelta(hours=1))
     by_hand(office, "looks odd")
@@ -363,9 +364,9 @@ def test_the_role_hears_of_what_others_do_by_hand_and_nobody_else(office) -> Non
         wanted = acts.NewAct(account.instance, account.account, "reject", "{}", "looks odd", "adam")
         acts.ask(connection, wanted, office.clock(), lambda size: b"a" * size)
     place(office, Kind.FREEZE)
+    office.clock.advance(timedelta(hours=1))
     with office.store.write() as connection:
         directives.end(connection, directive.id, by=RHEA, reason="over", now=office.clock())
-    office.clock.advance(timedelta(hours=1))
     by_hand(office, "too late")
 
     assert [each.step() for each in follow] == [False, False]
