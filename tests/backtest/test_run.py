@@ -106,21 +106,23 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_result_of_one_that_w
     old, new = history.policy("old.yaml"), history.policy("new.yaml", large=700_00, version=2)
     arguments = (old, new, "--history", path, "--config", history.directory / "none.yaml")
     whole = subprocess.run(command(*arguments, "--jobs", "1"), capture_output=True, check=True, timeout=200)
-    resumed = command(*arguments, "--state", history.directory / "kept", "--jobs", "2")
+    kept = history.directory / "kept"
+    resumed = command(*arguments, "--state", kept, "--jobs", "2")
     kills = 0
-    for patience in (1.2, 1.6, 2.0, None):
-        process = subprocess.Popen(resumed, stdout=subprocess.PIPE)
-        try:
-            out, _ = process.communicate(timeout=patience)
-            break
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            kills += 1
+    for reached in ("lock", "taken-*/*.parquet", "history-*.duckdb", "judged-*"):
+        kills += killed_once(kept, reached, resumed)
 
-    assert process.returncode == 0
-    assert kills >= 2
+    assert kills >= 3
+    out = subprocess.run(resumed, capture_output=True, check=True, timeout=200).stdout
     assert json.loads(out) == json.loads(whole.stdout)
+
+
+def killed_once(kept: Path, reached: str, resumed: list[str]) -> bool:
+    """Kill a run as soon as it has come so far; false if it had ended before."""
+    process = subprocess.Popen(resumed, stdout=subprocess.DEVNULL)
+    until(lambda: any(kept.glob(reached)) or process.poll() is not None, f"{reached} was never there")
+    process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
 
 
 def test_workers_end_when_the_process_that_started_them_is_killed(history: Any) -> None:
