@@ -42,7 +42,8 @@ class FeedSettings(BaseModel):
     Attributes:
         format: the name of the format.
         source: where it is read: a file (a relative path starts from the configuration file) or an address.
-        every: how long from one look to the next; a file of this machine is also read as soon as it has changed.
+        every: how long from one look to the next; the default lets a change count within a minute. A file of
+            this machine is also read as soon as it has changed.
         within: how long one look may take until it is given up.
         most_bytes: a look that brings more than so many bytes is refused.
         most_items: a batch of more indicators and withdrawals than this is refused.
@@ -54,7 +55,7 @@ class FeedSettings(BaseModel):
 
     format: str
     source: Annotated[str, Field(min_length=1, max_length=2048)]
-    every: Annotated[Period, Field(ge=timedelta(seconds=1), le=timedelta(days=366))] = timedelta(minutes=1)
+    every: Annotated[Period, Field(ge=timedelta(seconds=1), le=timedelta(days=366))] = timedelta(seconds=45)
     within: Annotated[Period, Field(ge=timedelta(seconds=1), le=timedelta(hours=6))] = timedelta(minutes=5)
     most_bytes: Annotated[int, Field(ge=1, le=2**40)] = 256 * 2**20
     most_items: Annotated[int, Field(ge=1, le=10**9)] = 1_000_000
