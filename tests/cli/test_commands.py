@@ -267,7 +267,7 @@ def test_plugins_are_described_without_a_configuration(cli, tmp_path: Path, monk
     assert ("checks", "paycordon") in [(each["name"], each["distribution"]) for each in found["plugins"]]
     (feed,) = cli("plugins", "csv", "--json").json["feeds"]
     settings = {each["name"]: each for each in feed["settings"]}
-    assert (settings["columns"]["required"], settings["every"]["default"]) == (True, "PT1M")
+    assert (settings["columns"]["required"], settings["every"]["default"]) == (True, "PT45S")
     assert "bundle" in cli("plugins").out
     (recipient,) = cli("plugins", "post", "--json").json["recipients"]
     assert recipient["verbs"] == ["add", "correct", "feedback", "retract"]
