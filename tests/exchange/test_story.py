@@ -15,28 +15,10 @@ from typer.testing import CliRunner
 from paycordon.cli import build
 from paycordon.testing import make_event
 
+from .conftest import MAIL, POLICY
 from .test_conformance import SECRET, Receiver
 
-MAIL = "owner@shop.example"
 SHARED_KEY = "    all: env:COALITION_KEY\n"
-POLICY = """\
-policy: coalition
-version: 1
-on_error: review
-rules:
-  - id: known
-    on: [payout.requested]
-    when: findings.exists(f, f.code == "indicator.match")
-    then: hold
-    merchant_reason: additional_information_required
-    references: [synthetic]
-  - id: large
-    on: [payout.requested]
-    when: event.payout.amount.minor > 100000
-    then: block
-    merchant_reason: additional_information_required
-    references: [synthetic]
-"""
 TERMINATION = f"""\
 recipient: coalition
 kind: termination

@@ -16,6 +16,7 @@ from paycordon.record.inquirycheck import digest_of_matches
 from paycordon.record.log import append, digest_of
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import day_of, from_micros, micros
+from paycordon.store.sightings import sighting
 
 ASKING, ANSWERED, LATER, DONE = "asking", "answered", "later", "done"
 Said = tuple[str, str]  # digest and reference of an indicator
@@ -78,16 +79,6 @@ _listed = Prepared(
     )
 )
 _unanswered = Prepared(text("SELECT COUNT(*) FROM inquiries WHERE service = :service AND state = 'asking'"))
-_sighting = Prepared(
-    text(
-        "INSERT INTO sightings (digest, merchant, kind, first_seen, last_seen, named_on) "
-        "VALUES (:digest, :merchant, :kind, :at, :at, :day) ON CONFLICT (digest, merchant) DO UPDATE SET "
-        "last_seen = CASE WHEN excluded.last_seen > sightings.last_seen THEN excluded.last_seen "
-        "ELSE sightings.last_seen END, "
-        "named_on = CASE WHEN sightings.named_on IS NULL OR excluded.named_on > sightings.named_on "
-        "THEN excluded.named_on ELSE sightings.named_on END"
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +131,10 @@ def begin(
     row = {"id": id_, "service": service, "merchant": merchant, "by": by, "now": micros(now), "until": micros(until)}
     about = _json(asked.as_json())
     _add(connection, {**row, "asked": about})
-    _sighting.many(
+    sighting.many(
         connection,
         [
-            {"digest": digest, "merchant": merchant, "kind": kind, "at": micros(now), "day": day_of(now)}
+            {"digest": digest, "merchant": merchant, "kind": kind, "at": micros(now), "named_on": day_of(now)}
             for kind, digest in sorted(asked.names)
         ],
     )

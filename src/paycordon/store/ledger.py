@@ -22,6 +22,7 @@ from paycordon.store.holds import NewHold
 from paycordon.store.indicator_rows import keys_since
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import day_of, micros
+from paycordon.store.sightings import sighting
 from paycordon.store.snapshot import Origin
 from paycordon.store.wanted import relinked, want_reconciled
 
@@ -42,18 +43,6 @@ _event = Prepared(
         "INSERT INTO events (position, seen, instance, id, type, merchant, seq, account, occurred_at, recorded_at, "
         "body, salt) VALUES (:position, :seen, :instance, :id, :type, :merchant, :seq, :account, :occurred_at, "
         ":recorded_at, :body, :salt) ON CONFLICT (instance, id) DO NOTHING"
-    )
-)
-_sighting = Prepared(
-    text(
-        "INSERT INTO sightings (digest, merchant, kind, first_seen, last_seen, named_on) "
-        "VALUES (:digest, :merchant, :kind, :at, :at, :named_on) ON CONFLICT (digest, merchant) DO UPDATE SET "
-        "first_seen = CASE WHEN excluded.first_seen < sightings.first_seen THEN excluded.first_seen "
-        "ELSE sightings.first_seen END, "
-        "last_seen = CASE WHEN excluded.last_seen > sightings.last_seen THEN excluded.last_seen "
-        "ELSE sightings.last_seen END, "
-        "named_on = CASE WHEN sightings.named_on IS NULL OR excluded.named_on > sightings.named_on "
-        "THEN excluded.named_on ELSE sightings.named_on END"
     )
 )
 _decision = Prepared(
@@ -120,7 +109,7 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
     body, salt = event.model_dump_json(exclude_none=True), new_salt(randomness)
     facts = facts_of(event, merchant)
     add_to_hours(connection, facts)
-    _sighting.many(connection, list(_sightings_of(event, merchant, entry.domains, now)))
+    sighting.many(connection, list(_sightings_of(event, merchant, entry.domains, now)))
     _alias.many(connection, list(_aliases_of(event, merchant, entry.shared, now)))
     payload: dict[str, str | int | list[str] | None] = {
         "instance": event.instance,
