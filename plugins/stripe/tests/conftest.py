@@ -25,7 +25,7 @@ from paycordon_stripe.simulator import StripeSimulator, events, webhooks
 
 INSTANCE = "stripe_sim"
 ACCT = "acct_1Recorded"
-TIMEOUT_SECONDS = 0.4
+TIMEOUT_SECONDS = 10.0
 OF_THE_KIT_SECONDS = 1.0  # it makes thousands of requests, none of which may be late on a busy machine
 
 
@@ -64,6 +64,12 @@ def make_gateway(clock: FrozenClock) -> Callable[..., StripeGateway]:
 @pytest.fixture
 def gateway(simulator: StripeSimulator, make_gateway: Callable[..., StripeGateway]) -> StripeGateway:
     return make_gateway(simulator.base_url)
+
+
+@pytest.fixture
+def hasty(simulator: StripeSimulator, make_gateway: Callable[..., StripeGateway]) -> StripeGateway:
+    """It waits for a second only: for the one call that is to time out, and for no other, which may be late by itself."""
+    return make_gateway(simulator.base_url, timeout_seconds=1.0)
 
 
 @pytest.fixture

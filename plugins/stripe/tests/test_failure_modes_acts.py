@@ -64,12 +64,12 @@ def test_mode_3_two_workers_with_one_act_move_the_money_once(gateway, subject, b
 
 
 @pytest.mark.parametrize("kind", [FaultKind.LOST_AFTER, FaultKind.LOST_BEFORE])
-def test_mode_5_a_timeout_is_unknown_until_it_was_read(gateway, subject, simulator, kind):
+def test_mode_5_a_timeout_is_unknown_until_it_was_read(gateway, hasty, subject, simulator, kind):
     baseline = gateway.read(subject).settings
-    simulator.inject(Fault(kind, "POST", seconds=5))
+    simulator.inject(Fault(kind, "POST", seconds=30))
 
     with pytest.raises(OutcomeUnknown) as caught:
-        gateway.apply(subject, Change(HELD, baseline), "key-1")
+        hasty.apply(subject, Change(HELD, baseline), "key-1")
 
     assert not caught.value.answered
     assert gateway.read(subject).restriction is (HELD if kind is FaultKind.LOST_AFTER else NONE)
