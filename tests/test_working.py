@@ -83,7 +83,7 @@ def deployment(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cordon(deployment: Path) -> Iterator[Cordon]:
-    made = Cordon.from_config(deployment, {})
+    made = Cordon.from_loaded(load_config(deployment, {}), patience=timedelta(seconds=PATIENCE))  # as a worker does
     yield made
     made.close()
 

@@ -81,7 +81,7 @@ class AcmeHarness(GatewayHarness):
             url=self.simulator.url,
             api_key=SecretStr(API_KEY),
             webhook_secrets=tuple(map(SecretStr, secrets)),
-            timeout=0.2,
+            timeout=0.4,
         )
         return self.adapter("acme", settings)
 

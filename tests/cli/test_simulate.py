@@ -21,7 +21,7 @@ from paycordon.simulators import SimulatedWebhook, SimulatorOptions
 
 stripe = pytest.importorskip("stripe")
 pytest.importorskip("paycordon_stripe")
-PATIENCE = 20.0
+PATIENCE = 90.0
 SECRET = "whsec_given"
 
 

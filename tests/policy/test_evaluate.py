@@ -199,9 +199,9 @@ def test_a_catastrophic_pattern_is_bounded(policies, event):
     name = Merchant(name="a" * 2_000 + "!")
     expression = "event.merchant.name.matches('^(([a-z])+.)+[A-Z]([a-z])+$')"
     policy = policies(expression)
-    started = time.perf_counter()
+    started = time.process_time()
     evaluate(policy, event.model_copy(update={"merchant": name}), [], {})
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_doubling_lists_are_refused(policies):

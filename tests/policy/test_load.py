@@ -149,21 +149,21 @@ def test_all_expressions_with_problems_are_reported():
     ],
 )
 def test_hostile_expressions_are_refused_within_a_second(when, words):
-    started = time.perf_counter()
+    started = time.process_time()
     message = failure(
         TEXT.replace("aggregates.payouts_1d > 3 && event.payout.amount.minor > params.small.minor", f'"{when}"')
     )
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert words in message
     assert len(message) < 20 * MAX_SOURCE
 
 
 @pytest.mark.parametrize("when", ["!" * 4_000 + "true", "-" * 4_000 + "1 > 0", " + ".join(["1"] * 1_000) + " > 0"])
 def test_long_chains_compile_or_are_refused_within_a_second(when):
-    started = time.perf_counter()
+    started = time.process_time()
     with contextlib.suppress(PolicyError):
         policy_from(TEXT.replace("aggregates.payouts_1d > 3 &&", f"{when} &&").encode(), "p.yaml")
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_two_policies_of_one_name_are_refused(tmp_path: Path):

@@ -303,12 +303,12 @@ def test_a_broken_check_means_what_the_policy_says(
 
 def test_a_check_that_sleeps_for_ever_does_not_keep_the_caller(build: Build, store: Store) -> None:
     wake = threading.Event()
-    limits = Limits(budget=timedelta(seconds=1), check_deadline=timedelta(milliseconds=100))
+    limits = Limits(budget=timedelta(seconds=10), check_deadline=timedelta(milliseconds=500))
     know(store, KNOWN)
     cordon = build(extra=[probe("asleep", wake.wait)], limits=limits)
     started = time.monotonic()
     decision = cordon.screen(payout(identifiers=[KNOWN]))
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
     assert decision.outcome is Outcome.HOLD, "the other checks and their rules are untouched"
     assert [(e.check, e.kind) for e in decision.errors] == [("asleep", ErrorKind.LATE)]
     wake.set()

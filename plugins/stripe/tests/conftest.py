@@ -68,7 +68,7 @@ def gateway(simulator: StripeSimulator, make_gateway: Callable[..., StripeGatewa
 
 @pytest.fixture
 def hasty(simulator: StripeSimulator, make_gateway: Callable[..., StripeGateway]) -> StripeGateway:
-    """It waits for a second only: for the one call that is to time out, and for no other, which may be late by itself."""
+    """It waits for a second only: for the one call that is to time out; any other may be late by itself."""
     return make_gateway(simulator.base_url, timeout_seconds=1.0)
 
 

@@ -227,9 +227,7 @@ def test_the_same_change_asked_again_after_a_fault_has_one_effect(
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_release_interrupted_by_a_fault_is_completed_by_the_next(
-    gateway, faulted, subject, simulator, account, name
-):
+def test_a_release_interrupted_by_a_fault_is_completed_by_the_next(gateway, faulted, subject, simulator, account, name):
     baseline, before = gateway.read(subject).settings, simulator.account(account)
     gateway.apply(subject, Change(Restriction.BLOCKED, baseline), "key-1")
     simulator.inject(FAULTS[name][0])
