@@ -121,9 +121,7 @@ def test_a_feed_that_is_gone_means_what_the_policy_says_at_once(cordon: Cordon) 
     assert sorted(seconds for _, seconds in answers)[10] < AT_ONCE
 
 
-def test_a_feed_that_hangs_means_the_same_once_its_check_is_late(
-    cordon: Cordon, feed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_feed_that_hangs_means_the_same_in_time(cordon: Cordon, feed, monkeypatch: pytest.MonkeyPatch) -> None:
     asked(cordon, 0)
     monkeypatch.setattr(OnFeed, "hangs", feed)
     decision, seconds = asked(cordon, 1)

@@ -84,7 +84,7 @@ def asking(url: str, digester: Digester, clock: FrozenClock) -> Iterator[Asked]:
     asked = Asked(Cordon(store, PolicySet(), Plugins({}), digester, limits=limits, clock=clock))
     try:
         for _ in range(3):
-            assert recorded(asked()[0])
+            asked.until_back()  # on a busy machine a first connection may look dead
         yield asked
     finally:
         asked.cordon.close()
@@ -101,7 +101,7 @@ def path_of(url: str) -> Path:
 
 
 def judge(answers: list[tuple[Decision, float]]) -> None:
-    """The first answer takes as long as it takes to notice, not the budget; those after it, as long as it takes to look."""
+    """The first answer takes what it takes to notice, not the budget; those after it, what it takes to look."""
     assert all(held_without_record(decision) for decision, _ in answers)
     times = sorted(seconds for _, seconds in answers[1:])
     assert answers[0][1] < WITHIN
