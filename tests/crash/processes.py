@@ -217,6 +217,7 @@ class Postgres:
     def start(self) -> None:
         """Start it and wait until it answers."""
         settings = {"listen_addresses": "127.0.0.1", "port": self._port, "unix_socket_directories": ""}
+        settings["dynamic_shared_memory_type"] = "mmap"  # in its own folder, so that it goes with it
         options = [each for name, value in settings.items() for each in ("-c", f"{name}={value}")]
         self._process = subprocess.Popen(
             [_program("postgres"), "-D", str(self._data), *options],

@@ -213,6 +213,7 @@ class Server:
 
     def start(self, postgres: str) -> None:
         settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": ""}
+        settings["dynamic_shared_memory_type"] = "mmap"  # in its own folder, so that it goes with it
         options = [each for name, value in settings.items() for each in ("-c", f"{name}={value}")]
         command = [postgres, "-D", str(self.directory), *options]
         quiet = subprocess.DEVNULL
