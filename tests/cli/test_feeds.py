@@ -33,7 +33,7 @@ def test_a_bundle_is_published_pulled_refused_when_altered_and_taken_again(cli, 
     assert [each["state"] for each in cli("feed", "list", "--json").json] == ["never read"]
 
     (pulled,) = cli("feed", "pull", "--json").json
-    assert (pulled["added"], pulled["state"]) == (2, None)
+    assert (pulled["added"], pulled["state"]) == (2, "ok")
     assert {each["source"] for each in cli("indicator", "list", "--json").json} == {"coalition"}
     shown = cli("feed", "show", "coalition", "--json").json
     assert (shown["state"], shown["counting"]) == ("ok", 2)
@@ -52,7 +52,7 @@ def test_a_bundle_is_published_pulled_refused_when_altered_and_taken_again(cli, 
     changed.write_bytes(right)
     assert cli("feed", "renew", "--to", "bundle", "--keys", "keys").code == 0
     (pulled,) = cli("feed", "pull", "coalition", "--json").json
-    assert (pulled["withdrawn"], pulled["state"]) == (1, None)
+    assert (pulled["withdrawn"], pulled["state"]) == (1, "ok")
     assert cli("feed", "list").code == 0
     assert cli("log", "verify").code == 0
 

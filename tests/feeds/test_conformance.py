@@ -41,6 +41,7 @@ def of_emails(numbers: Sequence[int], reference: Any) -> frozenset[tuple[str, st
 
 class CsvHarness(FeedHarness):
     kind = CsvFeed
+    ahead = (b"2026-01-02", b"2999-01-02")
 
     def settings(self, place: Path) -> Mapping[str, Any]:
         columns = {"value": "v", "reference": "r", "last_seen": "seen"}
@@ -61,6 +62,7 @@ class TestCsv(FeedConformance):
 
 class MispHarness(FeedHarness):
     kind = MispFeed
+    ahead = (b"1767600002", b"9999999999")
 
     def settings(self, place: Path) -> Mapping[str, Any]:
         return {"source": str(place / "export.json")}
@@ -83,6 +85,7 @@ class TestMisp(FeedConformance):
 
 class FtmHarness(FeedHarness):
     kind = FtmFeed
+    ahead = (b"2026-01-02", b"2999-01-02")
 
     def settings(self, place: Path) -> Mapping[str, Any]:
         return {"source": str(place / "entities.json")}
@@ -142,6 +145,7 @@ class ThreatExchangeHarness(FeedHarness):
     kind = ThreatExchangeFeed
     answers = True
     dated = False  # what the server has said before stays; the simulator only leaves out what was not asked for
+    ahead = (b"1767600002", b"9999999999")
 
     def __init__(self) -> None:
         self._server = HTTPServer("127.0.0.1")
@@ -200,6 +204,7 @@ class TaxiiHarness(FeedHarness):
     kind = TaxiiFeed
     answers = True
     dated = False  # as above
+    ahead = (b'"2026-01-02', b'"2999-01-02')
 
     def __init__(self) -> None:
         self._server = HTTPServer("127.0.0.1")

@@ -34,7 +34,7 @@ def make(tmp_path: Path) -> Make:
     """A feed of a format that reads `tmp_path / "feed"`."""
 
     def made(kind: type[Feed[Any]], **settings: Any) -> Feed[Any]:
-        surroundings = Surroundings("ngo", DIGESTER, tmp_path, lambda: datetime.now(UTC))
+        surroundings = Surroundings("ngo", DIGESTER, tmp_path, lambda: datetime(2026, 3, 2, tzinfo=UTC))
         given = {"format": kind.format, "source": "feed", **settings}
         return kind(kind.settings_type.model_validate(given), surroundings)
 
@@ -72,7 +72,7 @@ def test_csv_is_read_by_its_mapping_whole_and_once(make: Make) -> None:
         (CSV[:70] + b"\n", "line 3 does not have as many values"),
         (CSV.replace(b"iban,", b"other,"), "mapped column"),
         (CSV.replace(b"DE89370400440532013000", b"\xff\xfe"), "UTF-8"),
-        (CSV.replace(b"case-2", b"\x00"), "cannot be taken"),
+        (CSV.replace(b"case-2", b"\x00"), "`reference` cannot be taken"),
         (CSV.replace(b"2026-01-05T00:00:00Z", b"yesterday"), "line 2: `last_seen`"),
         (b"", "cut off"),
     ],
@@ -80,6 +80,39 @@ def test_csv_is_read_by_its_mapping_whole_and_once(make: Make) -> None:
 def test_csv_that_is_not_right_is_refused_whole(make: Make, content: bytes, why: str) -> None:
     with pytest.raises(FeedRefused, match=why):
         fetched(make(CsvFeed, **MAPPED), content)
+
+
+def test_csv_dates_without_a_zone_are_utc(make: Make) -> None:
+    feed = make(CsvFeed, **MAPPED)
+    for written in (b"2026-01-05", b"2026-01-05T00:00:00", b"2026-01-05 00:00", b"2026-01-05T01:00:00+01:00"):
+        (batch,) = fetched(feed, CSV.replace(b"2026-01-05T00:00:00Z", written))
+        assert batch.said[0].last_seen == datetime(2026, 1, 5, tzinfo=UTC)
+
+
+def test_what_counts_only_from_a_day_to_come_does_not_make_the_next_file_older(make: Make) -> None:
+    feed = make(CsvFeed, columns={"value": "iban", "reference": "case", "valid_from": "seen"}, always={"kind": "iban"})
+    (batch,) = fetched(feed, CSV.replace(b"2026-01-05", b"2030-01-01"))
+    assert batch.said[0].valid_from == datetime(2030, 1, 1, tzinfo=UTC)
+
+    (later,) = fetched(feed, CSV, batch.checkpoint)
+    assert later.said[0].valid_from == datetime(2026, 1, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("last_seen", "2026-13-40", "is no time"),
+        ("confidence", "101", "is too large"),
+        ("confidence", "much", "is no number"),
+        ("tlp", "purple", "is none of those"),
+        ("category", "x" * 300, "is too long"),
+    ],
+)
+def test_csv_says_which_field_cannot_be_taken_and_why(make: Make, field: str, value: str, why: str) -> None:
+    feed = make(CsvFeed, columns={"value": "v", field: "f"}, always={"kind": "email"})
+    with pytest.raises(FeedRefused, match=f"line 2: `{field}` {why}") as refused:
+        fetched(feed, f"v,f\nx@shop.example,{value}\n".encode())
+    assert value not in str(refused.value)
 
 
 def test_card_numbers_are_refused_and_no_message_repeats_a_value(make: Make) -> None:

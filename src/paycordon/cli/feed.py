@@ -76,10 +76,11 @@ def pull(
     done: list[dict[str, Any]] = []
     try:
         for each, pulling in pullings(store, wanted, most, owner_name()).items():
-            with counting(f"items of {each}") as shown:
-                found = pulling.look(early=True, accept_withdrawals=accept_withdrawals, anew=anew, progress=shown)
+            with counting(f"items of {each}") as count:
+                found = pulling.look(early=True, accept_withdrawals=accept_withdrawals, anew=anew, progress=count)
             why = "another worker is looking at it"
-            done.append(asdict(found) if found else {"name": each, "state": "busy", "why": why})
+            shown = {**asdict(found), "state": found.state or "ok"} if found else None
+            done.append(shown or {"name": each, "state": "busy", "why": why})
     finally:
         store.close()
     if as_json:
@@ -88,12 +89,9 @@ def pull(
         print_line(EMPTY)
     else:
         columns = ("name", "state", "added", "corrected", "withdrawn", "unchanged", "matches", "why")
-        rows = [
-            [each.get(column) or ("ok" if column == "state" else each.get(column)) for column in columns]
-            for each in done
-        ]
+        rows = [[each.get(column) for column in columns] for each in done]
         print_table(("feed", *columns[1:6], "merchants", "why"), rows)
-    return FINDINGS if any(each["state"] is not None for each in done) else 0
+    return FINDINGS if any(each["state"] != "ok" for each in done) else 0
 
 
 def _described(config: Path) -> list[dict[str, Any]]:

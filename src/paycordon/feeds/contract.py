@@ -182,6 +182,7 @@ class Feed(ABC, Generic[S]):
 
         Raises:
             RetryLater: the source cannot be reached now; the next look comes after a growing pause.
-            FeedRefused: what it says is malformed, forged, cut off, replayed or older than before. What was taken in
-                before stays. The message never repeats a value.
+            FeedRefused: what it says is malformed, forged, cut off, replayed, older than before, or dated ahead of
+                today where that would shut out what comes later. What was taken in before stays. The message never
+                repeats a value.
         """

@@ -14,12 +14,13 @@ from pydantic import Field, JsonValue, model_validator
 from paycordon.coalition.indicators import Changes
 from paycordon.errors import ConfigError, FeedRefused
 from paycordon.feeds.contract import Budget, Feed, FeedSettings, Surroundings
-from paycordon.feeds.items import Item, indicators_of, item_of
+from paycordon.feeds.items import Item, indicators_of, item_of, with_zone
 from paycordon.feeds.reading import check_address, file_of, is_address, read
-from paycordon.feeds.seen import Seen
+from paycordon.feeds.seen import AHEAD, Seen, check_not_ahead
 
 _NUMBERS = frozenset({"confidence", "half_life_days"})
 _DATES = ("last_seen", "first_seen", "valid_from")
+_TIMES = frozenset({*_DATES, "valid_until"})
 
 
 class CsvSettings(FeedSettings):
@@ -52,8 +53,9 @@ class CsvSettings(FeedSettings):
 class CsvFeed(Feed[CsvSettings]):
     """Reads a CSV file in UTF-8 with a header, whole; what it does not say any more is withdrawn.
 
-    Nobody signs such a file. A row that was cut off is seen, and so is an older file where a column of dates is mapped
-    (`last_seen`, `first_seen` or `valid_from`: the newest date never goes back); a forger is not.
+    Dates, and times without a zone, are read as UTC. Nobody signs such a file. A row that was cut off is seen, and so
+    is an older file where a column of dates is mapped (`last_seen`, `first_seen` or `valid_from`: the newest date never
+    goes back); a forger is not.
     """
 
     format: ClassVar[str] = "csv"
@@ -83,11 +85,19 @@ class CsvFeed(Feed[CsvSettings]):
             _ = budget.seconds_left
             item = item_of(self._fields(row), where)
             said += indicators_of(item, self.surroundings, where)
-            dates = [at for name in _DATES if (at := getattr(item, name)) is not None]
+            dates = self._dates(item, where)
             newest = max([*dates, *([newest] if newest else [])], default=None)
         seen = Seen.of(data, self.settings, {"file": int(newest.timestamp())} if newest else before.newest)
         seen.check_not_older(before)
         yield Changes(self.surroundings.source, said, complete=True, checkpoint=seen.text())
+
+    def _dates(self, item: Item, where: str) -> list[datetime]:
+        """Return the dates that tell how new the file is; what is valid only from a day to come tells nothing."""
+        now = self.surroundings.clock()
+        for at in (item.last_seen, item.first_seen):
+            if at is not None:
+                check_not_ahead(at, now, where)
+        return [at for name in _DATES if (at := getattr(item, name)) is not None and at <= now + AHEAD]
 
     def _rows(self, data: bytes) -> Iterator[tuple[str, Mapping[str, str]]]:
         if not data.endswith(b"\n"):
@@ -123,4 +133,4 @@ def _typed(name: str, value: str) -> Any:
         return int(value)
     if name == "reshare" and value.lower() in ("true", "false"):
         return value.lower() == "true"
-    return value
+    return with_zone(value) if name in _TIMES else value

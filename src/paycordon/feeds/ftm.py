@@ -12,9 +12,9 @@ from paycordon.coalition.indicators import Changes, Indicator
 from paycordon.errors import FeedRefused
 from paycordon.events import UtcTime
 from paycordon.feeds.contract import Budget, Feed, FeedSettings, Surroundings
-from paycordon.feeds.items import indicators_of, item_of
+from paycordon.feeds.items import indicators_of, item_of, with_zone
 from paycordon.feeds.reading import as_list, as_mapping, check_address, file_of, is_address, json_of, read
-from paycordon.feeds.seen import Seen
+from paycordon.feeds.seen import Seen, check_not_ahead
 
 # Properties of the FollowTheMoney model by the kind of identifier they hold.
 KINDS = {
@@ -84,7 +84,9 @@ class FtmFeed(Feed[FtmSettings]):
             entity = as_mapping(json_of(line, where), where)
             said += self._said(entity, where)
             if entity.get("last_change") is not None:
-                changed.append(_seconds(entity["last_change"], where))
+                at = _parsed(entity["last_change"], where)
+                check_not_ahead(at, self.surroundings.clock(), where)
+                changed.append(int(at.timestamp()))
         seen = Seen.of(data, self.settings, {"data set": max(changed)} if changed else before.newest)
         seen.check_not_older(before)
         yield Changes(self.surroundings.source, said, complete=True, checkpoint=seen.text())
@@ -129,15 +131,9 @@ def _text_of_time(value: Any, where: str) -> Any:
     return None if value is None else _parsed(value, where)
 
 
-def _seconds(value: Any, where: str) -> int:
-    return int(_parsed(value, where).timestamp())
-
-
 def _parsed(value: Any, where: str) -> Any:
     """Read a time; OpenSanctions leaves the zone out and means UTC."""
-    if isinstance(value, str) and len(value) in (10, 19):
-        value = f"{value}T00:00:00Z" if len(value) == 10 else f"{value}Z"
     try:
-        return _time.validate_python(value)
+        return _time.validate_python(with_zone(value) if isinstance(value, str) else value)
     except ValidationError:
         raise FeedRefused(f"{where}: a date cannot be read") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Self
@@ -25,6 +26,22 @@ def _printable(text: str) -> str:
 
 Text = Annotated[str, Field(max_length=255), AfterValidator(_printable)]
 Named = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_printable)]
+# Why a field cannot be taken, by pydantic's word for it; its own sentences are for whoever wrote the model.
+_WHY = {
+    "extra_forbidden": "is no field of an indicator",
+    "missing": "is missing",
+    "string_too_long": "is too long",
+    "string_too_short": "is empty",
+    "timezone_aware": "is a time without a zone",
+    "datetime_parsing": "is no time",
+    "datetime_from_date_parsing": "is no time",
+    "enum": "is none of those that there are",
+    "int_type": "is no number",
+    "greater_than_equal": "is too small",
+    "less_than_equal": "is too large",
+}
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_NAIVE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?", re.ASCII)
 
 
 class Item(BaseModel):
@@ -69,8 +86,16 @@ def item_of(fields: Mapping[str, Any], where: str) -> Item:
     try:
         return Item.model_validate(fields)
     except ValidationError as invalid:
-        field = ".".join(map(str, invalid.errors(include_url=False, include_input=False)[0]["loc"])) or "item"
-        raise FeedRefused(f"{where}: `{field[:80]}` cannot be taken") from None
+        first = invalid.errors(include_url=False, include_input=False)[0]
+        field, why = ".".join(map(str, first["loc"])) or "item", _WHY.get(first["type"], "cannot be taken")
+        raise FeedRefused(f"{where}: `{field[:80]}` {why}") from None
+
+
+def with_zone(text: str) -> str:
+    """Return a date, or a time without a zone, as the time in UTC that it means; anything else as it is."""
+    if _DAY.fullmatch(text):
+        return f"{text}T00:00:00Z"
+    return f"{text}Z" if _NAIVE.fullmatch(text) else text
 
 
 def digests_of(item: Item, digester: Digester, where: str) -> tuple[str, ...]:

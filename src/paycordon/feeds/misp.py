@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -13,7 +14,7 @@ from paycordon.errors import FeedRefused
 from paycordon.feeds.contract import Budget, Feed, FeedSettings, Surroundings
 from paycordon.feeds.items import indicators_of, item_of, withdrawals_of
 from paycordon.feeds.reading import as_list, as_mapping, check_address, file_of, is_address, json_of, read
-from paycordon.feeds.seen import Seen
+from paycordon.feeds.seen import Seen, check_not_ahead
 
 # Types of attributes by the kind of identifier they are (MISP core format, "describeTypes"). `cc-number` is a card
 # number and never taken. Of a composite type such as `domain|ip` the part before the bar is taken.
@@ -96,6 +97,7 @@ class MispFeed(Feed[MispSettings]):
             uuid, at = event.get("uuid"), _seconds(event.get("timestamp"), f"event {number}")
             if not isinstance(uuid, str) or len(uuid) != 36 or uuid in newest:
                 raise FeedRefused(f"event {number} has no `uuid` of its own")
+            check_not_ahead(datetime.fromtimestamp(at, UTC), self.surroundings.clock(), f"event {number}")
             newest[uuid] = at
             for where, attribute in _attributes(event, f"event {number}"):
                 self._take(attribute, event, where, said, gone)

@@ -6,10 +6,24 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Self
 
 from paycordon.errors import FeedRefused
 from paycordon.feeds.contract import FeedSettings
+
+AHEAD = timedelta(days=1)
+"""So far may a source's times be ahead of ours: clocks differ, and dates begin earlier in the East."""
+
+
+def check_not_ahead(at: datetime, now: datetime, where: str) -> None:
+    """Refuse a time that has not come yet: nothing older counts after it, so one wrong date would shut out all to come.
+
+    Raises:
+        FeedRefused: it lies more than a day ahead.
+    """
+    if at > now + AHEAD:
+        raise FeedRefused(f"{where}: a date lies ahead of today, and would shut out all that comes later")
 
 
 @dataclass(frozen=True, slots=True)

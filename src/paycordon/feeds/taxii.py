@@ -21,6 +21,7 @@ from paycordon.events import UtcTime
 from paycordon.feeds.contract import Budget, Feed, FeedSettings, Surroundings
 from paycordon.feeds.items import former_of, indicators_of, item_of, withdrawals_of
 from paycordon.feeds.reading import answered, as_list, as_mapping, check_address, json_of
+from paycordon.feeds.seen import check_not_ahead
 
 MEDIA_TYPE = "application/taxii+json;version=2.1"
 PATHS = {
@@ -94,7 +95,7 @@ class TaxiiFeed(Feed[TaxiiSettings]):
             page = as_mapping(json_of(data, "a page"), "a page")
             objects = as_list(page.get("objects", []), "`objects`")
             if objects:
-                since = _not_older(headers.get("x-taxii-date-added-last"), since)
+                since = _not_older(headers.get("x-taxii-date-added-last"), since, self.surroundings.clock())
                 said, gone = self._take(objects, budget)
                 after = json.dumps({"added_after": since})
                 yield Changes(self.surroundings.source, said, gone, checkpoint=after)
@@ -196,9 +197,11 @@ def _compared(expression: Any) -> Iterator[tuple[str, str] | None]:
         yield None
 
 
-def _not_older(value: str | None, since: str | None) -> str:
-    """Return when the last object of a page was added, which never goes back."""
-    at = _parsed(value, "the header `X-TAXII-Date-Added-Last`")
+def _not_older(value: str | None, since: str | None, now: datetime) -> str:
+    """Return when the last object of a page was added, which never goes back, and is never ahead of today."""
+    where = "the header `X-TAXII-Date-Added-Last`"
+    at = _parsed(value, where)
+    check_not_ahead(at, now, where)
     if since is not None and at < _parsed(since, "the checkpoint"):
         raise FeedRefused("a page is older than what was asked for: replayed or back-dated")
     return str(value)

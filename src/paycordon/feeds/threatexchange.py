@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
@@ -20,6 +20,7 @@ from paycordon.errors import FeedRefused
 from paycordon.feeds.contract import Budget, Feed, FeedSettings, Surroundings
 from paycordon.feeds.items import former_of, indicators_of, item_of, withdrawals_of
 from paycordon.feeds.reading import as_list, as_mapping, check_address, json_of, read
+from paycordon.feeds.seen import check_not_ahead
 
 # Types of indicators by the kind of identifier they are; hashes of media are none of a payment's, and are passed over.
 KINDS = {
@@ -112,6 +113,7 @@ class ThreatExchangeFeed(Feed[ThreatExchangeSettings]):
                 raise FeedRefused(f"{where}: `last_updated` or `should_delete` cannot be taken")
             if at < since:
                 raise FeedRefused(f"{where} is older than what was asked for: replayed or back-dated")
+            check_not_ahead(datetime.fromtimestamp(at, UTC), self.surroundings.clock(), where)
             newest = max(newest, at)
             deleted = deleted or fields.get("status") == HARMLESS
             kind = KINDS.get(fields["type"]) if isinstance(fields.get("type"), str) else None

@@ -73,6 +73,9 @@ class FeedHarness(ABC):
     dated: bool = True
     """Whether the feed can tell an older document from a newer one."""
 
+    ahead: tuple[bytes, bytes] | None = None
+    """A date in the files of the second stage, and one as far ahead as the format can write; none without dates."""
+
     @abstractmethod
     def settings(self, place: Path) -> Mapping[str, Any]:
         """Return the settings of a feed that reads `place`, without `format`."""
@@ -178,6 +181,21 @@ class FeedConformance(ABC):
         done = subject.look(first)
         assert subject.state == before
         assert done.state == "refused"
+
+    def test_a_date_ahead_of_today_is_refused_and_shuts_nothing_out(self, subject: Subject) -> None:
+        """One wrong date, years ahead, would make all that comes later look old: silently, and for good."""
+        if subject.harness.ahead is None:
+            pytest.skip("the format has no dates; its page says so")
+        first, second, *_ = subject.stages
+        subject.look(first)
+        before = subject.state
+        date, far = subject.harness.ahead
+        files = {name: data.replace(date, far) for name, data in second.files.items()}
+        assert files != second.files, "`ahead` names a date that the second stage does not have"
+        assert subject.look(Stage(files, frozenset())).state == "refused"
+        assert subject.state == before
+        assert subject.look(second).state is None
+        assert subject.counting == expected(second)
 
     def test_what_is_cut_off_anywhere_is_refused_whole(self, subject: Subject) -> None:
         """Of a document that is cut off nothing is taken in."""
