@@ -31,6 +31,7 @@ from paycordon.pulling import Pulled, Pulling
 from paycordon.store import Store
 from paycordon.store.feeding import checkpoint_of
 from paycordon.testing.clock import FrozenClock
+from paycordon.testing.mutations import mutated
 
 MUTATIONS = int(os.environ.get("PAYCORDON_FEED_MUTATIONS", "60"))
 """How many altered documents each feed is given; the environment variable raises it, to 10,000 for a release."""
@@ -383,32 +384,6 @@ def folded(before: _State, taken: Sequence[Changes]) -> _State:
 def changed_files(before: Stage, after: Stage) -> list[tuple[str, bytes]]:
     """Return the files in which one stage differs from another."""
     return [(name, data) for name, data in after.files.items() if before.files.get(name) != data]
-
-
-_PIECES = (b"\x00", b"\xff", b"{", b"}", b"[", b"]", b'"', b",", b"\n", b"null", b"-1", b"1e999", b"\\ud800", b"NaN")
-
-
-def mutated(data: bytes, randomness: random.Random) -> bytes:
-    """Alter a document in one to four places: bits, pieces left out, doubled, moved or put in."""
-    found = bytearray(data)
-    for _ in range(randomness.randint(1, 4)):
-        start = randomness.randrange(len(found) + 1)
-        end = min(len(found), start + randomness.choice((1, 1, 2, 8, 64)))
-        how = randomness.randrange(5)
-        if how == 0 and start < len(found):
-            found[start] ^= 1 << randomness.randrange(8)
-        elif how == 1:
-            del found[start:end]
-        elif how == 2:
-            found[start:start] = found[start:end]
-        elif how == 3:
-            found[start:end] = randomness.choice(_PIECES)
-        else:
-            piece = found[start:end]
-            del found[start:end]
-            place = randomness.randrange(len(found) + 1)
-            found[place:place] = piece
-    return bytes(found)
 
 
 def _counting(connection: Connection) -> _State:
