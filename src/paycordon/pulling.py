@@ -17,6 +17,7 @@ from paycordon.metrics import Metrics
 from paycordon.screening import utc_now
 from paycordon.store import Store
 from paycordon.store import feeds as states
+from paycordon.store.counting import counting_among, how_many_count, names_counting
 from paycordon.store.feeding import Applied, apply_changes, checkpoint_of
 
 LONGEST_PAUSE = timedelta(hours=1)
@@ -191,16 +192,20 @@ class Pulling:
         """Refuse a batch that takes back most of what the source says: it is more likely cut off than right."""
         if not (changes.complete or changes.withdrawn):
             return
+        names = ((each.digest, each.reference) for each in changes.withdrawn)
         with self._store.read() as connection:
-            counting = set(states.names_counting(connection, self._name))
-        gone = counting & {(each.digest, each.reference) for each in changes.withdrawn}
-        if changes.complete:
-            gone |= counting - {(each.digest, each.reference) for each in changes.said}
-        gone -= _moved(gone, changes)
+            gone = counting_among(connection, self._name, names)
+            if changes.complete:
+                there = set(names_counting(connection, self._name, changes.parts))
+                gone |= there - {(each.digest, each.reference) for each in changes.said}
+            gone -= _moved(gone, changes)
+            if len(gone) <= _FEW:
+                return
+            counting = how_many_count(connection, self._name)
         most = self._feed.settings.most_withdrawn
-        if len(gone) > _FEW and len(gone) * 100 > most * len(counting):
+        if len(gone) * 100 > most * counting:
             raise FeedRefused(
-                f"would withdraw {len(gone)} of {len(counting)} items, and may {most} % (`most_withdrawn`); "
+                f"would withdraw {len(gone)} of {counting} items, and may {most} % (`most_withdrawn`); "
                 f"if that is right: paycordon feed pull {self._name} --accept-withdrawals"
             )
 

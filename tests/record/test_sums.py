@@ -133,7 +133,7 @@ def test_what_sqlite_alone_can_hold_is_noticed(sqlite_store: Store) -> None:
 
 
 def take_back(connection: Connection, revision: str) -> None:
-    """Leave of a schema what an older revision has: its tables with their columns."""
+    """Leave of a schema what an older revision has: its tables with their columns and indices."""
     scratch = create_engine("sqlite://")
     with scratch.begin() as empty:
         config = Config()
@@ -141,6 +141,7 @@ def take_back(connection: Connection, revision: str) -> None:
         config.attributes["connection"] = empty
         command.upgrade(config, revision)
         before = {name: columns_of(empty, name) for name in inspect(empty).get_table_names()}
+        indices = {each["name"] for name in before for each in inspect(empty).get_indexes(name)}
     scratch.dispose()
     shape = inspect(connection)
     for table in shape.get_table_names():
@@ -149,8 +150,9 @@ def take_back(connection: Connection, revision: str) -> None:
             continue
         newer = columns_of(connection, table) - before[table]
         for index in shape.get_indexes(table):
-            if newer.intersection(index["column_names"]):
-                connection.execute(text(f"DROP INDEX {index['name']}"))
+            name = str(index["name"])
+            if newer.intersection(index["column_names"]) or (name.startswith("ix_") and name not in indices):
+                connection.execute(text(f"DROP INDEX {name}"))
         for column in newer:
             connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
 

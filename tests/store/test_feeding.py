@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, text
 
-from paycordon.coalition.indicators import Changes, Indicator, Withdrawn
+from paycordon.coalition.indicators import Changes, Indicator, Part, Withdrawn
 from paycordon.coalition.lookup import key_of
 from paycordon.errors import ApprovalRequired, NotFound
 from paycordon.record.verify import verify
@@ -116,6 +116,39 @@ def test_a_complete_batch_withdraws_what_it_does_not_say_of_its_own_source_only(
     done = apply_changes(store, Changes("IWF", [item(1), item(2)], complete=True), LATER)
     assert (done.withdrawn, done.unchanged) == (3, 2)
     assert set(counting(store)) == {"case-1", "case-2", "case-7"}
+
+
+def test_what_is_complete_in_parts_withdraws_there_only(store: Store) -> None:
+    # In the order of code points, which is not that of a language: "B" < "a" < "é" < "\uffee" < "\U0001f600".
+    names = ("B", "a", "b", "case-10", "case-2", "é", "\uffee", "\U0001f600")
+    said = {name: item(number, reference=name) for number, name in enumerate(names)}
+    apply_changes(store, Changes("IWF", list(said.values()), checkpoint="1"), NOW)
+    apply_changes(store, Changes("other", [item(1, source="other", reference="a")], checkpoint="1"), NOW)
+
+    kept = [said["b"], item(99, reference="a\U0001f600")]
+    parts = (Part("a", "case-2"), Part("\uffee", "\U0001f600"))
+    done = apply_changes(store, Changes("IWF", kept, complete=True, parts=parts, checkpoint="2"), LATER)
+    assert (done.added, done.withdrawn, done.unchanged) == (1, 3, 1)
+    assert set(counting(store)) == {"a", "B", "b", "a\U0001f600", "case-2", "é", "\U0001f600"}
+    assert verify(store).ok
+
+    done = apply_changes(store, Changes("IWF", [], complete=True, parts=[Part("é")], checkpoint="3"), LATER)
+    assert done.withdrawn == 2
+    done = apply_changes(store, Changes("IWF", [], complete=True, parts=[Part(end="b")], checkpoint="4"), LATER)
+    assert set(counting(store)) == {"a", "b", "case-2"}, "`a` is another source's"
+    assert done.withdrawn == 2
+
+
+def test_parts_are_of_what_is_complete_and_hold_what_is_said() -> None:
+    with pytest.raises(ValueError, match="parts"):
+        Changes("IWF", [item(1)], parts=[Part()])
+    with pytest.raises(ValueError, match="none of the parts"):
+        Changes("IWF", [item(1), item(3)], complete=True, parts=[Part("case-1", "case-2"), Part("case-4")])
+    changes = Changes("IWF", [item(1)], complete=True, parts=[Part("case-1", "case-2"), Part("case-4")])
+    assert [changes.covers(f"case-{n}") for n in range(6)] == [False, True, False, False, True, True]
+    assert Changes("IWF", [], complete=True).covers("case-1")
+    assert not Changes("IWF", []).covers("case-1")
+    assert contents_digest(changes) != contents_digest(replace(changes, parts=()))
 
 
 def test_what_is_withdrawn_and_said_again_counts_again(store: Store) -> None:

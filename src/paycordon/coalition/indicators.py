@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -129,6 +130,22 @@ class Withdrawn:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A range of a source's references: those from `start` on and before `end`, by code points; none for no end.
+
+    Ranges and not hashes: whatever was said under a reference can be found in the store by the order of its index, and
+    a source may divide what it says otherwise at any time, as no part has to be known by both sides.
+    """
+
+    start: str = ""
+    end: str | None = None
+
+    def __contains__(self, reference: str) -> bool:
+        """Tell whether a reference is of this part."""
+        return self.start <= reference and (self.end is None or reference < self.end)
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """What one source says now, to be taken in whole or not at all.
 
@@ -137,18 +154,36 @@ class Changes:
         said: what is new, and what is otherwise than before; what is as before may be repeated.
         withdrawn: what counts no more.
         complete: whether `said` is all that the source says: whatever else counts of it is withdrawn.
+        parts: of which ranges of references `said` is all, where it is `complete` and not all of the source's: what
+            counts under other references stays. In order, none within another; none for all references.
         checkpoint: the feed's own word for how far it was read, for the next time; none to leave it as it is.
 
     Raises:
-        ValueError: an indicator is of another source.
+        ValueError: an indicator is of another source, or of none of the parts.
     """
 
     source: str
     said: Sequence[Indicator] = ()
     withdrawn: Sequence[Withdrawn] = ()
     complete: bool = False
+    parts: Sequence[Part] = ()
     checkpoint: str | None = None
 
     def __post_init__(self) -> None:
         if any(each.source != self.source for each in self.said):
             raise ValueError(f"an indicator is not of the source `{self.source}`")
+        if self.parts and not self.complete:
+            raise ValueError("what is not complete has no parts")
+        if self.parts and not all(self.covers(each.reference) for each in self.said):
+            raise ValueError("an indicator is of none of the parts that are said")
+
+    def covers(self, reference: str) -> bool:
+        """Tell whether `said` is all that the source says under a reference."""
+        if not self.parts:
+            return self.complete
+        number = bisect_right(self.parts, reference, key=_start) - 1
+        return number >= 0 and reference in self.parts[number]
+
+
+def _start(part: Part) -> str:
+    return part.start

@@ -15,6 +15,7 @@ from paycordon.coalition.indicators import Changes
 from paycordon.errors import ApprovalRequired, NotFound
 from paycordon.record.log import append, digest_of
 from paycordon.store import Store, rescreening, uses, withdrawals
+from paycordon.store.counting import names_counting
 from paycordon.store.indicator_rows import CHUNK, SAID, Row, chunks, note_batch, row_of, there, write
 from paycordon.store.indicators import BY_SOURCE, Correction, changed, corrected, end_many, ended
 from paycordon.store.prepared import Prepared
@@ -32,9 +33,6 @@ _seen = Prepared(
     )
 )
 _used = Prepared(text(f"SELECT DISTINCT key FROM uses WHERE kind = 'indicator' AND key IN ({_PLACES})"))  # noqa: S608
-_of_source = Prepared(
-    text("SELECT digest, reference FROM indicators WHERE source = :source AND withdrawn_at IS NULL ORDER BY digest")
-)
 _checkpoint = Prepared(text("SELECT checkpoint FROM indicator_sources WHERE source = :source"))
 _note = Prepared(
     text(
@@ -121,7 +119,8 @@ def apply_changes(
     - What is said as before is left alone. What is new counts from the commit on: the next screening that begins sees
       it. What is otherwise replaces what was there. What was withdrawn and is said again counts again.
     - What is withdrawn matches nothing from the commit on. A name that is not there, or does not count, is passed over:
-      sources repeat their deletions. Of a `complete` batch, whatever it does not say is withdrawn.
+      sources repeat their deletions. Of a `complete` batch, whatever it does not say is withdrawn; if it is so of some
+      parts only, whatever counts there, and such a batch costs what these parts hold.
     - Merchants that are known by what newly counts are screened at once (`paycordon.rescreening`), without waiting for
       their next event.
     - Where decisions had used what is withdrawn or corrected, a withdrawal begins in the same transaction; workers then
@@ -165,7 +164,8 @@ def contents_digest(changes: Changes) -> str:
 
 def _digest(changes: Changes, said: Sequence[Row]) -> str:
     # Piece by piece what `json.dumps` with sorted keys makes of the whole, which may be hundreds of megabytes.
-    made = hashlib.sha256(b'{"complete":%b,"said":[' % (b"true" if changes.complete else b"false"))
+    parts = f',"parts":{_json([[each.start, each.end] for each in changes.parts])}' if changes.parts else ""
+    made = hashlib.sha256(f'{{"complete":{_json(changes.complete)}{parts},"said":['.encode())
     for number, row in enumerate(said):
         made.update((("," if number else "") + _json(row)).encode())
     withdrawn = [[each.digest, each.reference] for each in changes.withdrawn]
@@ -210,7 +210,7 @@ def _apply(
     said = {(each.digest, each.reference): row for each, row in zip(changes.said, rows, strict=True)}
     gone = {(each.digest, each.reference) for each in changes.withdrawn}
     if changes.complete:
-        gone |= {(row[0], row[1]) for row in _of_source(connection, {"source": source})} - said.keys()
+        gone |= set(names_counting(connection, source, changes.parts)) - said.keys()
     said = {name: row for name, row in said.items() if name not in gone}
     before = there(connection, source, (name[0] for name in (*said, *gone)))
     counted = {name for name, row in before.items() if row["withdrawn_at"] is None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -48,7 +47,6 @@ _all = Prepared(
         "FROM feeds f LEFT JOIN indicator_sources s ON s.source = f.name ORDER BY f.name"
     )
 )
-_counting = Prepared(text("SELECT digest, reference FROM indicators WHERE source = :source AND withdrawn_at IS NULL"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +148,6 @@ def states(connection: Connection) -> list[FeedState]:
         FeedState(name, from_micros(due), _time(looked), _time(good), _time(changed), *others)
         for name, due, looked, good, changed, *others in _all(connection)
     ]
-
-
-def names_counting(connection: Connection, source: str) -> Iterable[tuple[str, str]]:
-    """Return digest and reference of each indicator of a source that counts."""
-    return [(digest, reference) for digest, reference in _counting(connection, {"source": source})]
 
 
 def _time(value: int | None) -> datetime | None:

@@ -375,7 +375,7 @@ def folded(before: _State, taken: Sequence[Changes]) -> _State:
     counting = {(digest, reference): kind for kind, digest, reference in before}
     for batch in taken:
         said = {(each.digest, each.reference): each.kind for each in batch.said}
-        counting = said if batch.complete else {**counting, **said}
+        counting = {name: kind for name, kind in counting.items() if not batch.covers(name[1])} | said
         for gone in batch.withdrawn:
             counting.pop((gone.digest, gone.reference), None)
     return frozenset((kind, digest, reference) for (digest, reference), kind in counting.items())

@@ -133,6 +133,17 @@ indicators = Table(
     Column("reshare", Integer, nullable=False),
     Column("changed_at", BigInteger),
     Column("changed_by", String),
+    # What counts of a source, by ranges of references. They are compared by bytes whatever the database's language is:
+    # on PostgreSQL by the operators `~>=~` and `~<~` of this class.
+    Index(
+        "ix_indicators_counting",
+        "source",
+        "reference",
+        "digest",
+        sqlite_where=text("withdrawn_at IS NULL"),
+        postgresql_where=text("withdrawn_at IS NULL"),
+        postgresql_ops={"reference": "text_pattern_ops"},
+    ),
     sqlite_with_rowid=False,
 )
 
