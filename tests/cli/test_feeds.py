@@ -27,7 +27,7 @@ def test_without_feeds_the_commands_say_what_to_do(cli, deployment: Path) -> Non
 def test_a_bundle_is_published_pulled_refused_when_altered_and_taken_again(cli, deployment: Path) -> None:
     Path("items.jsonl").write_text(LINES % ("a", 1) + LINES % ("b", 2))
     done = cli("feed", "publish", "items.jsonl", "--to", "bundle", "--keys", "keys", "--json")
-    assert done.json == {"items": 2, "bundle": 1, "timestamp": 1}
+    assert done.json == {"items": 2, "parts": 1, "written": 1, "bundle": 1, "timestamp": 1}
     Path("root.json").write_bytes(Path("bundle/metadata/1.root.json").read_bytes())
     configured(deployment, "feeds:\n  coalition: {format: bundle, source: bundle, root: root.json}\n")
     assert [each["state"] for each in cli("feed", "list", "--json").json] == ["never read"]
@@ -55,6 +55,26 @@ def test_a_bundle_is_published_pulled_refused_when_altered_and_taken_again(cli, 
     assert (pulled["withdrawn"], pulled["state"]) == (1, "ok")
     assert cli("feed", "list").code == 0
     assert cli("log", "verify").code == 0
+
+
+def test_what_changes_is_published_alone(cli, deployment: Path) -> None:
+    publish = ("feed", "publish", "items.jsonl", "--to", "bundle", "--keys", "keys", "--per-part", "2")
+    Path("items.jsonl").write_text("".join(LINES % (letter, n) for n, letter in enumerate("abcdefgh", start=1)))
+    assert cli(*publish, "--json").json["parts"] == 4
+    Path("root.json").write_bytes(Path("bundle/metadata/1.root.json").read_bytes())
+    configured(deployment, "feeds:\n  coalition: {format: bundle, source: bundle, root: root.json}\n")
+    cli("feed", "pull")
+
+    Path("items.jsonl").write_text(LINES % ("i", 9) + '{"reference": "case-2", "withdrawn": true}\n')
+    done = cli(*publish, "--changes")
+    assert "1 items and 1 withdrawals in 2 of 4 parts as version 2" in " ".join(done.out.split())
+    (pulled,) = cli("feed", "pull", "--json").json
+    assert (pulled["added"], pulled["withdrawn"], pulled["state"]) == (1, 1, None)
+
+    for wrong in ('{"reference": "case-2", "withdrawn": false}', '{"reference": "case-9", "withdrawn": true}'):
+        Path("items.jsonl").write_text(LINES % ("i", 9) + wrong + "\n")
+        assert cli(*publish, "--changes").code == 2
+        assert cli(*publish).code == 2
 
 
 def test_the_worker_looks_at_feeds_and_a_dead_one_delays_nothing(cli, deployment: Path) -> None:

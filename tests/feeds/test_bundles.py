@@ -156,7 +156,7 @@ def test_a_bundle_that_is_too_large_is_refused_before_it_is_read(fetch: Fetch) -
 def test_a_signed_bundle_with_one_wrong_item_is_refused_whole(place: Path, fetch: Fetch) -> None:
     wrong = Item.model_construct(kind="email", value="x@shop.example", reference="", confidence=50)
     publish([*items(1), wrong], place / "bundle", place / "keys", now())
-    with pytest.raises(FeedRefused, match="line 2"):
+    with pytest.raises(FeedRefused, match="line 1"):
         fetch()
 
 

@@ -111,6 +111,8 @@ class TestFtm(FeedConformance):
 class BundleHarness(FeedHarness):
     kind = BundleFeed
     protected = True
+    said: Sequence[Sequence[int]] = SAID
+    per_part = 2_000
 
     def __init__(self) -> None:
         self._made = tempfile.TemporaryDirectory()
@@ -121,9 +123,10 @@ class BundleHarness(FeedHarness):
 
     def stages(self) -> Sequence[Stage]:
         made, found = Path(self._made.name), []
-        for numbers in SAID:
+        for numbers in self.said:
             items = [Item(kind="email", value=address(n), reference=f"case-{n}") for n in numbers]
-            publish(items, made / "bundle", made / "keys", datetime.now(UTC).replace(microsecond=0))
+            now = datetime.now(UTC).replace(microsecond=0)
+            publish(items, made / "bundle", made / "keys", now, per_part=self.per_part)
             bundle = made / "bundle"
             files = {str(p.relative_to(bundle)): p.read_bytes() for p in bundle.rglob("*") if p.is_file()}
             found.append(Stage(files, of_emails(numbers, lambda n: f"case-{n}")))
@@ -137,6 +140,18 @@ class BundleHarness(FeedHarness):
 class TestBundle(FeedConformance):
     def harness(self) -> FeedHarness:
         return BundleHarness()
+
+
+class DividedBundleHarness(BundleHarness):
+    """A bundle of several parts, of which each stage changes some and divides others differently."""
+
+    said = (range(1, 9), range(2, 13), (2, *range(5, 17)))
+    per_part = 2
+
+
+class TestDividedBundle(FeedConformance):
+    def harness(self) -> FeedHarness:
+        return DividedBundleHarness()
 
 
 class ThreatExchangeHarness(FeedHarness):

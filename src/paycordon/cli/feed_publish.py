@@ -10,6 +10,7 @@ import typer
 
 from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, read_config
 from paycordon.cli.output import print_json, print_line, progressing
+from paycordon.feeds.parts import PER_PART
 
 if TYPE_CHECKING:
     from paycordon.feeds.items import Item
@@ -28,6 +29,17 @@ def publish(
     under: Annotated[
         str | None, typer.Option(help="Make digests under this one of `identifier_keys.shared`, which readers have.")
     ] = None,
+    changes: Annotated[
+        bool,
+        typer.Option(
+            "--changes",
+            help="The file says only what changes: what it says of a reference replaces all that was said of it, and "
+            'a line {"reference": …, "withdrawn": true} takes that back.',
+        ),
+    ] = False,
+    per_part: Annotated[
+        int, typer.Option(min=1, help="About how many items a part holds, of which readers fetch those that changed.")
+    ] = PER_PART,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -35,19 +47,22 @@ def publish(
     from paycordon.feeds import publishing
     from paycordon.screening import utc_now
 
-    read = _items(items)
+    read, withdrawn = _items(items, changes)
     if plain:
         publishing.check_plain(read)
     else:
         digester = read_config(config).digester()
         read = publishing.keyed(read, digester.under(under) if under else digester)
-    done = publishing.publish(read, to, keys, utc_now())
+    if changes:
+        done = publishing.publish_changes(read, withdrawn, to, keys, utc_now(), per_part=per_part)
+    else:
+        done = publishing.publish(read, to, keys, utc_now(), per_part=per_part)
     if as_json:
         print_json(asdict(done))
     else:
-        print_line(
-            f"published {done.items} items as version {done.bundle}; renew it within a day: paycordon feed renew"
-        )
+        parts = f" in {done.written} of {done.parts} parts" if done.parts > 1 else ""
+        said = f"{done.items} items{f' and {len(withdrawn)} withdrawals' if changes else ''}{parts}"
+        print_line(f"published {said} as version {done.bundle}; renew it within a day: paycordon feed renew")
 
 
 def renew(to: To, keys: Keys, as_json: JsonOption = False) -> None:
@@ -79,15 +94,26 @@ def rotate(
         print_line(f"the key of `{role}` is another one; publish again: paycordon feed publish")
 
 
-def _items(path: Path) -> list[Item]:
+def _items(path: Path, changes: bool) -> tuple[list[Item], set[str]]:
+    """Return the items of a file, and the references that it withdraws."""
+    from paycordon.errors import FeedRefused
     from paycordon.feeds.items import item_of
     from paycordon.feeds.reading import as_mapping, json_of
 
     lines = path.read_bytes().splitlines()
     found: list[Item] = []
+    withdrawn: set[str] = set()
     with progressing("reading items", len(lines)) as shown:
         for number, line in enumerate(lines, start=1):
             where = f"{path.name}, line {number}"
-            found.append(item_of(as_mapping(json_of(line, where), where), where))
+            said = as_mapping(json_of(line, where), where)
+            if changes and "withdrawn" in said:
+                if said.keys() != {"reference", "withdrawn"} or said["withdrawn"] is not True:
+                    raise FeedRefused(f"{where}: a withdrawal has a `reference`, and `withdrawn` is true")
+                withdrawn.add(str(said["reference"]))
+            else:
+                found.append(item_of(said, where))
             shown(number)
-    return found
+    if both := withdrawn.intersection(item.reference for item in found):
+        raise FeedRefused(f"{path.name}: {len(both)} references are both said and withdrawn")
+    return found, withdrawn

@@ -167,6 +167,11 @@ class Digester:
         self._entries = common
         self._shared = tuple(f"{key_id}:" for key_id in shared)
 
+    @property
+    def current(self) -> str:
+        """The id of the key that new digests are made with."""
+        return self._current
+
     def under(self, key: str) -> Digester:
         """Return what makes digests under another of the keys, for those who have that one too.
 

@@ -30,7 +30,6 @@ from paycordon.exchange.contract import (
 from paycordon.exchange.keying import KeyedSettings, digester_of, leaving
 from paycordon.exchange.reasons import REASONS
 from paycordon.feeds import publishing
-from paycordon.feeds.bundle import TARGET
 from paycordon.feeds.items import Item
 
 CONTESTED = "contested"
@@ -147,22 +146,7 @@ class BundleRecipient(Recipient[BundleRecipientSettings]):
             for line in said[id_]["lines"]
         ]
         items = [item for item in items if item.valid_until is None or item.valid_until > now]
-        if self._published() != publishing.digest_of_content(items):
-            publishing.publish(items, self._to, self._publisher, now)
-
-    def _published(self) -> str | None:
-        """The digest of the bundle that readers get now."""
-        from tuf.api.metadata import Metadata
-
-        metadata = self._to / "metadata"
-        try:
-            stamp: Any = Metadata.from_file(str(metadata / "timestamp.json")).signed
-            snapshot: Any = Metadata.from_file(str(metadata / f"{stamp.snapshot_meta.version}.snapshot.json")).signed
-            version = snapshot.meta["targets.json"].version
-            targets: Any = Metadata.from_file(str(metadata / f"{version}.targets.json")).signed
-            return str(targets.targets[TARGET].hashes["sha256"])
-        except Exception:  # there is none, or it is not whole: publish it
-            return None
+        publishing.publish_if_new(items, self._to, self._publisher, now)
 
 
 def _take(said: dict[str, Any], message: Outgoing, lines: Any) -> bool:

@@ -3,6 +3,9 @@
 TUF gives what is easy to get wrong: Ed25519 signatures with a threshold for each role, keys that rotate by a chain of
 roots, digests and lengths of every file, versions that never go back (rollback) and metadata that runs out (freeze).
 What was trusted last is kept in the checkpoint, and so changes in the same transaction as the indicators.
+
+A large bundle is divided into parts (`feeds.parts`), of which a look fetches, checks and takes in only those that have
+changed, all of them as one batch.
 """
 
 from __future__ import annotations
@@ -11,17 +14,22 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from paycordon.coalition.indicators import Changes, Indicator
+from paycordon.coalition.indicators import Changes, Indicator, Part
 from paycordon.errors import ConfigError, FeedRefused
 from paycordon.feeds.contract import Budget, Feed, FeedSettings, Surroundings
 from paycordon.feeds.items import indicators_of, item_of
-from paycordon.feeds.reading import Absent, as_mapping, check_address, file_of, is_address, json_of, read
+from paycordon.feeds.parts import Piece, joined, pieces_of
+from paycordon.feeds.reading import Absent, as_mapping, check_address, connections, file_of, is_address, json_of, read
 
-TARGET = "indicators.jsonl"
-FORMAT = "paycordon-indicators-1"
+if TYPE_CHECKING:
+    from tuf.ngclient import Updater
+    from urllib3 import PoolManager
+
 _ROLES = ("root", "timestamp", "snapshot", "targets")
+_KEY = "key"  # in the checkpoint: the key that plain values were kept under
+_MOST_METADATA = 32 * 2**20  # bytes that name a hundred thousand parts
 
 
 class BundleSettings(FeedSettings):
@@ -36,7 +44,7 @@ class BundleSettings(FeedSettings):
 
 
 class BundleFeed(Feed[BundleSettings]):
-    """Reads a signed bundle, whole; what it does not say any more is withdrawn. `source` is its directory."""
+    """Reads what changed of a signed bundle; what it does not say any more is withdrawn. `source` is its directory."""
 
     format: ClassVar[str] = "bundle"
     about: ClassVar[str] = "signed bundle (JSON Lines under TUF metadata), over HTTP or from a directory"
@@ -59,61 +67,87 @@ class BundleFeed(Feed[BundleSettings]):
         return None if place is None else place / "metadata" / "timestamp.json"
 
     def fetch(self, checkpoint: str | None, budget: Budget) -> Iterator[Changes]:
-        """Yield the bundle as one batch if it is a newer one."""
+        """Yield what has changed of the bundle, as one batch, if it is a newer one: each part that differs, whole."""
+        from tuf.api.exceptions import DownloadError, RepositoryError
+
         before = json.loads(checkpoint) if checkpoint is not None else {}
         trusted: Mapping[str, str] = before.get("trusted", {})
-        with tempfile.TemporaryDirectory(prefix="paycordon-") as place:
-            digest, data = self._download(Path(place), trusted, before.get("bundle"), budget)
-            now = {role: (Path(place) / f"{role}.json").read_text("utf-8") for role in _ROLES}
-        after = json.dumps({"bundle": digest, "trusted": now}, sort_keys=True)
-        if data is not None:
-            said = self._said(data, budget)
-            yield Changes(self.surroundings.source, said, complete=True, checkpoint=after)
+        with tempfile.TemporaryDirectory(prefix="paycordon-") as place, connections() as pool:
+            try:
+                updater = self._updater(Path(place), trusted, _fetcher(self.surroundings.base, budget, pool))
+                updater.refresh()
+                now = {role: (Path(place) / f"{role}.json").read_text("utf-8") for role in _ROLES}
+                pieces = _pieces(now)
+                taken = self._taken(before)
+                changed = [each for each in enumerate(pieces, start=1) if each[1].identity not in taken]
+                if sum(piece.length for _, piece in changed) > budget.bytes_left:
+                    raise FeedRefused(f"is larger than {self.settings.most_bytes} bytes (`most_bytes`)")
+                said: list[Indicator] = []
+                plain = _KEY in before
+                for number, piece in changed:
+                    where = f"part {number}, line" if len(pieces) > 1 else "line"
+                    plain |= self._read(_data(updater, piece), piece, where, said, budget)
+            except (RepositoryError, DownloadError, ValueError) as error:
+                raise FeedRefused(f"is not to be trusted: {type(error).__name__}: {_sentence(error)}") from None
+        after = {"trusted": now} | ({_KEY: self.surroundings.digester.current} if plain else {})
+        kept = json.dumps(after, sort_keys=True)
+        if changed:
+            parts = joined(piece.part for _, piece in changed)
+            yield Changes(self.surroundings.source, said, complete=True, parts=parts, checkpoint=kept)
         elif now != trusted:
-            yield Changes(self.surroundings.source, checkpoint=after)
+            yield Changes(self.surroundings.source, checkpoint=kept)
 
-    def _download(
-        self, place: Path, trusted: Mapping[str, str], last: str | None, budget: Budget
-    ) -> tuple[str, bytes | None]:
-        """Return the digest of the bundle, and the bundle itself unless it is the last one."""
-        from tuf.api.exceptions import DownloadError, RepositoryError
-        from tuf.ngclient import Updater
+    def _taken(self, before: Mapping[str, Any]) -> set[tuple[Part, str]]:
+        """Return what was taken in: the metadata that was trusted last says so, as both were written as one."""
+        if "trusted" not in before or before.get(_KEY, "") not in ("", self.surroundings.digester.current):
+            return set()  # plain values are keyed here: under another key all of them are others
+        return {piece.identity for piece in _pieces(before["trusted"])}
+
+    def _updater(self, place: Path, trusted: Mapping[str, str], fetcher: Any) -> Updater:
+        """Return TUF's client, with what was trusted last."""
+        from tuf.ngclient import Updater, UpdaterConfig
 
         for role in _ROLES[1:]:
             if role in trusted:
                 (place / f"{role}.json").write_text(trusted[role], "utf-8")
         configured = (self.surroundings.base / self.settings.root).read_bytes()
         source = self.settings.source.rstrip("/")
-        try:
-            updater = Updater(
-                str(place),
-                f"{source}/metadata/",
-                str(place),
-                f"{source}/targets/",
-                _fetcher(self.surroundings.base, budget),
-                bootstrap=trusted["root"].encode() if "root" in trusted else configured,
-            )
-            updater.refresh()
-            target = updater.get_targetinfo(TARGET)
-            if target is None or target.custom != {"format": FORMAT}:
-                raise FeedRefused(f"holds no `{TARGET}` of the format `{FORMAT}`")
-            if target.length > budget.bytes_left:
-                raise FeedRefused(f"is larger than {self.settings.most_bytes} bytes (`most_bytes`)")
-            digest = ":".join(sorted(target.hashes.values()))
-            if digest == last:
-                return digest, None
-            return digest, Path(updater.download_target(target)).read_bytes()
-        except (RepositoryError, DownloadError, ValueError) as error:
-            raise FeedRefused(f"is not to be trusted: {type(error).__name__}: {_sentence(error)}") from None
+        return Updater(
+            str(place),
+            f"{source}/metadata/",
+            str(place),
+            f"{source}/targets/",
+            fetcher,
+            UpdaterConfig(targets_max_length=_MOST_METADATA),
+            bootstrap=trusted["root"].encode() if "root" in trusted else configured,
+        )
 
-    def _said(self, data: bytes, budget: Budget) -> list[Indicator]:
-        said: list[Indicator] = []
+    def _read(self, data: bytes, piece: Piece, where: str, said: list[Indicator], budget: Budget) -> bool:
+        """Add what a part says to what is said; tells whether any of its values were plain."""
+        plain = False
         for number, line in enumerate(data.splitlines(), start=1):
             _ = budget.seconds_left
-            where = f"line {number}"
-            item = item_of(as_mapping(json_of(line, where), where), where)
-            said += indicators_of(item, self.surroundings, where)
-        return said
+            place = f"{where} {number}"
+            item = item_of(as_mapping(json_of(line, place), place), place)
+            if item.reference not in piece.part:
+                raise FeedRefused(f"{place}: `reference` is of another part")
+            plain |= item.value is not None
+            said += indicators_of(item, self.surroundings, place)
+        return plain
+
+
+def _pieces(trusted: Mapping[str, str]) -> list[Piece]:
+    return pieces_of(json.loads(trusted["targets"])["signed"]["targets"])
+
+
+def _data(updater: Updater, piece: Piece) -> bytes:
+    target = updater.get_targetinfo(piece.target)
+    if target is None:
+        raise FeedRefused("its metadata does not say what it said")
+    path = Path(updater.download_target(target))
+    data = path.read_bytes()
+    path.unlink()
+    return data
 
 
 def _sentence(error: Exception) -> str:
@@ -121,7 +155,7 @@ def _sentence(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
-def _fetcher(base: Path, budget: Budget) -> Any:
+def _fetcher(base: Path, budget: Budget, pool: PoolManager) -> Any:
     """Return what reads for TUF, within the budget."""
     from tuf.api.exceptions import DownloadHTTPError
     from tuf.ngclient import FetcherInterface
@@ -131,7 +165,7 @@ def _fetcher(base: Path, budget: Budget) -> Any:
 
         def _fetch(self, url: str) -> Iterator[bytes]:
             try:
-                yield read(url, base, budget)
+                yield read(url, base, budget, pool=pool)
             except Absent as absent:
                 raise DownloadHTTPError(str(absent), 404) from None
 

@@ -9,37 +9,40 @@ reads in between, or after a crash, sees the bundle before or the new one.
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterable, Mapping
+import json
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paycordon.coalition.identifiers import LOW_ENTROPY, Digester
 from paycordon.errors import ConfigError, FeedRefused
 from paycordon.events import Identifier, IdentifierKind
-from paycordon.feeds.bundle import FORMAT, TARGET
+from paycordon.feeds import signing
 from paycordon.feeds.items import Item, digests_of
+from paycordon.feeds.parts import DIVIDED, FORMAT, PER_PART, Line, Piece, divided, pieces_of, target_name
+from paycordon.feeds.signing import LASTS, ROLES
 
 if TYPE_CHECKING:
-    from securesystemslib.signer import CryptoSigner
-
-ROLES = ("root", "targets", "snapshot", "timestamp")
-LASTS: Mapping[str, timedelta] = {
-    "root": timedelta(days=365),
-    "targets": timedelta(days=90),
-    "snapshot": timedelta(days=7),
-    "timestamp": timedelta(days=1),
-}
-"""How long each role's word lasts; a bundle that is not renewed (`renew`) within a day is refused as frozen."""
+    from tuf.api.metadata import TargetFile
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What was published: how many items, and the versions of bundle and timestamp."""
+    """What was published.
+
+    Attributes:
+        items: how many were given.
+        parts: how many parts the bundle has.
+        written: how many of them are others than before; readers fetch these.
+        bundle, timestamp: the versions of both.
+    """
 
     items: int
+    parts: int
+    written: int
     bundle: int
     timestamp: int
 
@@ -71,38 +74,88 @@ def check_plain(items: Iterable[Item]) -> None:
             Identifier(kind=item.kind, value=item.value)
 
 
-def publish(items: Iterable[Item], to: Path, keys: Path, now: datetime) -> Published:
+def publish(items: Iterable[Item], to: Path, keys: Path, now: datetime, *, per_part: int = PER_PART) -> Published:
     """Publish items as a bundle's whole content; makes keys and bundle if there are none yet.
+
+    Only the parts that differ are written, and readers fetch only those.
 
     Args:
         items: all that the source says now.
         to: the bundle's directory.
         keys: the directory of the keys.
         now: what time it is, UTC.
+        per_part: about how many items a part holds; a new bundle of at most twice as many is not divided. It may be
+            another number each time.
 
     Raises:
         ConfigError: there is a bundle, and a key is missing.
         OSError: a place cannot be written.
     """
-    from tuf.api.metadata import TargetFile, Targets
-
-    roles = ROLES if not _newest(to, "root") else ROLES[1:]  # the key of the root may be elsewhere by then
-    signers = _signers(keys, new=not (to / "metadata" / "timestamp.json").exists(), roles=roles)
-    said = list(items)
-    data = _content(said)
-    target = TargetFile.from_data(TARGET, data, ["sha256"])
-    target.unrecognized_fields["custom"] = {"format": FORMAT}
-    _write(to / "targets" / f"{target.hashes['sha256']}.{TARGET}", data)
-    _ensure_root(to, signers, now)
-    version = _newest(to, "targets") + 1
-    targets = Targets(version, expires=now + LASTS["targets"], targets={TARGET: target})
-    _sign(to, targets, signers["targets"], f"{version}.targets.json")
-    return Published(len(said), version, _renew(to, signers, now, version))
+    lines = _sorted(items)
+    with signing.alone(keys, new=True):
+        before = _served(to)
+        return _release(to, keys, now, _laid(to, lines, before, per_part), before, len(lines))
 
 
-def digest_of_content(items: Iterable[Item]) -> str:
-    """Return the SHA-256 of what a bundle of these items holds, to tell whether it is published already."""
-    return hashlib.sha256(_content(items)).hexdigest()
+def publish_if_new(items: Iterable[Item], to: Path, keys: Path, now: datetime) -> None:
+    """Publish items as `publish` does, unless readers get just these already."""
+    lines = _sorted(items)
+    with signing.alone(keys, new=True):
+        before = _served(to)
+        targets = _laid(to, lines, before, PER_PART)
+        if before != _said(targets):
+            _release(to, keys, now, targets, before, len(lines))
+
+
+def publish_changes(
+    items: Iterable[Item],
+    withdrawn: Collection[str],
+    to: Path,
+    keys: Path,
+    now: datetime,
+    *,
+    per_part: int = PER_PART,
+) -> Published:
+    """Publish what has changed of a bundle: the cost is that of the parts that hold it.
+
+    Args:
+        items: what is said now under their references, in place of all that was said under these.
+        withdrawn: references under which nothing is said any more.
+        to: the bundle's directory.
+        keys: the directory of the keys.
+        now: what time it is, UTC.
+        per_part: as for `publish`.
+
+    Raises:
+        ConfigError: there is no bundle, it is not whole, or a key is missing.
+        OSError: a place cannot be written.
+    """
+    fresh: dict[str, list[str]] = {reference: [] for reference in withdrawn}
+    for item in items:
+        fresh.setdefault(item.reference, []).append(_line(item))
+    with signing.alone(keys):
+        before = _served(to)
+        if not before:
+            raise ConfigError(f"there is no bundle in `{to}`", hint="publish one first, whole")
+        pieces = pieces_of(before)
+        starts = [piece.part.start for piece in pieces]
+        of_piece: dict[int, list[str]] = {}
+        for reference in sorted(fresh):
+            of_piece.setdefault(bisect_right(starts, reference) - 1, []).append(reference)
+        held: list[tuple[str, Sequence[Line] | None]] = []
+        for number, piece in enumerate(pieces):
+            if number not in of_piece:
+                held.append((piece.part.start, None))
+                continue
+            lines = [line for line in _held(to, piece) if line[0] not in fresh]
+            lines += [(reference, line) for reference in of_piece[number] for line in fresh[reference]]
+            if lines or not number:
+                held += divided(sorted(lines), [piece.part.start], per_part)
+        targets: dict[str, TargetFile] = {}
+        for start, part in held:
+            name = target_name(start)
+            targets[name] = _as_before(name, before) if part is None else _target(to, start, part, len(held) > 1)
+        return _release(to, keys, now, targets, before, sum(map(len, fresh.values())))
 
 
 def renew(to: Path, keys: Path, now: datetime) -> int:
@@ -111,10 +164,11 @@ def renew(to: Path, keys: Path, now: datetime) -> int:
     Raises:
         ConfigError: there is no bundle, or a key is missing.
     """
-    version = _newest(to, "targets")
+    version = signing.newest(to, "targets")
     if not version:
         raise ConfigError(f"there is no bundle in `{to}`", hint="publish one first")
-    return _renew(to, _signers(keys, new=False, roles=("snapshot", "timestamp")), now, version)
+    with signing.alone(keys):
+        return signing.renew(to, signing.signers(keys, new=False, roles=("snapshot", "timestamp")), now, version)
 
 
 def rotate(role: str, to: Path, keys: Path, now: datetime) -> None:
@@ -129,8 +183,8 @@ def rotate(role: str, to: Path, keys: Path, now: datetime) -> None:
 
     if role not in ROLES:
         raise ConfigError(f"there is no role `{role}`", hint=f"roles: {', '.join(ROLES)}")
-    signers = _signers(keys, new=False)
-    metadata = _read(to, "root")
+    signers = signing.signers(keys, new=False)
+    metadata = signing.read(to, "root")
     fresh = CryptoSigner.generate_ed25519()
     metadata.signed.revoke_key(signers[role].public_key.keyid, role)
     metadata.signed.add_key(fresh.public_key, role)
@@ -139,89 +193,88 @@ def rotate(role: str, to: Path, keys: Path, now: datetime) -> None:
     metadata.sign(signers["root"])
     if role == "root":
         metadata.sign(fresh, append=True)
-    _write(keys / f"{role}.pem", fresh.private_bytes, secret=True)
-    _write(to / "metadata" / f"{metadata.signed.version}.root.json", metadata.to_bytes())
+    signing.write(keys / f"{role}.pem", fresh.private_bytes, secret=True)
+    signing.write(to / "metadata" / f"{metadata.signed.version}.root.json", metadata.to_bytes())
 
 
-def _content(items: Iterable[Item]) -> bytes:
-    lines = (item.model_dump_json(exclude_none=True, exclude_defaults=True) for item in items)
-    return "".join(f"{line}\n" for line in lines).encode()
+def _sorted(items: Iterable[Item]) -> list[Line]:
+    return sorted((item.reference, _line(item)) for item in items)
 
 
-def _renew(to: Path, signers: Mapping[str, CryptoSigner], now: datetime, targets: int) -> int:
-    from tuf.api.metadata import MetaFile, Snapshot, Timestamp
-
-    version = _newest(to, "snapshot") + 1
-    snapshot = Snapshot(version, expires=now + LASTS["snapshot"], meta={"targets.json": MetaFile(targets)})
-    _sign(to, snapshot, signers["snapshot"], f"{version}.snapshot.json")
-    before = to / "metadata" / "timestamp.json"
-    number = _read_file(before).signed.version + 1 if before.exists() else 1
-    timestamp = Timestamp(number, expires=now + LASTS["timestamp"], snapshot_meta=MetaFile(version))
-    _sign(to, timestamp, signers["timestamp"], "timestamp.json")
-    return number
+def _laid(to: Path, lines: Sequence[Line], before: Mapping[str, Any], per_part: int) -> dict[str, TargetFile]:
+    """Write the parts of a bundle, divided much as it was before."""
+    starts = [piece.part.start for piece in pieces_of(before)] if before else [""]
+    held = divided(lines, starts, per_part)
+    return {target_name(start): _target(to, start, part, len(held) > 1) for start, part in held}
 
 
-def _ensure_root(to: Path, signers: Mapping[str, CryptoSigner], now: datetime) -> None:
-    from tuf.api.metadata import Root
-
-    if _newest(to, "root"):
-        return
-    root = Root(1, expires=now + LASTS["root"], consistent_snapshot=True)
-    for role, signer in signers.items():
-        root.add_key(signer.public_key, role)
-    _sign(to, root, signers["root"], "1.root.json")
+def _line(item: Item) -> str:
+    return item.model_dump_json(exclude_none=True, exclude_defaults=True)
 
 
-def _signers(keys: Path, *, new: bool, roles: Iterable[str] = ROLES) -> dict[str, CryptoSigner]:
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-    from securesystemslib.signer import CryptoSigner
+def _target(to: Path, start: str, lines: Sequence[Line], divided: bool) -> TargetFile:
+    """Write a part, unless it is there, and return what the metadata says of it."""
+    from tuf.api.metadata import TargetFile
 
-    found: dict[str, CryptoSigner] = {}
-    for role in roles:
-        path = keys / f"{role}.pem"
-        if new and not path.exists():
-            _write(path, CryptoSigner.generate_ed25519().private_bytes, secret=True)
-        try:
-            key: Any = load_pem_private_key(path.read_bytes(), None)
-            found[role] = CryptoSigner(key)
-        except (OSError, ValueError, TypeError):
-            raise ConfigError(f"the key `{path}` cannot be read") from None
+    data = "".join(f"{line}\n" for _, line in lines).encode()
+    name = target_name(start)
+    target = TargetFile.from_data(name, data, ["sha256"])
+    target.unrecognized_fields["custom"] = {"format": DIVIDED, "from": start} if divided else {"format": FORMAT}
+    path = to / "targets" / f"{target.hashes['sha256']}.{name}"
+    if not path.exists() or path.stat().st_size != len(data):
+        signing.write(path, data)
+    return target
+
+
+def _as_before(name: str, before: Mapping[str, Any]) -> TargetFile:
+    from tuf.api.metadata import TargetFile
+
+    return TargetFile.from_dict(dict(before[name]), name)
+
+
+def _held(to: Path, piece: Piece) -> list[Line]:
+    """Read a part that was published."""
+    data = (to / "targets" / f"{piece.digest}.{piece.target}").read_bytes()
+    if hashlib.sha256(data).hexdigest() != piece.digest:
+        raise ConfigError(f"the bundle in `{to}` is not whole", hint="publish all of it again")
+    return [(str(json.loads(line)["reference"]), line) for line in data.decode().splitlines()]
+
+
+def _said(targets: Mapping[str, TargetFile]) -> dict[str, Any]:
+    return {name: target.to_dict() for name, target in targets.items()}
+
+
+def _served(to: Path) -> dict[str, Any]:
+    """Return the targets of the bundle that readers get now; none if there is none, or it is not whole."""
+    metadata = to / "metadata"
+    try:
+        stamp = signing.read_file(metadata / "timestamp.json").signed
+        snapshot = signing.read_file(metadata / f"{stamp.snapshot_meta.version}.snapshot.json").signed
+        version = snapshot.meta["targets.json"].version
+        found = _said(signing.read_file(metadata / f"{version}.targets.json").signed.targets)
+        pieces_of(found)
+    except Exception:  # whatever it is: what is published next takes its place
+        return {}
     return found
 
 
-def _sign(to: Path, signed: Any, signer: CryptoSigner, name: str) -> None:
-    from tuf.api.metadata import Metadata
+def _release(
+    to: Path, keys: Path, now: datetime, targets: dict[str, TargetFile], before: Mapping[str, Any], items: int
+) -> Published:
+    """Sign what was written, and let readers find it."""
+    from tuf.api.metadata import Targets
 
-    metadata = Metadata(signed)
-    metadata.sign(signer)
-    _write(to / "metadata" / name, metadata.to_bytes())
-
-
-def _newest(to: Path, role: str) -> int:
-    numbers = [int(path.name.partition(".")[0]) for path in (to / "metadata").glob(f"*.{role}.json")]
-    return max(numbers, default=0)
-
-
-def _read(to: Path, role: str) -> Any:
-    version = _newest(to, role)
-    if not version:
-        raise ConfigError(f"there is no bundle in `{to}`", hint="publish one first")
-    return _read_file(to / "metadata" / f"{version}.{role}.json")
+    roles = ROLES if not signing.newest(to, "root") else ROLES[1:]  # the key of the root may be elsewhere by then
+    signers = signing.signers(keys, new=not (to / "metadata" / "timestamp.json").exists(), roles=roles)
+    signing.ensure_root(to, signers, now)
+    version = signing.newest(to, "targets") + 1
+    signed = Targets(version, expires=now + LASTS["targets"], targets=targets)
+    signing.sign(to, signed, signers["targets"], f"{version}.targets.json")
+    timestamp = signing.renew(to, signers, now, version)
+    files, former = _files(_said(targets)), _files(before)
+    signing.tidy(to / "targets", files, former, now)
+    return Published(items, len(targets), len(files - former), version, timestamp)
 
 
-def _read_file(path: Path) -> Any:
-    from tuf.api.metadata import Metadata
-
-    return Metadata.from_file(str(path))
-
-
-def _write(path: Path, data: bytes, *, secret: bool = False) -> None:
-    """Write a file whole, or not at all; a key is for its owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if secret else 0o644)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+def _files(targets: Mapping[str, Any]) -> set[str]:
+    return {f"{target['hashes']['sha256']}.{name}" for name, target in targets.items()}

@@ -47,15 +47,28 @@ def check_address(source: str) -> None:
         raise ConfigError("the `source` of a feed begins with `https://`, or is a file")
 
 
-def read(source: str, base: Path, budget: Budget, headers: Mapping[str, str] | None = None) -> bytes:
-    """Return the whole of a file or an address.
+def connections() -> urllib3.PoolManager:
+    """Return what keeps connections between several reads of one look; close it (`clear`) after these."""
+    import urllib3
+
+    return urllib3.PoolManager(retries=False)
+
+
+def read(
+    source: str,
+    base: Path,
+    budget: Budget,
+    headers: Mapping[str, str] | None = None,
+    pool: urllib3.PoolManager | None = None,
+) -> bytes:
+    """Return the whole of a file or an address, the latter by connections that are kept (`pool`) or one of its own.
 
     Raises:
         RetryLater: it cannot be reached, or broke off.
         FeedRefused: it is too large, or its server will not give it.
     """
     if is_address(source):
-        return answered(source, budget, headers or {})[0]
+        return answered(source, budget, headers or {}, pool)[0]
     try:
         with (base / source).open("rb") as file:
             return b"".join(_chunks_of_file(file, budget))
@@ -65,7 +78,9 @@ def read(source: str, base: Path, budget: Budget, headers: Mapping[str, str] | N
         raise RetryLater(f"cannot be read: {type(error).__name__}") from None
 
 
-def answered(address: str, budget: Budget, headers: Mapping[str, str]) -> tuple[bytes, Mapping[str, str]]:
+def answered(
+    address: str, budget: Budget, headers: Mapping[str, str], pool: urllib3.PoolManager | None = None
+) -> tuple[bytes, Mapping[str, str]]:
     """Return what an address answers, and the headers of the answer with names in lower case.
 
     Raises:
@@ -73,7 +88,10 @@ def answered(address: str, budget: Budget, headers: Mapping[str, str]) -> tuple[
         FeedRefused: it is too large, or its server will not give it.
     """
     told: dict[str, str] = {}
-    return b"".join(_chunks_of_address(address, budget, headers, told)), told
+    if pool is not None:
+        return b"".join(_chunks_of_address(address, budget, headers, told, pool)), told
+    with connections() as own:
+        return b"".join(_chunks_of_address(address, budget, headers, told, own)), told
 
 
 def json_of(data: bytes | str, what: str) -> Any:
@@ -128,25 +146,24 @@ def _chunks_of_file(file: Any, budget: Budget) -> Iterator[bytes]:
 
 
 def _chunks_of_address(
-    source: str, budget: Budget, headers: Mapping[str, str], told: dict[str, str]
+    source: str, budget: Budget, headers: Mapping[str, str], told: dict[str, str], pool: urllib3.PoolManager
 ) -> Iterator[bytes]:
     import urllib3
 
     timeout = urllib3.Timeout(connect=_CONNECT_S, read=min(_READ_S, budget.seconds_left))
     sent = {**headers, "accept-encoding": "identity", "user-agent": "paycordon"}
-    with urllib3.PoolManager(retries=False, timeout=timeout) as pool:
+    try:
+        answer = pool.request("GET", source, headers=sent, redirect=False, preload_content=False, timeout=timeout)
         try:
-            answer = pool.request("GET", source, headers=sent, redirect=False, preload_content=False)
-            try:
-                _check_status(answer)
-                told.update((name.lower(), value) for name, value in answer.headers.items())
-                for chunk in answer.stream(_CHUNK, decode_content=False):
-                    budget.took(len(chunk))
-                    yield chunk
-            finally:
-                answer.close()  # what was not read to its end is in no pool
-        except urllib3.exceptions.HTTPError as error:
-            raise RetryLater(f"cannot be reached, or broke off: {type(error).__name__}") from None
+            _check_status(answer)
+            told.update((name.lower(), value) for name, value in answer.headers.items())
+            for chunk in answer.stream(_CHUNK, decode_content=False):
+                budget.took(len(chunk))
+                yield chunk
+        finally:
+            answer.close()  # what was not read to its end goes back to no pool
+    except urllib3.exceptions.HTTPError as error:
+        raise RetryLater(f"cannot be reached, or broke off: {type(error).__name__}") from None
 
 
 def _check_status(answer: urllib3.BaseHTTPResponse) -> None:
