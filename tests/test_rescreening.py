@@ -8,14 +8,16 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
 from paycordon import checks as builtin_checks
 from paycordon.coalition.identifiers import Digester
-from paycordon.coalition.indicators import Changes, Indicator
+from paycordon.coalition.indicators import Changes, Indicator, Withdrawn
 from paycordon.decisions import Decision, Outcome
+from paycordon.errors import ApprovalRequired
 from paycordon.events import Event, Identifier
 from paycordon.people import Person, Role
 from paycordon.plugins import Plugins
@@ -27,7 +29,10 @@ from paycordon.screening import Cordon, Limits
 from paycordon.store import Store, covert, holds, schema
 from paycordon.store.directives import Kind, Terms
 from paycordon.store.feeding import apply_changes
+from paycordon.store.indicator_rows import row_of
+from paycordon.store.newly import weighs_more
 from paycordon.testing import FrozenClock, make_event
+from paycordon.testing.clock import NOON
 
 POLICY = """\
 policy: merchants
@@ -193,6 +198,146 @@ def test_a_merchant_that_is_seen_while_the_batch_comes_in_is_not_missed(
     assert len(said) == 2, "a feed that never rests keeps nobody else from being judged"
 
 
+def stated(merchant: str, confidence: int = 90, status: str = "allegation", **fields: Any) -> Indicator:
+    digest = DIGESTER.digest(Identifier(kind="email", value=f"{merchant}@shop.example"))
+    return Indicator("email", digest, fields.pop("source", "IWF"), "R", confidence, status, **fields)
+
+
+def say_of(scene: Scene, *said: Indicator, **options: Any) -> int:
+    applied = apply_changes(scene.store, Changes(said[0].source, said=said), scene.clock(), **options)
+    return applied.matches
+
+
+def work(scene: Scene) -> int:
+    """Do all that is due, and return how many merchants were screened for it so far."""
+    while scene.duty.step():
+        pass
+    return len(scene.listed())
+
+
+def test_what_counts_from_some_day_on_is_judged_on_that_day(scene: Scene) -> None:
+    scene.meet("m_1", "stripe_eu")
+    begins = scene.clock() + timedelta(days=3)
+    say_of(scene, stated("m_1", valid_from=begins))
+    assert (scene.wanted(), work(scene)) == (0, 0), "it does not count yet"
+    scene.meet("m_2", "stripe_eu")  # seen after it was stated, before it counts
+    say_of(scene, stated("m_1", valid_from=begins), stated("m_2", valid_from=begins))
+
+    scene.clock.advance(timedelta(days=3))
+    assert work(scene) == 0, "a decision made just before may not be recorded yet"
+    scene.clock.advance(timedelta(seconds=31))
+    assert work(scene) == 2
+    assert {decision.outcome for _, decision in scene.listed()} == {Outcome.HOLD}
+    scene.clock.advance(timedelta(days=1))
+    assert work(scene) == 2, "once"
+    assert verify(scene.store).ok
+
+
+def test_a_worker_that_was_dead_on_that_day_acts_when_it_lives_again(scene: Scene) -> None:
+    scene.meet("m_1", "stripe_eu")
+    say_of(scene, stated("m_1", valid_from=scene.clock() + timedelta(days=3)))
+    scene.clock.advance(timedelta(days=30))
+    assert work(scene) == 1
+
+
+def test_what_is_taken_back_or_moved_before_its_day_screens_nobody_on_it(scene: Scene) -> None:
+    scene.meet("m_1", "stripe_eu")
+    scene.meet("m_2", "stripe_eu")
+    begins = scene.clock() + timedelta(days=3)
+    first, second = (stated(each, valid_from=begins) for each in ("m_1", "m_2"))
+    say_of(scene, first, second)
+    later = stated("m_2", valid_from=begins + timedelta(days=9))
+    apply_changes(scene.store, Changes("IWF", said=[later], withdrawn=[Withdrawn(first.digest, "R")]), scene.clock())
+    scene.clock.advance(timedelta(days=4))
+    assert work(scene) == 0
+    scene.clock.advance(timedelta(days=9))
+    assert [event.merchant.id for event, _ in (work(scene), scene.listed())[1]] == ["m_2"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "more"),
+    [
+        ({"confidence": 40}, {"confidence": 41}, True),
+        ({"confidence": 40}, {"confidence": 39}, False),
+        ({"status": "allegation"}, {"status": "conviction"}, True),
+        ({"status": "allegation"}, {"status": "refuted"}, False),
+        ({"status": "refuted"}, {"status": "allegation"}, True),
+        ({"category": "one"}, {"category": "another"}, False),
+        ({"valid_until": NOON - timedelta(days=1)}, {"valid_until": NOON + timedelta(days=1)}, True),
+        ({"valid_until": NOON + timedelta(days=1)}, {"valid_until": NOON + timedelta(days=2)}, False),
+        (
+            {"half_life_days": 30, "last_seen": NOON - timedelta(days=90)},
+            {"half_life_days": 30, "last_seen": NOON},
+            True,
+        ),
+        (
+            {"half_life_days": 90, "last_seen": NOON - timedelta(days=1)},
+            {"half_life_days": 90, "last_seen": NOON},
+            False,
+        ),
+        (
+            {"half_life_days": 30, "last_seen": NOON - timedelta(days=90)},
+            {"last_seen": NOON - timedelta(days=90)},
+            True,
+        ),
+    ],
+)
+def test_what_is_stated_anew_weighs_more_or_not(before: dict[str, Any], after: dict[str, Any], more: bool) -> None:
+    assert weighs_more(row_of(stated("m_1", **before)), row_of(stated("m_1", **after)), NOON) is more
+
+
+def test_what_is_stated_anew_and_weighs_more_is_judged_at_once(scene: Scene) -> None:
+    scene.meet("m_1", "stripe_eu")
+    say_of(scene, stated("m_1", 40))
+    assert work(scene) == 1
+    scene.clock.advance(timedelta(seconds=1))
+    assert say_of(scene, stated("m_1", 30)) == 0
+    assert work(scene) == 1
+    assert say_of(scene, stated("m_1", 90)) == 1
+    assert work(scene) == 2
+
+
+def test_what_is_no_longer_denied_is_judged_again(scene: Scene) -> None:
+    scene.meet("m_1", "stripe_eu")
+    ends = scene.clock() + timedelta(days=9)
+    denied = stated("m_1", source="Appeals", status="refuted", valid_until=ends)
+    say_of(scene, denied)
+    say_of(scene, stated("m_1"))
+    assert work(scene) == 1
+    scene.clock.advance(timedelta(days=9, minutes=1))
+    assert work(scene) == 2, "the denial has ended by itself"
+
+    say_of(scene, stated("m_1", source="Appeals", status="refuted"))
+    scene.clock.advance(timedelta(seconds=1))
+    apply_changes(scene.store, Changes("Appeals", withdrawn=[Withdrawn(denied.digest, "R")]), scene.clock())
+    assert work(scene) == 3, "its source has taken it back"
+
+
+def test_whoever_raises_many_at_once_waits_for_a_person_as_whoever_adds_many(scene: Scene) -> None:
+    merchants = [f"m_{number}" for number in range(3)]
+    for each in merchants:
+        scene.meet(each, "stripe_eu")
+        say_of(scene, stated(each, confidence=5), most_matches=2)
+    begun = work(scene)
+    with pytest.raises(ApprovalRequired):
+        say_of(scene, *(stated(each) for each in merchants), most_matches=2)
+    assert (scene.wanted(), work(scene)) == (0, begun)
+
+
+def test_killed_while_it_turns_nothing_is_lost_and_nothing_is_doubled(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.meet("m_1", "stripe_eu")
+    say_of(scene, stated("m_1", valid_from=scene.clock() + timedelta(days=1)))
+    scene.clock.advance(timedelta(days=2))
+    with monkeypatch.context() as broken:
+        broken.setattr("paycordon.store.newly.want", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            scene.duty.step()
+    assert scene.wanted() == 0, "all of it is one transaction"
+    assert work(scene) == 1
+
+
 KILLED = """
 import json, os, signal, sys
 from datetime import timedelta
@@ -232,7 +377,7 @@ def killed(module, name, work):
 
 apart(lambda scene: scene.meet("m_1", "stripe_eu", "adyen_nl"))
 say, step = lambda scene: scene.say("m_1"), lambda scene: scene.duty.step()
-killed(feeding.rescreening, "want", say)         # before the batch is committed
+killed(feeding.newly, "want", say)         # before the batch is committed
 apart(lambda scene: print(json.dumps([scene.wanted()])))
 apart(say)
 for module, name in ((stored, "claim"), (screening, "record"), (screening.Cordon, "screen")):

@@ -17,6 +17,7 @@ from paycordon.events import Event, EventType
 from paycordon.store import Store
 from paycordon.store import rescreening as stored
 from paycordon.store.deliveries import pause_after
+from paycordon.store.newly import turn
 from paycordon.store.rescreening import Wanted
 
 BECAUSE = "paycordon_because"
@@ -50,14 +51,14 @@ class Rescreening:
         self._clock = clock
 
     def step(self) -> bool:
-        """Screen one merchant; false when none is due.
+        """Screen one merchant, or see whom what began to count today is about; false when neither is due.
 
         Raises:
             StoreUnavailable: the database cannot be used; it is tried again when the lease has run out.
         """
         wanted = stored.claim(self._store, self._clock(), _LEASE)
         if wanted is None:
-            return False
+            return turn(self._store, self._clock())
         events = [event_for(wanted, each) for each in stored.newest_events(self._store, wanted.merchant)]
         screened = [self._screened(each) for each in events]
         if all(screened):

@@ -8,13 +8,14 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 from sqlalchemy import Connection, text
 
 from paycordon.coalition.indicators import Changes
 from paycordon.errors import ApprovalRequired, NotFound
 from paycordon.record.log import append, digest_of
-from paycordon.store import Store, rescreening, uses, withdrawals
+from paycordon.store import Store, newly, uses, withdrawals
 from paycordon.store.counting import names_counting
 from paycordon.store.indicator_rows import CHUNK, SAID, Row, chunks, note_batch, row_of, there, write
 from paycordon.store.indicators import BY_SOURCE, Correction, changed, corrected, end_many, ended
@@ -73,7 +74,7 @@ class Applied:
         corrected: how many counted and are otherwise now, in whatever respect.
         withdrawn: how many count no more.
         unchanged: how many were repeated as they were.
-        matches: how many merchants were seen with an identifier that counts since then.
+        matches: how many merchants were seen with an identifier that counts, or counts for more, since then.
         position: the entry of the log that says so; none when nothing has changed.
         begun: the withdrawals of what decisions had used; a worker judges their holds again.
     """
@@ -121,8 +122,8 @@ def apply_changes(
     - What is withdrawn matches nothing from the commit on. A name that is not there, or does not count, is passed over:
       sources repeat their deletions. Of a `complete` batch, whatever it does not say is withdrawn; if it is so of some
       parts only, whatever counts there, and such a batch costs what these parts hold.
-    - Merchants that are known by what newly counts are screened at once (`paycordon.rescreening`), without waiting for
-      their next event.
+    - Merchants that are known by what newly counts, or counts for more, are screened at once (`paycordon.rescreening`),
+      without waiting for their next event; by what counts from some day on, on that day (`paycordon.store.newly`).
     - Where decisions had used what is withdrawn or corrected, a withdrawal begins in the same transaction; workers then
       judge their holds again (`paycordon.review.withdrawal`).
     - The batch is one word of its source: of two indicators of one name in it, the later counts; one that it both says
@@ -132,10 +133,11 @@ def apply_changes(
         store: where it goes; this opens a transaction of its own.
         changes: all that the source has to say. Checked, normalised and keyed by the caller: nothing of it is plain.
         now: when it is taken in, UTC.
-        most_matches: how many merchants that were seen already it may newly match before a person looks; none for any
-            number. What an event derives (domain of an address, network of an IP) is not counted here.
+        most_matches: how many merchants that were seen already it may newly match, or match for more, before a person
+            looks; none for any number. What an event derives (domain of an address, network of an IP) is not counted.
         correction: who changes it, and why; the source by default.
-        first: is called first in the same transaction; what it raises ends it, and nothing is taken in.
+        first: is called first in the same transaction; what it raises ends it, and nothing is taken in. What it wrote
+            stays when the batch then waits for a person.
 
     Raises:
         ApprovalRequired: it would match more merchants than it may. Nothing was taken in; that it waits is written
@@ -217,7 +219,8 @@ def _apply(
     gone &= counted
     other = {name: row for name, row in said.items() if name not in counted or _differs(before[name], row)}
     new = other.keys() - counted
-    matches = _matched(connection, {name[0] for name in new})
+    raised = {name for name in other.keys() & counted if newly.weighs_more(before[name], other[name], now)}
+    matches = _matched(connection, {name[0] for name in new | raised})
     if most_matches is not None and matches > most_matches and not _is_approved(connection, digest):
         row: dict[str, str | int | list[str] | None] = {
             "digest": digest,
@@ -240,7 +243,8 @@ def _apply(
         counts = {"added": len(new), "corrected": len(other) - len(new), "withdrawn": len(gone)}
         position = _log(connection, changes, digest, {**counts, **move(connection, source, change)}, correction, now)
         note_batch(connection, position, source, (name[0] for name in new), now)
-        rescreening.want(connection, (name[0] for name in new), position, now)
+        pairs = ((before[name] if name in counted else None, row) for name, row in other.items())
+        newly.note(connection, chain(pairs, ((before[name], None) for name in gone)), position, now)
         old = {(name[0], source, name[1]): row for name, row in before.items()}
         begun = corrected(connection, changed(list(other.values()), old), correction, now)
         begun += _withdrawn(connection, source, gone, correction, now)

@@ -16,7 +16,7 @@ from paycordon.coalition.indicators import Indicator as Indicator
 from paycordon.errors import NotFound
 from paycordon.ids import Randomness
 from paycordon.record.log import append
-from paycordon.store import rescreening, schema, uses, withdrawals
+from paycordon.store import newly, schema, uses, withdrawals
 from paycordon.store.indicator_rows import MATTER, Row, indicator_of, note_batch, row_of, there, write
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import micros
@@ -68,9 +68,9 @@ def add_each(
         said = move(connection, str(row["source"]), change) if change else {}
         position = append(connection, now, "indicator.added", {**row, **said})
     if rows:
-        new = new_among(rows, before)
-        note_batch(connection, position, str(rows[-1]["source"]), new, now)
-        rescreening.want(connection, new, position, now)
+        counted = {name: row for name, row in before.items() if row["withdrawn_at"] is None}
+        note_batch(connection, position, str(rows[-1]["source"]), new_among(rows, before), now)
+        newly.note(connection, ((counted.get(_name(row)), row) for row in rows), position, now)
     return corrected(connection, changed(rows, before), correction, now)
 
 
@@ -117,7 +117,8 @@ def withdraw_each(
     begun = []
     for number, digest in enumerate(digests):
         said = {} if number else move(connection, source, change)
-        append(connection, now, "indicator.withdrawn", {**named(digest, source, reference), **said})
+        position = append(connection, now, "indicator.withdrawn", {**named(digest, source, reference), **said})
+        newly.note(connection, [(before[digest, reference], None)], position, now)
         withdrawal = withdrawals.begin(
             connection,
             uses.INDICATOR,

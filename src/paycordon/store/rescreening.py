@@ -87,12 +87,18 @@ def want(connection: Connection, digests: Iterable[str], position: int, now: dat
         position: the entry of the log that says so.
         now: the time, UTC.
     """
-    merchants: set[str] = set()
-    for places in chunks(sorted(set(digests))):
-        merchants.update(_known_by(connection, places).scalars())
+    merchants = known_by(connection, digests)
     row = {"position": position, "at": micros(now)}
     _want.many(connection, [{**row, "merchant": merchant} for merchant in sorted(merchants)])
     return len(merchants)
+
+
+def known_by(connection: Connection, digests: Iterable[str]) -> set[str]:
+    """Return the merchants that are known by any of these identifiers."""
+    merchants: set[str] = set()
+    for places in chunks(sorted(set(digests))):
+        merchants.update(_known_by(connection, places).scalars())
+    return merchants
 
 
 def claim(store: Store, now: datetime, lease: timedelta) -> Wanted | None:

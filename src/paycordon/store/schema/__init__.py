@@ -22,7 +22,7 @@ from paycordon.store.schema.record import (
     withheld,
 )
 from paycordon.store.schema.referrals import referral_merchants, referral_steps, referrals
-from paycordon.store.schema.rescreening import rescreenings
+from paycordon.store.schema.rescreening import rescreenings, turns
 from paycordon.store.schema.review import (
     appeals,
     case_events,
@@ -109,6 +109,7 @@ __all__ = [
     "salts",
     "sightings",
     "snoozes",
+    "turns",
     "uses",
     "volumes",
     "withdrawal_items",

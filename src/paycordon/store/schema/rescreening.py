@@ -1,4 +1,4 @@
-"""Merchants that are to be screened because of what the coalition newly says."""
+"""Merchants that are to be screened because of what the coalition newly says, and what it says from some day on."""
 
 from __future__ import annotations
 
@@ -16,5 +16,14 @@ rescreenings = Table(
     Column("due_at", BigInteger, nullable=False),
     Column("failures", Integer, nullable=False),
     Index("ix_rescreenings_due_at", "due_at"),
+    sqlite_with_rowid=False,
+)
+
+# Digests of indicators that will weigh more than now, and when; gone once that time has come and was acted on.
+turns = Table(
+    "turns",
+    metadata,
+    Column("at", BigInteger, primary_key=True),
+    Column("digest", String, primary_key=True),
     sqlite_with_rowid=False,
 )
