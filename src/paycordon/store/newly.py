@@ -103,7 +103,8 @@ def turn(store: Store, now: datetime) -> bool:
         rows = [{"at": at, "digest": digest} for at, digest in due]
         digests = sorted({str(row["digest"]) for row in rows if _turned(connection, row).first()})
         if known_by(connection, digests):
-            said = {"indicators": len(digests), "digest": digest_of(" ".join(digests))}
+            said: dict[str, str | int | list[str] | None] = {"indicators": len(digests)}
+            said["digest"] = digest_of(" ".join(digests))
             want(connection, digests, append(connection, now, "indicators.turned", said), now)
         _over.many(connection, rows)
     return True
