@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 from paycordon.errors import ConfigError, Conflict
 from paycordon.events import Identifier
 from paycordon.hub import voprf
-from paycordon.hub.buckets import Buckets, Collector
+from paycordon.hub.buckets import Buckets, Built, Collector, entries_of
 from paycordon.hub.home import Home, create
 from paycordon.hub.source import LineInvalid, Shape, shape_of
 from paycordon.hub.wire import bucket_of, private_input, record_of
 
 from .conftest import NOON, write
+
+PADDING = b"p" * 32
 
 
 def nothing(_: int) -> None:
@@ -40,7 +42,7 @@ def test_every_bucket_has_k_true_entries_and_one_size(tmp_path_factory, number: 
     directory, collector, listed = tmp_path_factory.mktemp("lists"), Collector(), records(number, seed)
     collector.add(b"".join(listed + listed[:7]))  # some come twice
 
-    built = collector.write(directory, minimum)
+    built = collector.write(directory, minimum, PADDING)
 
     assert built.entries == number
     counts = Counter(bucket_of(record, built.bits) for record in listed)
@@ -60,18 +62,47 @@ def test_every_bucket_has_k_true_entries_and_one_size(tmp_path_factory, number: 
         buckets.bucket(2**built.bits)
 
 
-def test_padding_is_like_entries_and_another_each_time(tmp_path: Path) -> None:
+def written(
+    directory: Path, listed: list[bytes], minimum: int, padding: bytes = PADDING
+) -> tuple[Built, list[set[bytes]]]:
+    collector = Collector()
+    collector.add(b"".join(listed))
+    built = collector.write(directory, minimum, padding)
+    buckets = Buckets(directory / f"{built.name}.buckets", built.bits, built.capacity)
+    return built, [entries_of(buckets.bucket(number)) for number in range(2**built.bits)]
+
+
+def test_padding_is_like_entries_and_another_under_each_key(tmp_path: Path) -> None:
     names = set()
-    for _ in range(2):
-        collector = Collector()
-        collector.add(b"".join(records(10)))
-        built = collector.write(tmp_path, 100)
+    for padding in (PADDING, b"q" * 32, PADDING):
+        built, (entries,) = written(tmp_path, records(10), 100, padding)
         names.add(built.name)
-        content = (tmp_path / f"{built.name}.buckets").read_bytes()
-        entries = [content[at : at + 8] for at in range(0, len(content), 8)]
-        assert len(set(entries)) == built.capacity == 128
+        assert len(entries) == built.capacity == 128
         assert built.smallest == 10
-    assert len(names) == 2
+    assert len(names) == 2  # the same list under the same key is the same file
+
+
+def test_comparing_two_states_of_a_list_does_not_sieve_the_true_entries_out(tmp_path: Path) -> None:
+    listed = records(3_000)
+    _, before = written(tmp_path, listed, 200)
+    built, after = written(tmp_path, listed[5:] + records(5, seed=1), 200)
+
+    assert len(before) == len(after) == 2**built.bits > 1
+    stayed = sum(len(old & new) for old, new in zip(before, after, strict=True))
+    assert stayed >= built.capacity * len(after) - 10  # what fills the buckets stays as the true entries do
+    assert stayed > len(listed)
+
+
+def test_what_fills_buckets_mostly_stays_when_they_are_put_together(tmp_path: Path) -> None:
+    listed = records(3_000)
+    fine, before = written(tmp_path, listed, 100)
+    coarse, after = written(tmp_path, listed, 190)
+    assert fine.bits == coarse.bits + 1
+
+    true = {record[4:] for record in listed}
+    whole = set().union(*after) - true
+    stayed = whole & set().union(*before)
+    assert len(stayed) > 0.6 * len(whole)
 
 
 def test_all_ways_to_write_a_list_are_one(home: Home, tmp_path: Path) -> None:
@@ -170,14 +201,21 @@ def test_two_builds_do_not_mix(home: Home, tmp_path: Path) -> None:
 
 def test_a_build_that_is_killed_leaves_the_list_that_was(home: Home, tmp_path: Path) -> None:
     (before,) = home.build(write(tmp_path / "good.jsonl", ["a"]), lambda: NOON, nothing)
-    source = write(tmp_path / "long.jsonl", [f"n{n}" for n in range(30_000)])
     (home.lists / "building.tmp").write_bytes(b"left by another")
+    source = tmp_path / "endless"
+    os.mkfifo(source)
     command = [sys.executable, "-m", "paycordon", "hub", "build", str(source), "-d", str(tmp_path / "hub")]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
-    time.sleep(1.5)
-    assert process.poll() is None
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=30)
+    lines = source.open("w")  # as soon as somebody reads it
+    try:
+        lines.writelines(f'{{"kind": "email", "value": "n{n}@shop.example"}}\n' for n in range(10_000))
+        lines.flush()  # more than a pipe holds, so that most of it was read, and there is no end to it
+        assert process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=30)
+    finally:
+        with suppress(BrokenPipeError):
+            lines.close()
 
     assert home.epochs(NOON) == [before]
     assert home.intact(before)

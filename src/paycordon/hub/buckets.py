@@ -1,8 +1,10 @@
 """The list as members get to see it: outputs in buckets of one size, in a file that is mapped into memory.
 
 A bucket is named by the first bits of an output. As many bits are used as leave at least `minimum` true entries in the
-emptiest bucket: whoever asks could mean any of them. All buckets are filled up to the size of the fullest with random
-entries, and sorted, so that neither an answer's length nor its order says anything.
+emptiest bucket: whoever asks could mean any of them. All buckets are filled up to the size of the fullest with entries
+that look like true ones, and sorted, so that neither an answer's length nor its order says anything. What fills them
+is drawn from the key and stays as long as the key does: were it another each time, whoever compares two states of a
+list would be left with the true entries.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import mmap
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import count, groupby, islice
 from pathlib import Path
 
 from paycordon.errors import ConfigError
@@ -20,6 +22,7 @@ from paycordon.hub.wire import ENTRY_BYTES, INDEX_BYTES, MAX_BITS, RECORD_BYTES,
 
 _ROUNDED = 32  # capacities are multiples of it, so that they say less about the number of entries
 _PARTS = 256
+_DRAWN = hashlib.blake2b.MAX_DIGEST_SIZE // ENTRY_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,14 @@ class Collector:
         for at in range(0, len(records), RECORD_BYTES):
             parts[records[at]] += records[at : at + RECORD_BYTES]
 
-    def write(self, directory: Path, minimum: int) -> Built:
-        """Write all buckets to a new file, durable when this returns; the collector is used up."""
+    def write(self, directory: Path, minimum: int, padding: bytes) -> Built:
+        """Write all buckets to a new file, durable when this returns; the collector is used up.
+
+        Args:
+            directory: where lists lie.
+            minimum: how many true entries a bucket has at least, if there are so many.
+            padding: a secret of the key's own, from which the entries that fill buckets are drawn.
+        """
         for number, part in enumerate(self._parts):
             self._parts[number] = bytearray(b"".join(sorted(set(_split(part)))))
         entries = sum(map(len, self._parts)) // RECORD_BYTES
@@ -61,7 +70,7 @@ class Collector:
         temporary = directory / "building.tmp"
         digest = hashlib.sha256()
         with temporary.open("wb") as file:
-            for bucket in self._buckets(bits, capacity):
+            for bucket in self._buckets(bits, capacity, padding):
                 digest.update(bucket)
                 file.write(bucket)
             file.flush()
@@ -77,16 +86,17 @@ class Collector:
                 counts[(part[at] << 8) | part[at + 1]] += 1
         return counts
 
-    def _buckets(self, bits: int, capacity: int) -> Iterator[bytes]:
+    def _buckets(self, bits: int, capacity: int, padding: bytes) -> Iterator[bytes]:
         records = (record for part in self._parts for record in _split(part))
         following = 0
         for number, group in groupby(records, lambda record: bucket_of(record, bits)):
-            for _ in range(following, number):
-                yield _filled([], capacity)
-            yield _filled([record[INDEX_BYTES:] for record in group], capacity)
+            for empty in range(following, number):
+                yield _filled([], capacity, _drawn(padding, empty, bits))
+            entries = [record[INDEX_BYTES:] for record in group]
+            yield _filled(entries, capacity, _drawn(padding, number, bits))
             following = number + 1
-        for _ in range(following, 2**bits):
-            yield _filled([], capacity)
+        for empty in range(following, 2**bits):
+            yield _filled([], capacity, _drawn(padding, empty, bits))
 
 
 class Buckets:
@@ -142,6 +152,21 @@ def _pairs(counts: Sequence[int]) -> Iterable[tuple[int, int]]:
     return zip(counts[::2], counts[1::2], strict=True)
 
 
-def _filled(entries: Sequence[bytes], capacity: int) -> bytes:
-    padding = os.urandom((capacity - len(entries)) * ENTRY_BYTES)
-    return b"".join(sorted([*entries, *(padding[at : at + ENTRY_BYTES] for at in range(0, len(padding), ENTRY_BYTES))]))
+def _filled(entries: Sequence[bytes], capacity: int, drawn: Iterator[bytes]) -> bytes:
+    return b"".join(sorted([*entries, *islice(drawn, capacity - len(entries))]))
+
+
+def _drawn(padding: bytes, number: int, bits: int) -> Iterator[bytes]:
+    """Draw entries for a bucket, always the same in the same order.
+
+    They are drawn for the finest buckets that there can be, in turn, so that most stay when buckets are put together
+    or taken apart.
+    """
+    finer = 2 ** (MAX_BITS - bits)
+    cells = range(number * finer, (number + 1) * finer)
+    for turn in count():
+        blocks = [
+            hashlib.blake2b(cell.to_bytes(4, "big") + turn.to_bytes(4, "big"), key=padding).digest() for cell in cells
+        ]
+        for at in range(0, _DRAWN * ENTRY_BYTES, ENTRY_BYTES):
+            yield from (block[at : at + ENTRY_BYTES] for block in blocks)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import hmac
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from paycordon.store.schema import micros
 
 Clock = Callable[[], datetime]
 SETTINGS, LEDGER, KEYS, LISTS = "hub.yaml", "ledger.db", "keys", "lists"
+_PADDING = b"paycordon-hub-padding-1"
 _DEFAULTS = """\
 # The settings of a hub. `paycordon hub status` shows what they come to.
 
@@ -164,8 +166,12 @@ class Home:
         with self._building():
             self.retire(clock())
             epochs = self.epochs(clock())
-            collectors = evaluate_file(source, [self.key_of(each) for each in epochs], kind, progress)
-            built = [each.write(self.lists, self.settings.minimum) for each in collectors]
+            keys = [self.key_of(each) for each in epochs]
+            collectors = evaluate_file(source, keys, kind, progress)
+            built = [
+                each.write(self.lists, self.settings.minimum, hmac.digest(key, _PADDING, "sha256"))
+                for each, key in zip(collectors, keys, strict=True)
+            ]
             before = max((each["entries"] or 0 for each in epochs), default=0)
             if built[0].entries * 2 < before and not shrink:
                 self._sweep()
