@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from paycordon.coalition.indicators import Changes
+from paycordon.coalition.indicators import Changes, Indicator
 from paycordon.errors import ConfigError, FeedRefused
 from paycordon.feeds.contract import Budget, Feed, FeedSettings, Surroundings
 from paycordon.feeds.items import Item, indicators_of, item_of, with_zone
+from paycordon.feeds.portions import Entry, changes_of, kept, portions_of
 from paycordon.feeds.reading import check_address, file_of, is_address, read
-from paycordon.feeds.seen import AHEAD, Seen, check_not_ahead
+from paycordon.feeds.seen import AHEAD, Seen, check_not_ahead, how_read
 
 _NUMBERS = frozenset({"confidence", "half_life_days"})
 _DATES = ("last_seen", "first_seen", "valid_from")
@@ -74,22 +76,29 @@ class CsvFeed(Feed[CsvSettings]):
         return file_of(self.settings.source, self.surroundings.base)
 
     def fetch(self, checkpoint: str | None, budget: Budget) -> Iterator[Changes]:
-        """Yield the whole file as one batch if it has changed."""
+        """Yield what has changed of the file as one batch if anything has."""
         before = Seen.read(checkpoint)
         data = read(self.settings.source, self.surroundings.base, budget)
-        if Seen.of(data, self.settings).contents == before.contents:
+        found = Seen.of(data, self.settings)
+        if found.contents == before.contents:
             return
-        said = []
-        newest: datetime | None = None
-        for where, row in self._rows(data):
-            _ = budget.seconds_left
-            item = item_of(self._fields(row), where)
-            said += indicators_of(item, self.surroundings, where)
-            dates = self._dates(item, where)
-            newest = max([*dates, *([newest] if newest else [])], default=None)
-        seen = Seen.of(data, self.settings, {"file": int(newest.timestamp())} if newest else before.newest)
+        header, entries = self._entries(data, budget)
+        read_as = how_read(self.surroundings, self.settings, json.dumps(header))
+        portions = portions_of(entries, before.portions_as(read_as))
+        said: list[Indicator] = []
+        for portion in portions:
+            for _, row, number in portion.entries:
+                _ = budget.seconds_left
+                where = f"line {number}"
+                item = item_of(self._fields(dict(zip(header, row, strict=True))), where)
+                said += indicators_of(item, self.surroundings, where)
+                dates = [int(at.timestamp()) for at in self._dates(item, where)]
+                portion.newest = max([*dates, *([] if portion.newest is None else [portion.newest])], default=None)
+        newest = max((each.newest for each in portions if each.newest is not None), default=None)
+        dated = before.newest if newest is None else {"file": newest}
+        seen = Seen(found.contents, dated, read_as, kept(portions))
         seen.check_not_older(before)
-        yield Changes(self.surroundings.source, said, complete=True, checkpoint=seen.text())
+        yield changes_of(self.surroundings.source, portions, said, seen.text())
 
     def _dates(self, item: Item, where: str) -> list[datetime]:
         """Return the dates that tell how new the file is; what is valid only from a day to come tells nothing."""
@@ -99,7 +108,8 @@ class CsvFeed(Feed[CsvSettings]):
                 check_not_ahead(at, now, where)
         return [at for name in _DATES if (at := getattr(item, name)) is not None and at <= now + AHEAD]
 
-    def _rows(self, data: bytes) -> Iterator[tuple[str, Mapping[str, str]]]:
+    def _entries(self, data: bytes, budget: Budget) -> tuple[list[str], list[Entry]]:
+        """Return the header, and each row with its reference and line."""
         if not data.endswith(b"\n"):
             raise FeedRefused("does not end with a whole line: it is cut off")
         try:
@@ -107,21 +117,32 @@ class CsvFeed(Feed[CsvSettings]):
         except UnicodeDecodeError:
             raise FeedRefused("is not in UTF-8") from None
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.settings.delimiter, strict=True)
+        found: list[Entry] = []
         try:
             header = next(reader)
             missing = set(self.settings.columns.values()) - set(header)
             if missing or len(set(header)) != len(header):
                 raise FeedRefused("its header does not have each mapped column once")
+            width, otherwise = len(header), str(self._otherwise["reference"])
+            named = self.settings.columns.get("reference")
+            place = None if named is None else header.index(named)
             for row in reader:
-                where = f"line {reader.line_num}"
-                if len(row) != len(header):
-                    raise FeedRefused(f"{where} does not have as many values as the header")
-                yield where, dict(zip(header, row, strict=True))
+                if len(row) != width:
+                    raise FeedRefused(f"line {reader.line_num} does not have as many values as the header")
+                reference = otherwise if place is None else row[place].strip() or otherwise
+                found.append((reference, tuple(row), reader.line_num))  # the collector passes over tuples of text
         except (csv.Error, StopIteration):
             raise FeedRefused("is not CSV with a header") from None
+        _ = budget.seconds_left
+        return header, found
+
+    @property
+    def _otherwise(self) -> dict[str, Any]:
+        """What holds of each row that does not say otherwise."""
+        return {"reference": self.surroundings.source, **self.settings.always}
 
     def _fields(self, row: Mapping[str, str]) -> dict[str, Any]:
-        found: dict[str, Any] = {"reference": self.surroundings.source, **self.settings.always}
+        found = self._otherwise
         for name, column in self.settings.columns.items():
             if value := row[column].strip():
                 found[name] = _typed(name, value)

@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from paycordon.coalition.indicators import Part
 from paycordon.errors import FeedRefused
@@ -29,6 +29,7 @@ PER_PART = 2_000
 """About how many items a part holds: ten million then take five thousand lines of metadata, and a change some 0.2 s."""
 
 Line = tuple[str, str]  # reference, and the item as a line of JSON
+L = TypeVar("L", bound=tuple[Any, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +82,14 @@ def joined(parts: Iterable[Part]) -> tuple[Part, ...]:
     return () if found == [Part()] else tuple(found)
 
 
-def divided(lines: Sequence[Line], starts: Sequence[str], per_part: int) -> list[tuple[str, Sequence[Line]]]:
-    """Divide sorted lines: where each part begins, and what it holds.
+def divided(lines: Sequence[L], starts: Sequence[str], per_part: int) -> list[tuple[str, Sequence[L]]]:
+    """Divide lines that are sorted by their references, which stand first: where each part begins, and what it holds.
 
     Parts stay as they were (`starts`, sorted) unless they have become twice as large as they should be, or a neighbour
     has room for them: so a change changes few of them. What is said under one reference stays in one part.
     """
-    places = [bisect_left(lines, (start, "")) for start in starts]
-    grouped: list[tuple[str, Sequence[Line]]] = []
+    places = [bisect_left(lines, start, key=_reference) for start in starts]
+    grouped: list[tuple[str, Sequence[L]]] = []
     for start, (first, last) in zip(starts, pairwise([*places, len(lines)]), strict=True):
         if grouped and (first == last or len(grouped[-1][1]) + last - first <= per_part // 2):
             grouped[-1] = (grouped[-1][0], [*grouped[-1][1], *lines[first:last]])
@@ -102,10 +103,14 @@ def target_name(start: str) -> str:
     return f"indicators-{hashlib.sha256(start.encode()).hexdigest()[:24]}.jsonl" if start else TARGET
 
 
-def _split(start: str, lines: Sequence[Line], per_part: int) -> list[tuple[str, Sequence[Line]]]:
+def _reference(line: tuple[Any, ...]) -> str:
+    return str(line[0])
+
+
+def _split(start: str, lines: Sequence[L], per_part: int) -> list[tuple[str, Sequence[L]]]:
     if len(lines) <= 2 * per_part:
         return [(start, lines)]
-    found: list[tuple[str, Sequence[Line]]] = []
+    found: list[tuple[str, Sequence[L]]] = []
     first = 0
     while first < len(lines):
         last = first + per_part
