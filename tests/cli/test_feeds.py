@@ -69,7 +69,7 @@ def test_what_changes_is_published_alone(cli, deployment: Path) -> None:
     done = cli(*publish, "--changes")
     assert "1 items and 1 withdrawals in 2 of 4 parts as version 2" in " ".join(done.out.split())
     (pulled,) = cli("feed", "pull", "--json").json
-    assert (pulled["added"], pulled["withdrawn"], pulled["state"]) == (1, 1, None)
+    assert (pulled["added"], pulled["withdrawn"], pulled["state"]) == (1, 1, "ok")
 
     for wrong in ('{"reference": "case-2", "withdrawn": false}', '{"reference": "case-9", "withdrawn": true}'):
         Path("items.jsonl").write_text(LINES % ("i", 9) + wrong + "\n")

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from paycordon.feeds import portions
 from paycordon.feeds.bundle import BundleFeed
 from paycordon.feeds.csvfile import CsvFeed
 from paycordon.feeds.ftm import FtmFeed
@@ -56,6 +58,15 @@ class CsvHarness(FeedHarness):
 
 
 class TestCsv(FeedConformance):
+    def harness(self) -> FeedHarness:
+        return CsvHarness()
+
+
+class TestCsvInPortions(FeedConformance):
+    @pytest.fixture(autouse=True)
+    def _small(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(portions, "PER_PART", 1)
+
     def harness(self) -> FeedHarness:
         return CsvHarness()
 

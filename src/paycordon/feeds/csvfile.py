@@ -16,7 +16,7 @@ from paycordon.coalition.indicators import Changes, Indicator
 from paycordon.errors import ConfigError, FeedRefused
 from paycordon.feeds.contract import Budget, Feed, FeedSettings, Surroundings
 from paycordon.feeds.items import Item, indicators_of, item_of, with_zone
-from paycordon.feeds.portions import Entry, changes_of, kept, portions_of
+from paycordon.feeds.portions import Entry, changes_of, kept, newest_of, portions_of
 from paycordon.feeds.reading import check_address, file_of, is_address, read
 from paycordon.feeds.seen import AHEAD, Seen, check_not_ahead, how_read
 
@@ -87,14 +87,15 @@ class CsvFeed(Feed[CsvSettings]):
         portions = portions_of(entries, before.portions_as(read_as))
         said: list[Indicator] = []
         for portion in portions:
+            dates: list[int] = []
             for _, row, number in portion.entries:
                 _ = budget.seconds_left
                 where = f"line {number}"
                 item = item_of(self._fields(dict(zip(header, row, strict=True))), where)
                 said += indicators_of(item, self.surroundings, where)
-                dates = [int(at.timestamp()) for at in self._dates(item, where)]
-                portion.newest = max([*dates, *([] if portion.newest is None else [portion.newest])], default=None)
-        newest = max((each.newest for each in portions if each.newest is not None), default=None)
+                dates += [int(at.timestamp()) for at in self._dates(item, where)]
+            portion.newest = max(dates, default=portion.newest)
+        newest = newest_of(portions)
         dated = before.newest if newest is None else {"file": newest}
         seen = Seen(found.contents, dated, read_as, kept(portions))
         seen.check_not_older(before)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -13,8 +15,9 @@ from paycordon.errors import FeedRefused
 from paycordon.events import UtcTime
 from paycordon.feeds.contract import Budget, Feed, FeedSettings, Surroundings
 from paycordon.feeds.items import indicators_of, item_of, with_zone
+from paycordon.feeds.portions import Entry, changes_of, kept, newest_of, portions_of
 from paycordon.feeds.reading import as_list, as_mapping, check_address, file_of, is_address, json_of, read
-from paycordon.feeds.seen import Seen, check_not_ahead
+from paycordon.feeds.seen import Seen, check_not_ahead, how_read
 
 # Properties of the FollowTheMoney model by the kind of identifier they hold.
 KINDS = {
@@ -32,6 +35,8 @@ KINDS = {
 NAMES = ("name", "alias")
 PEOPLE = frozenset({"Person"})
 ENTITIES = frozenset({"Company", "LegalEntity", "Organization", "PublicBody"})
+# So OpenSanctions' lines begin; an id that is written otherwise is found by parsing the line.
+_BEGINS = re.compile(r'\{"id": ?"([^"\\\x00-\x1f]+)"')
 _time: TypeAdapter[Any] = TypeAdapter(UtcTime)
 
 
@@ -50,7 +55,7 @@ class FtmSettings(FeedSettings):
 
 
 class FtmFeed(Feed[FtmSettings]):
-    """Reads a whole data set; an entity that is not in it any more is withdrawn.
+    """Reads a data set; an entity that is not in it any more is withdrawn.
 
     Where entities carry `last_change`, the newest of it never goes back: an older data set is refused.
     """
@@ -69,27 +74,33 @@ class FtmFeed(Feed[FtmSettings]):
         return file_of(self.settings.source, self.surroundings.base)
 
     def fetch(self, checkpoint: str | None, budget: Budget) -> Iterator[Changes]:
-        """Yield the data set as one batch if it has changed."""
+        """Yield what has changed of the data set as one batch if anything has."""
         before = Seen.read(checkpoint)
         data = read(self.settings.source, self.surroundings.base, budget)
-        if Seen.of(data, self.settings).contents == before.contents:
+        found = Seen.of(data, self.settings)
+        if found.contents == before.contents:
             return
-        if not data.endswith(b"\n"):
-            raise FeedRefused("does not end with a whole line: it is cut off")
+        read_as = how_read(self.surroundings, self.settings)
+        portions = portions_of(list(_entries(data, budget)), before.portions_as(read_as))
         said: list[Indicator] = []
-        changed: list[int] = []
-        for number, line in enumerate(data.splitlines(), start=1):
-            _ = budget.seconds_left
-            where = f"line {number}"
-            entity = as_mapping(json_of(line, where), where)
-            said += self._said(entity, where)
-            if entity.get("last_change") is not None:
-                at = _parsed(entity["last_change"], where)
-                check_not_ahead(at, self.surroundings.clock(), where)
-                changed.append(int(at.timestamp()))
-        seen = Seen.of(data, self.settings, {"data set": max(changed)} if changed else before.newest)
+        for portion in portions:
+            changed: list[int] = []
+            for reference, line, where in portion.entries:
+                _ = budget.seconds_left
+                entity = as_mapping(json_of(line, where), where)
+                if _reference(entity) != reference:
+                    raise FeedRefused(f"{where}: `id` is not what it begins with")
+                said += self._said(entity, where)
+                if entity.get("last_change") is not None:
+                    at = _parsed(entity["last_change"], where)
+                    check_not_ahead(at, self.surroundings.clock(), where)
+                    changed.append(int(at.timestamp()))
+            portion.newest = max(changed, default=portion.newest)
+        newest = newest_of(portions)
+        dated = before.newest if newest is None else {"data set": newest}
+        seen = Seen(found.contents, dated, read_as, kept(portions))
         seen.check_not_older(before)
-        yield Changes(self.surroundings.source, said, complete=True, checkpoint=seen.text())
+        yield changes_of(self.surroundings.source, portions, said, seen.text())
 
     def _said(self, entity: Mapping[str, Any], where: str) -> Iterator[Indicator]:
         properties = as_mapping(entity.get("properties"), f"{where}: `properties`")
@@ -118,6 +129,27 @@ class FtmFeed(Feed[FtmSettings]):
         if named is not None and self.settings.name_confidence is not None:
             for name in NAMES:
                 yield from ((named, value, self.settings.name_confidence) for value in _values(properties, name, where))
+
+
+def _entries(data: bytes, budget: Budget) -> Iterator[Entry]:
+    """Yield each line with the id of its entity and its place; how the line goes on is read where it has changed."""
+    if not data.endswith(b"\n"):
+        raise FeedRefused("does not end with a whole line: it is cut off")
+    for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).splitlines(), start=1):
+        _ = budget.seconds_left
+        where = f"line {number}"
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            raise FeedRefused(f"{where} is not in UTF-8") from None
+        begins = _BEGINS.match(text)
+        yield begins[1] if begins else _reference(as_mapping(json_of(text, where), where)), text, where
+
+
+def _reference(entity: Mapping[str, Any]) -> str:
+    # What has no id, or none that is text, is refused where an item would be made of it.
+    found = entity.get("id")
+    return found if isinstance(found, str) else ""
 
 
 def _values(properties: Mapping[str, Any], name: str, where: str) -> list[str]:

@@ -13,8 +13,9 @@ from paycordon.coalition.indicators import Changes, Indicator, Tlp, Withdrawn
 from paycordon.errors import FeedRefused
 from paycordon.feeds.contract import Budget, Feed, FeedSettings, Surroundings
 from paycordon.feeds.items import indicators_of, item_of, withdrawals_of
+from paycordon.feeds.portions import Entry, changes_of, kept, portions_of
 from paycordon.feeds.reading import as_list, as_mapping, check_address, file_of, is_address, json_of, read
-from paycordon.feeds.seen import Seen, check_not_ahead
+from paycordon.feeds.seen import Seen, check_not_ahead, how_read
 
 # Types of attributes by the kind of identifier they are (MISP core format, "describeTypes"). `cc-number` is a card
 # number and never taken. Of a composite type such as `domain|ip` the part before the bar is taken.
@@ -81,16 +82,16 @@ class MispFeed(Feed[MispSettings]):
         return file_of(self.settings.source, self.surroundings.base)
 
     def fetch(self, checkpoint: str | None, budget: Budget) -> Iterator[Changes]:
-        """Yield all events as one batch if anything has changed."""
+        """Yield what has changed of all events as one batch if anything has."""
         before = Seen.read(checkpoint)
         headers = {"accept": "application/json"}
         if self.settings.key:
             headers["authorization"] = self.settings.key
         data = read(self.settings.source, self.surroundings.base, budget, headers)
-        if Seen.of(data, self.settings).contents == before.contents:
+        found = Seen.of(data, self.settings)
+        if found.contents == before.contents:
             return
-        said: list[Indicator] = []
-        gone: list[Withdrawn] = []
+        entries: list[Entry] = []
         newest: dict[str, int] = {}
         for number, event in enumerate(_events(json_of(data, "the export"))):
             _ = budget.seconds_left
@@ -99,43 +100,62 @@ class MispFeed(Feed[MispSettings]):
                 raise FeedRefused(f"event {number} has no `uuid` of its own")
             check_not_ahead(datetime.fromtimestamp(at, UTC), self.surroundings.clock(), f"event {number}")
             newest[uuid] = at
-            for where, attribute in _attributes(event, f"event {number}"):
-                self._take(attribute, event, where, said, gone)
-        kept = newest if self.settings.complete else {**before.newest, **newest}
+            entries += self._entries(event, f"event {number}")
         Seen("", newest).check_not_older(before)
-        seen = Seen.of(data, self.settings, kept)
-        yield Changes(self.surroundings.source, said, gone, complete=self.settings.complete, checkpoint=seen.text())
+        read_as = how_read(self.surroundings, self.settings)
+        portions = portions_of(entries, before.portions_as(read_as))
+        said: list[Indicator] = []
+        gone: list[Withdrawn] = []
+        for portion in portions:
+            for _reference, (attribute, tags), where in portion.entries:
+                _ = budget.seconds_left
+                self._take(attribute, tags, where, said, gone)
+        dated = newest if self.settings.complete else {**before.newest, **newest}
+        seen = Seen(found.contents, dated, read_as, kept(portions))
+        yield changes_of(
+            self.surroundings.source, portions, said, seen.text(), withdrawn=gone, complete=self.settings.complete
+        )
+
+    def _entries(self, event: Mapping[str, Any], where: str) -> Iterator[Entry]:
+        """Yield the attributes of the kinds that payments have, with the marks of their event."""
+        tags = _tags(event, where)
+        for place, attribute in _attributes(event, where):
+            deleted = _flag(attribute.get("deleted", False), place)
+            wanted = _flag(attribute.get("to_ids", False), place) or not self.settings.to_ids
+            if (wanted or deleted) and _kind(attribute) is not None:
+                uuid = attribute.get("uuid")
+                yield uuid if isinstance(uuid, str) else "", (attribute, tags), place
 
     def _take(
         self,
         attribute: Mapping[str, Any],
-        event: Mapping[str, Any],
+        tags: Sequence[str],
         where: str,
         said: list[Indicator],
         gone: list[Withdrawn],
     ) -> None:
-        deleted = _flag(attribute.get("deleted", False), where)
-        wanted = _flag(attribute.get("to_ids", False), where) or not self.settings.to_ids
-        kind = KINDS.get(attribute["type"]) if isinstance(attribute.get("type"), str) else None
-        if kind is None or not (wanted or deleted):
-            return
         value = attribute.get("value")
         at = _seconds(attribute.get("timestamp"), where)
         fields = {
-            "kind": kind,
+            "kind": _kind(attribute),
             "value": value.partition("|")[0] if isinstance(value, str) and "|" in attribute["type"] else value,
             "reference": attribute.get("uuid"),
             "confidence": self.settings.confidence,
             "category": attribute.get("category", ""),
-            "tlp": _tlp([*_tags(event, where), *_tags(attribute, where)]),
+            "tlp": _tlp([*tags, *_tags(attribute, where)]),
             "first_seen": attribute.get("first_seen"),
             "last_seen": attribute.get("last_seen") or at,
         }
         item = item_of(fields, where)
-        if deleted:
+        if _flag(attribute.get("deleted", False), where):
             gone += withdrawals_of(item, self.surroundings.digester, where)
         else:
             said += indicators_of(item, self.surroundings, where)
+
+
+def _kind(attribute: Mapping[str, Any]) -> str | None:
+    named = attribute.get("type")
+    return KINDS.get(named) if isinstance(named, str) else None
 
 
 def _events(document: Any) -> list[Mapping[str, Any]]:

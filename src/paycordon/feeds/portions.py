@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from paycordon.coalition.indicators import Changes, Indicator, Part
+from paycordon.coalition.indicators import Changes, Indicator, Part, Withdrawn
 from paycordon.feeds.parts import PER_PART, divided, joined
 
-Entry = tuple[str, Any, int]
-"""A reference, what the document says of it (anything that JSON has), and where: the number of its line."""
+Entry = tuple[str, Any, Any]
+"""A reference, what the document says of it (anything that JSON has), and where."""
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -61,17 +61,40 @@ def portions_of(entries: list[Entry], before: Sequence[Sequence[Any]]) -> list[P
     return found
 
 
+def newest_of(portions: Sequence[Portion]) -> int | None:
+    """Return how new a document is, in seconds since 1970; none if nothing in it says so."""
+    return max((each.newest for each in portions if each.newest is not None), default=None)
+
+
 def kept(portions: Sequence[Portion]) -> list[list[Any]]:
     """Return what a checkpoint has to remember."""
     return [[each.part.start, each.digest, each.newest] for each in portions]
 
 
-def changes_of(source: str, portions: Sequence[Portion], said: Sequence[Indicator], checkpoint: str) -> Changes:
-    """Return what has changed as a batch: all that is said there; nothing but the checkpoint if nothing has."""
+def changes_of(
+    source: str,
+    portions: Sequence[Portion],
+    said: Sequence[Indicator],
+    checkpoint: str,
+    *,
+    withdrawn: Sequence[Withdrawn] = (),
+    complete: bool = True,
+) -> Changes:
+    """Return what has changed as a batch: all that is said there; nothing but the checkpoint if nothing has.
+
+    Args:
+        source: whose word it is.
+        portions: of its document.
+        said: what those say that have changed.
+        checkpoint: for the next look.
+        withdrawn: what those take back that have changed.
+        complete: whether what they do not say is taken back too.
+    """
     changed = [each.part for each in portions if each.changed]
     if not changed:
         return Changes(source, checkpoint=checkpoint)
-    return Changes(source, said, complete=True, parts=joined(changed), checkpoint=checkpoint)
+    parts = joined(changed) if complete else ()
+    return Changes(source, said, withdrawn, complete=complete, parts=parts, checkpoint=checkpoint)
 
 
 def _reference(entry: Entry) -> str:
