@@ -59,6 +59,15 @@ def test_what_follows_from_an_identifier_is_looked_up_as_well() -> None:
     assert len(digester.of_indicator(of("ip", "192.0.98.0/23"))) == 2
 
 
+def test_an_address_of_the_network_in_a_url_leads_to_its_networks_and_no_domain() -> None:
+    digester = Digester({"k1": OLD}, "k1")
+    for host, network in (("192.0.99.1", "192.0.99.0/24"), ("[2001:db8::1]", "2001:db8::/48")):
+        found = digester.leads(with_identifiers(of("url", f"https://{host}/x"))).derived
+        assert found[digester.digest(of("ip", host.strip("[]")))].relation is Relation.NETWORK
+        assert digester.of_indicator(of("ip", network))[0] in found
+        assert {lead.relation for lead in found.values()} == {Relation.NETWORK}
+
+
 def test_a_mailbox_providers_domain_is_no_lead_and_is_said_to_be_common() -> None:
     digester = Digester({"k1": OLD, "k2": NEW}, "k2")
     assert digester.leads(with_identifiers(of("email", "jane@gmail.com"))).derived == {}

@@ -29,25 +29,64 @@ def of(kind: str, value: str) -> Identifier:
         ("email", "Jane.Doe+shop@GoogleMail.com", None, "janedoe@gmail.com"),
         ("email", "JANE+x@Outlook.com", None, "jane@outlook.com"),
         ("email", "Jane+x@shop.example", None, "jane+x@shop.example"),
+        ("email", "Jane Doe <Jane@Shop.example>", None, "jane@shop.example"),
+        ("email", "mailto:jane@shop.example?subject=x", None, "jane@shop.example"),
+        ("email", "jane+x@hotmail.co.uk", None, "jane@hotmail.co.uk"),
+        ("email", "j.a_n-e+x@pm.me", None, "jane@proton.me"),
+        ("email", "jane.doe+x@ya.ru", None, "jane-doe@yandex.ru"),
+        ("email", "jane-shop@yahoo.co.jp", None, "jane@yahoo.co.jp"),
         ("email", "jane@BÜCHER.example", None, "jane@xn--bcher-kva.example"),
         ("phone", "030 1234567", "DE", "+49301234567"),
         ("phone", "+49 (0)30 1234567", None, "+49301234567"),
         ("phone", "0049 30 1234567", "DE", "+49301234567"),
         ("phone", "(202) 555-0143", "US", "+12025550143"),
+        ("phone", "00 31 20 1234567", "US", "+31201234567"),
+        ("phone", "tel:+31-20-1234567", None, "+31201234567"),
         ("domain", "WWW.Bücher.example.", None, "xn--bcher-kva.example"),
+        ("domain", "https://www.shop.example:8443/a?b#c", None, "shop.example"),
+        ("domain", "*.shop.example", None, "shop.example"),
+        ("domain", "shop.example/", None, "shop.example"),
         ("domain", "faß.example", None, "xn--fa-hia.example"),
         ("url", "HTTPS://www.Shop.example:443/a/../b//c/?utm_source=x&b=2&a=1#top", None, "shop.example/b/c?a=1&b=2"),
         ("url", "shop.example", None, "shop.example"),
         ("url", "http://user:secret@shop.example:8080/%7Ejane", None, "shop.example:8080/~jane"),
         ("person", "Doe,  JANE", None, "doe jane"),
         ("person", "Jane Doe", None, "doe jane"),
+        ("person", "Dr. Jané Doe", None, "doe jane"),
+        ("person", "Miss Prof", None, "miss prof"),
+        ("person", "Łukasz Sørensen", None, "lukasz sorensen"),
+        ("person", "Андрей Йович", None, "андрей йович"),
         ("legal_entity", "Acme Trading, Inc.", None, "acme trading"),
         ("legal_entity", "ACME TRADING Incorporated", None, "acme trading"),
-        ("legal_entity", "Müller Handels Gesellschaft mit beschränkter Haftung", None, "müller handels"),
+        ("legal_entity", "Müller Handels Gesellschaft mit beschränkter Haftung", None, "muller handels"),
         ("legal_entity", "GmbH", None, "gmbh"),
+        ("legal_entity", "Acme Limited Liability Partnership", None, "acme"),
+        ("legal_entity", "Общество с ограниченной ответственностью Акме", None, "акме"),  # noqa: RUF001
         ("tax_id", "DE 136,695 976", None, "136695976"),
         ("tax_id", "136695976", "DE", "136695976"),
         ("tax_id", "NL 004495445B01", "NL", "004495445B01"),
+        # The examples of the countries' own registers, as `python-stdnum` documents them.
+        ("tax_id", "4495445B01", "NL", "004495445B01"),
+        ("tax_id", "EL 094259216", None, "094259216"),
+        ("tax_id", "GB 980 7806 84", None, "980780684"),
+        ("tax_id", "980780684", "GB", "980780684"),
+        ("tax_id", "CHE-107.787.577 MWST", None, "CHE107787577"),
+        ("tax_id", "CHE-107.787.577 IVA", "CH", "CHE107787577"),
+        ("tax_id", "NO 995 525 828 MVA", None, "995525828"),
+        ("tax_id", "NO 995525828", None, "995525828"),
+        ("tax_id", "FR 40 303 265 045", None, "303265045"),
+        ("tax_id", "303 265 045", "FR", "303265045"),
+        ("tax_id", "732 829 320 00074", "FR", "732829320"),
+        ("tax_id", "SE 123456789701", None, "1234567897"),
+        ("tax_id", "27AAPFU0939F1ZV", "IN", "AAPFU0939F"),
+        ("tax_id", "12-3456789", "US", "123456789"),
+        ("tax_id", "an-unknown-1", "ZZ", "ANUNKNOWN1"),
+        # ISO 13616: the registry's own examples.
+        ("iban", "DE89 3704 0044 0532 0130 00", None, "DE89370400440532013000"),
+        ("iban", "fr14 2004 1010 0505 0001 3m02 606", None, "FR1420041010050500013M02606"),
+        ("iban", "NO93 8601 1117 947", None, "NO9386011117947"),
+        ("iban", "MT84 MALT 0110 0001 2345 MTLC AST0 01S", None, "MT84MALT011000012345MTLCAST001S"),
+        ("iban", "BR18 0036 0305 0000 1000 9795 493C 1", None, "BR1800360305000010009795493C1"),
         ("iban", "gb82 west 1234 5698 7654 32", None, "GB82WEST12345698765432"),
         ("wallet", GENESIS, None, GENESIS),
         ("wallet", f"bitcoin:{P2SH}?amount=1", None, P2SH),
@@ -58,12 +97,24 @@ def of(kind: str, value: str) -> Identifier:
         ("ip", "::ffff:192.0.2.1", None, "192.0.2.1"),
         ("ip", "2001:0DB8:0:0::1", None, "2001:db8::1"),
         ("ip", "192.0.2.77/24", None, "192.0.2.0/24"),
+        ("url", "http://[2001:DB8::1]:8080/a", None, "[2001:db8::1]:8080/a"),
+        ("url", "http://192.0.2.1/a", None, "192.0.2.1/a"),
         ("descriptor", "ACME*  Shop", None, "acme shop"),
         ("analytics_id", "ua-12345-7", None, "UA-12345"),
         ("analytics_id", "ca-pub-1234567890", None, "PUB-1234567890"),
         ("handle", "@Jane_Doe", None, "jane_doe"),
         ("handle", "https://t.me/Jane_Doe", None, "jane_doe"),
+        ("handle", "https://www.instagram.com/Jane_Doe/?hl=en", None, "jane_doe"),
+        ("handle", "https://x.com/Jane_Doe/status/1", None, "jane_doe"),
+        ("handle", "reddit.com/user/Jane_Doe", None, "jane_doe"),
+        ("handle", "https://www.tiktok.com/@Jane_Doe", None, "jane_doe"),
+        ("handle", "https://www.facebook.com/profile.php?sk=about&id=100001", None, "100001"),
+        ("handle", "@jane@social.example", None, "jane@social.example"),
         ("bank_account", "  AbC123 ", None, "AbC123"),
+        ("bank_account", "12-34-56 0012345678", None, "1234560012345678"),
+        ("bank_account", "GB82 WEST 1234 5698 7654 32", None, "GB82WEST12345698765432"),
+        ("device", "123E4567-E89B-12D3-A456-426614174000", None, "123e4567-e89b-12d3-a456-426614174000"),
+        ("device", "00-1A-2B-3C-4D-5E", None, "00:1a:2b:3c:4d:5e"),
         ("card_fingerprint", "fpX1", None, "fpX1"),
         ("device", "d-1 ", None, "d-1"),
         ("merchant_id", "0012 34", None, "0012 34"),
@@ -82,6 +133,7 @@ def test_one_spelling(kind: str, written: str, country: str | None, spelling: st
     [
         ("email", "nobody"),
         ("email", "two words@shop.example"),
+        ("email", "two@at@shop.example;other"),
         ("phone", "030 1234567"),  # of no country
         ("phone", "12"),
         ("domain", "no domain"),
@@ -102,6 +154,57 @@ def test_what_is_nothing_of_its_kind_has_its_plain_spelling(kind: str, value: st
     identifier = of(kind, value)
     assert not is_valid(identifier)
     assert normalise(identifier) == normalise(of(kind, f" {value} "))
+
+
+# What standards and projects publish: CashAddr's specification, XLS-5, SEP-23, CIP-19, Substrate's and TON's
+# documentation, the test vectors of Monero (its own donation addresses), Tezos, Zcash, Algorand and the Cosmos SDK.
+WALLETS = {
+    "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t": None,  # Tron
+    "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v": None,  # Solana
+    "bitcoincash:qpm2qsznhks23z7629mms6s4cwef74vcwvy22gdx6a": "1BpEi6DfDAUFd7GtittLSdBeYJvcoaVggu",
+    "QPM2QSZNHKS23Z7629MMS6S4CWEF74VCWVY22GDX6A": "1BpEi6DfDAUFd7GtittLSdBeYJvcoaVggu",
+    "bitcoincash:ppm2qsznhks23z7629mms6s4cwef74vcwvn0h829pq": "3CWFddi6m4ndiGyKqzYvsFYagqDLPVMTzC",
+    "888tNkZrPN6JsEgekjMnABU4TBzc2Dt29EPAvkRxbANsAnjyPbb3iQ1YBRk1UXcdRsiKc9dhwMVgN5S9cQUiyoogDavup3H": None,
+    "4LL9oSLmtpccfufTMvppY6JwXNouMBzSkbLYfpAV5Usx3skxNgYeYTRj5UzqtReoS44qo9mtmXCqY45DJ852K5Jv2bYXZKKQePHES9khPK": (
+        "4AdUndXHHZ6cfufTMvppY6JwXNouMBzSkbLYfpAV5Usx3skxNgYeYTRj5UzqtReoS44qo9mtmXCqY45DJ852K5Jv2684Rge"
+    ),
+    "rHb9CJAWyB4rj91VRWn96DkukG4bwdtyTh": None,
+    "X7AcgcsBL6XDcUb289X4mJ8djcdyKaB5hJDWMArnXr61cqZ": "r9cZA1mLK5R5Am25ArfXFmqgNwjZgnfk59",
+    "X7AcgcsBL6XDcUb289X4mJ8djcdyKaGZMhc9YTE92ehJ2Fu": None,  # with a tag
+    "GA7QYNF7SOWQ3GLR2BGMZEHXAVIRZA4KVWLTJJFC7MGXUA74P7UJVSGZ": None,
+    "MA7QYNF7SOWQ3GLR2BGMZEHXAVIRZA4KVWLTJJFC7MGXUA74P7UJUAAAAAAAAAAAACJUQ": None,
+    "addr1qx2fxv2umyhttkxyxp8x0dlpdt3k6cwng5pxj3jhsydzer3n0d3vllmyqwsx5wktcd8cc3sq835lu7drv2xwl2wywfgse35a3x": None,
+    "Ae2tdPwUPEZLs4HtbuNey7tK4hTKrwNwYtGqp7bDfCy2WdR3P6735W5Yfpe": None,  # Cardano's first era
+    "cosmos1fl48vsnmsdzcv85q5d2q4z5ajdha8yu34mf0eh": None,
+    "zs1z7rejlpsa98s2rrrfkwmaxu53e4ue0ulcrw0h4x5g8jl04tak0d3mm47vdtahatqrlkngh9slya": None,
+    "t3Vz22vK5z2LcKEdg16Yv4FFneEL1zg9ojd": None,
+    "tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb": None,
+    "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY": None,
+    "15oF4uVJwmo4TdGW7VfQxNLavjCXviqxT9S1MgbjMNHr6Sp5": "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY",
+    "EQCD39VS5jcptHL8vMjEXrzGaRcCVYto7HUn4bpAOg8xqB2N": (
+        "0:83dfd552e63729b472fcbcc8c45ebcc6691702558b68ec7527e1ba403a0f31a8"
+    ),
+    "ton://transfer/UQCD39VS5jcptHL8vMjEXrzGaRcCVYto7HUn4bpAOg8xqEBI?amount=1": (
+        "0:83dfd552e63729b472fcbcc8c45ebcc6691702558b68ec7527e1ba403a0f31a8"
+    ),
+    "VCMJKWOY5P5P7SKMZFFOCEROPJCZOTIJMNIYNUCKH7LRO45JMJP6UYBIJA": None,  # Algorand
+    f"ethereum:{EIP55}@1?value=1": EIP55.lower(),
+}
+
+
+@pytest.mark.parametrize("written", WALLETS)
+def test_a_wallet_of_each_chain_has_one_spelling_and_no_wrong_letter(written: str) -> None:
+    spelling = WALLETS[written] or written
+    assert is_valid(of("wallet", written))
+    assert normalise(of("wallet", written)) == spelling
+    assert normalise(of("wallet", spelling)) == spelling
+    if written.startswith(("EPj", "ethereum")):  # no check sum, or only where both cases occur
+        return
+    address = written.partition("?")[0]
+    for at in range(len(address) - 30, len(address)):
+        other = "q" if address[at].lower() != "q" else "p"
+        other = other.upper() if address[at].isupper() else other
+        assert not is_valid(of("wallet", f"{address[:at]}{other}{address[at + 1 :]}"))
 
 
 def test_every_kind_of_the_glossary_has_a_normaliser() -> None:

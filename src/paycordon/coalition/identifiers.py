@@ -360,10 +360,14 @@ def _following(kind: str, form: str) -> Iterator[tuple[Relation, _Form]]:
     if kind == IdentifierKind.EMAIL:
         host, own = form.rpartition("@")[2], True
     elif kind == IdentifierKind.URL:
-        host, own = form.partition("/")[0].partition("?")[0].partition(":")[0], True
+        host, own = normalisers.host_of(form), True
     elif kind == IdentifierKind.DOMAIN:
         host, own = form, False
     else:
+        return
+    if (address := normalisers.ip(host, None)) is not None:
+        for network in (address, *networks.around(address)):
+            yield Relation.NETWORK, (IdentifierKind.IP, network)
         return
     for name in normalisers.domains(host):
         if own or name != host:

@@ -13,42 +13,33 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from paycordon.coalition import networks, wallets
+from paycordon.coalition import mailboxes, networks, taxnumbers, wallets
+from paycordon.coalition.namewords import COURTESY, SPELT_OUT
+from paycordon.coalition.taxnumbers import compact
 from paycordon.events import Identifier, IdentifierKind
 
 Normaliser = Callable[[str, str | None], str | None]
 
-# What follows these marks in the local part only sorts mail at providers that say so; elsewhere it may be another box.
-_SUBADDRESSED = {
-    **dict.fromkeys(("gmail.com", "googlemail.com"), "+"),
-    **dict.fromkeys(("outlook.com", "hotmail.com", "live.com", "msn.com"), "+"),
-    **dict.fromkeys(("icloud.com", "me.com", "mac.com"), "+"),
-    **dict.fromkeys(("protonmail.com", "proton.me", "pm.me"), "+"),
-    **dict.fromkeys(("fastmail.com", "fastmail.fm"), "+"),
-    **dict.fromkeys(("yahoo.com", "ymail.com", "rocketmail.com"), "-"),
-}
-_SAME_MAILBOX = {"googlemail.com": "gmail.com", "protonmail.com": "proton.me", "pm.me": "proton.me"}
 # Parameters that say where a visitor came from, not where he is.
 _TRACKING = re.compile(r"^(utm_\w+|gclid|fbclid|msclkid|mc_[ce]id|igshid|yclid|_ga)$")
-# Legal forms in full, which the library has only in short.
-_SPELT_OUT = (
-    "gesellschaft mit beschrankter haftung",
-    "aktiengesellschaft",
-    "public limited company",
-    "limited liability company",
-    "societe anonyme",
-    "societe a responsabilite limitee",
-    "sociedad anonima",
-    "sociedad limitada",
-    "societa per azioni",
-    "besloten vennootschap",
-    "naamloze vennootschap",
-)
 _LONGEST_FORM = 5
 _JOINING = re.compile("[.'\N{RIGHT SINGLE QUOTATION MARK}`/]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ANALYTICS = re.compile(r"^(UA-\d+(-\d+)?|(G|GT|GTM|AW|DC)-[A-Z0-9]+|(CA-)?PUB-\d+|\d{5,20}|[A-Z0-9-]{4,64})$")
-_HANDLE_HOSTS = re.compile(r"^(?:https?://)?(?:www\.)?[a-z0-9.-]+\.[a-z]{2,}/@?([^/?#]+)/?$")
+# A profile's address: the name comes first in the path, or after a word that says that names follow.
+_PROFILE = re.compile(
+    r"^(?:https?://)?(?:[a-z0-9-]+\.)+[a-z]{2,}/"
+    r"(?:profile\.php\?(?:.*&)?id=(?P<id>\d+)|(?:(?:user|users|u|in|add|channel|c|s|profile|people|company)/)?(?P<name>[^/?#]+))"
+)
+_ADDRESS_IN_TEXT = re.compile(r"(?:<|^mailto:)([^<>?]+)")
+_NOT_LOCAL = re.compile(r"[\s<>,;:]")
+_MORE_THAN_HOST = re.compile("[/:?#]")
+_GROUPED_DIGITS = re.compile(r"\d[\d .\-/]*\d")
+_HEX_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
+# Latin letters that are none with an accent, and how they are written without them.
+_LATIN = str.maketrans(
+    {"ø": "o", "ł": "l", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th", "\N{LATIN SMALL LETTER DOTLESS I}": "i"}
+)
 
 
 def folded(value: str) -> str:
@@ -56,41 +47,43 @@ def folded(value: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
 
 
-def compact(value: str) -> str:
-    """Return only the letters and digits of a text, in capitals."""
-    return "".join(c for c in unicodedata.normalize("NFKC", value).upper() if c.isalnum())
-
-
 def email(value: str, _country: str | None) -> str | None:
     """Fold the address, write its domain in ASCII, and drop what a known mailbox provider ignores."""
-    before, _, after = unicodedata.normalize("NFKC", value).strip().rpartition("@")
+    text = unicodedata.normalize("NFKC", value).strip()
+    if (inside := _ADDRESS_IN_TEXT.search(text)) is not None:
+        text = inside[1]
+    before, _, after = text.rpartition("@")
     local, host = folded(before), _host(after)
-    if not local or " " in local or host is None:
+    if not local or _NOT_LOCAL.search(local) or host is None:
         return None
-    if (mark := _SUBADDRESSED.get(host)) is not None:
-        local = local.partition(mark)[0] or local
-    host = _SAME_MAILBOX.get(host, host)
-    if host == "gmail.com":
-        local = local.replace(".", "") or local
-    return f"{local}@{host}"
+    return mailboxes.canonical(local, host)
 
 
 def phone(value: str, country: str | None) -> str | None:
     """Return the number in E.164; one without a country code is read as of the merchant's country."""
     import phonenumbers
 
-    try:
-        number = phonenumbers.parse(unicodedata.normalize("NFKC", value), country)
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_possible_number(number):
-        return None
-    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    text = unicodedata.normalize("NFKC", value).strip()
+    # Most of the world dials `00` before a country's code, and people write it where it is not dialled.
+    for written in (text, f"+{text[2:]}") if text.startswith("00") else (text,):
+        try:
+            number = phonenumbers.parse(written, country)
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.is_possible_number(number):
+            return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    return None
 
 
 def domain(value: str, _country: str | None) -> str | None:
-    """Return the host name in ASCII (UTS 46) without `www.`."""
-    host = _host(value)
+    """Return the host name in ASCII (UTS 46) without `www.`; of a URL only its host, of `*.shop.example` the domain."""
+    text = value.strip()
+    if _MORE_THAN_HOST.search(text):
+        try:
+            text = urlsplit(text if "//" in text else f"//{text}").hostname or ""
+        except ValueError:
+            return None
+    host = _host(text.removeprefix("*."))
     return host.removeprefix("www.") if host else None
 
 
@@ -137,7 +130,7 @@ def url(value: str, _country: str | None) -> str | None:
         port = parts.port
     except ValueError:
         return None
-    host = _host(parts.hostname or "")
+    host = _host(parts.hostname or "") or _bracketed(parts.hostname or "")
     if host is None or parts.scheme.lower() not in ("", *_DEFAULT_PORTS):
         return None
     place = host.removeprefix("www.")
@@ -146,6 +139,17 @@ def url(value: str, _country: str | None) -> str | None:
     path = _path(parts.path)
     asked = sorted((k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.match(k.lower()))
     return f"{place}{path}{'?' if asked else ''}{urlencode(asked)}"
+
+
+def _bracketed(host: str) -> str | None:
+    address = networks.canonical(host)
+    return f"[{address}]" if address is not None and ":" in address and "/" not in address else address
+
+
+def host_of(url_form: str) -> str:
+    """Return the host in a URL's one spelling, an address of IPv6 without its brackets."""
+    place = re.split("[/?]", url_form, maxsplit=1)[0]
+    return place[1:].partition("]")[0] if place.startswith("[") else place.partition(":")[0]
 
 
 def _path(path: str) -> str:
@@ -159,28 +163,43 @@ def _path(path: str) -> str:
 
 
 def person(value: str, _country: str | None) -> str | None:
-    """Return the words of a name without punctuation, in alphabetical order: `Doe, Jane` is `Jane Doe`."""
-    return " ".join(sorted(_words(value))) or None
+    """Return the words of a name without punctuation, accents and courtesy, in alphabetical order.
+
+    `Doe, Jane`, `Mrs. Jane Doe` and `Jané Doe` are `doe jane`. What else is alike is left to lists of names.
+    """
+    words = _words(value)
+    named = [word for word in words if word not in COURTESY]
+    return " ".join(sorted(named if len(named) > 1 else words)) or None
 
 
 def legal_entity(value: str, _country: str | None) -> str | None:
     """Return a company's name without punctuation and without its legal form, wherever in the world that is one."""
     words = _words(value)
-    forms = _legal_forms()
-    while words:
-        rest = next((words[:-n] for n in range(_LONGEST_FORM, 0, -1) if _plain(words[-n:]) in forms), words)
-        if rest == words and len(_plain(words[:1])[0]) > 2 and _plain(words[:1]) in forms:
-            rest = words[1:]  # written in front in some languages; shorter ones are also words there
-        if rest in (words, []):
-            break
-        words = rest
-    return " ".join(words) or None
+    plain, forms = _plain(words), _legal_forms()
+    start, end = 0, len(words)
+    while start < end:
+        behind = next((n for n in range(_LONGEST_FORM, 0, -1) if plain[max(start, end - n) : end] in forms), 0)
+        # Written in front in some languages; short ones are also words there.
+        front = (n for n in range(_LONGEST_FORM, 0, -1) if plain[start : min(end, start + n)] in forms)
+        before = 0 if behind else next((n for n in front if len("".join(plain[start : start + n])) > 2), 0)
+        if not behind + before or min(behind + before, end - start) == end - start:
+            break  # a name that is nothing else keeps its words
+        start, end = start + before, end - behind
+    return " ".join(words[start:end]) or None
 
 
 def _words(text: str) -> list[str]:
     """Return a name's words in one case; full stops, apostrophes and strokes join letters, other marks part words."""
     joined = _JOINING.sub("", unicodedata.normalize("NFKC", text).casefold())
-    return "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in joined).split()
+    words = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in joined).split()
+    return [bare for word in words if (bare := word if word.isascii() else _unaccented(word))]
+
+
+def _unaccented(word: str) -> str:
+    """Drop accents, which are often left out, from Latin letters; in other alphabets such marks are letters."""
+    if not all(unicodedata.name(c, "").startswith("LATIN") for c in word if c.isalpha()):
+        return word
+    return _plain((word.translate(_LATIN),))[0]
 
 
 def _plain(words: Sequence[str]) -> tuple[str, ...]:
@@ -193,40 +212,31 @@ def _legal_forms() -> frozenset[tuple[str, ...]]:
     from cleanco import prepare_default_terms
 
     forms = {tuple(word for word in term if word.isalnum()) for _, term in prepare_default_terms()}
-    return frozenset(form for form in (*forms, *map(tuple, map(str.split, _SPELT_OUT))) if form)
+    return frozenset(form for form in (*forms, *map(tuple, map(str.split, SPELT_OUT))) if form)
 
 
 def tax_id(value: str, country: str | None) -> str | None:
-    """Return a tax number as its country writes it, without the country's prefix of a VAT number.
-
-    A number that no scheme of the country knows is compacted all the same; the country is not part of it.
-    """
-    text = compact(value)
-    prefix = text[:2]
-    if prefix.isalpha() and (vat := _eu_vat(prefix)) is not None and vat.is_valid(text):
-        return text[2:]
-    for module in _tax_schemes((country or "").lower()):
-        if module.is_valid(text):
-            return compact(module.compact(text)).removeprefix((country or "").upper())
-    return text or None
+    """Return a tax number as its country writes it, without the country's prefix and without what a register adds."""
+    return taxnumbers.canonical(value, country)
 
 
-@cache
-def _eu_vat(prefix: str) -> Any:
-    from stdnum.eu import vat
+def bank_account(value: str, _country: str | None) -> str | None:
+    """Return a number without what only groups its digits, an IBAN in its compact form; all else is a gateway's own."""
+    text = unicodedata.normalize("NFKC", value).strip()
+    if _GROUPED_DIGITS.fullmatch(text):
+        return compact(text)
+    return iban(text, None) or opaque(value, None)
 
-    member = prefix.lower().replace("el", "gr")
-    return vat if member in vat.MEMBER_STATES or member in ("xi", "eu") else None
 
-
-@cache
-def _tax_schemes(country: str) -> tuple[Any, ...]:
-    from stdnum import get_cc_module
-
-    if not re.fullmatch(r"[a-z]{2}", country):
-        return ()
-    found = (get_cc_module(country, name) for name in ("vat", "tin", "ein", "businessid", "stnr", "utr", "siren"))
-    return tuple(module for module in found if module is not None)
+def device(value: str, _country: str | None) -> str | None:
+    """Return a UUID or a hardware address in lower case, in the usual groups; all else is somebody's own id."""
+    text = opaque(value, None)
+    if text is None or not _HEX_ID.fullmatch(text):
+        return text
+    digits = re.sub("[^0-9a-f]", "", text.lower())
+    if len(digits) == 12:
+        return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def iban(value: str, _country: str | None) -> str | None:
@@ -251,10 +261,10 @@ def analytics_id(value: str, _country: str | None) -> str | None:
 
 
 def handle(value: str, _country: str | None) -> str | None:
-    """Return a user name without `@`, in one case; of a profile's address only its last part."""
+    """Return a user name without `@`, in one case; of a profile's address only the name in it."""
     text = folded(value)
-    if (of_profile := _HANDLE_HOSTS.match(text)) is not None:
-        text = of_profile[1]
+    if (profile := _PROFILE.match(text)) is not None:
+        text = profile["id"] or profile["name"]
     return text.lstrip("@") or None
 
 
@@ -282,11 +292,11 @@ NORMALISERS: Mapping[str, Normaliser] = {
     IdentifierKind.LEGAL_ENTITY: legal_entity,
     IdentifierKind.TAX_ID: tax_id,
     IdentifierKind.IBAN: iban,
-    IdentifierKind.BANK_ACCOUNT: opaque,
+    IdentifierKind.BANK_ACCOUNT: bank_account,
     IdentifierKind.CARD_FINGERPRINT: opaque,
     IdentifierKind.WALLET: wallet,
     IdentifierKind.IP: ip,
-    IdentifierKind.DEVICE: opaque,
+    IdentifierKind.DEVICE: device,
     IdentifierKind.DESCRIPTOR: descriptor,
     IdentifierKind.MERCHANT_ID: opaque,
     IdentifierKind.ANALYTICS_ID: analytics_id,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+from paycordon.coalition.namewords import COURTESY, SPELT_OUT
+
 MAX_WORDS = 24
 MAX_LENGTH = 400
 
@@ -20,11 +22,10 @@ class NameKind(StrEnum):
 
 
 # Courtesy and office, in front of or behind a person's name; found in every kind of form that people fill in.
-_TITLES = frozenset(
-    ("mr", "mrs", "ms", "miss", "mx", "dr", "prof", "sir", "dame", "lord", "lady", "herr", "frau", "monsieur", "madame",
-     "mme", "senor", "senora", "sr", "sra", "jr", "haji", "hajji", "shaikh", "sheikh", "shaykh", "president",
-     "prasident", "dipl", "ing", "mag")
-)  # fmt: skip
+_TITLES = COURTESY | {
+    "sir", "dame", "lord", "lady", "senor", "senora", "sr", "jr", "haji", "hajji", "shaikh", "sheikh", "shaykh",
+    "president", "prasident", "dipl", "ing", "mag",
+}  # fmt: skip
 # Little words that are written or left out as one likes.
 _PARTICLES = frozenset(
     ("the", "of", "and", "und", "et", "y", "e", "al", "el", "bin", "ben", "ibn", "bint", "de", "da", "do", "dos", "del",
@@ -39,15 +40,7 @@ _ABBREVIATED = {
     "assn": "association", "assoc": "association", "dept": "department", "svcs": "services", "tech": "technology",
     "mgmt": "management", "ind": "industries", "grp": "group",
 }  # fmt: skip
-# Legal forms that the library's tables lack: written out, or in other alphabets once they are transliterated.
-_FORMS_IN_WORDS = (
-    "obschestvo s ogranichennoi otvetstvennostyu", "obshchestvo s ogranichennoy otvetstvennostyu",
-    "open joint stock company", "public joint stock company", "closed joint stock company", "joint stock company",
-    "limited liability company", "limited liability partnership", "public limited company", "aktsionernoe obshchestvo",
-    "akcionernoe obsestvo", "societatea cu raspundere limitata", "gesellschaft mit beschrankter haftung",
-    "aktiengesellschaft", "societe anonyme", "sociedad anonima", "societa per azioni", "besloten vennootschap",
-    "naamloze vennootschap", "spolka z ograniczona odpowiedzialnoscia",
-)  # fmt: skip
+# In other alphabets once they are transliterated, and words that the library has only as a part of others.
 _MORE_FORMS = frozenset(
     ("ooo", "oao", "zao", "pao", "ao", "jsc", "ojsc", "pjsc", "cjsc", "company", "co", "corp", "corporation",
      "incorporated", "limited")
@@ -131,7 +124,7 @@ def _legal_forms() -> tuple[frozenset[str], tuple[tuple[str, ...], ...]]:
     from cleanco.termdata import terms_by_country, terms_by_type
 
     given = [term for terms in (*terms_by_type.values(), *terms_by_country.values()) for term in terms]
-    split = {tuple(_split(term)) for term in (*given, *_FORMS_IN_WORDS)} | {(form,) for form in _MORE_FORMS}
+    split = {tuple(_split(term)) for term in (*given, *SPELT_OUT)} | {(form,) for form in _MORE_FORMS}
     several = sorted((words for words in split if len(words) > 1), key=lambda words: (-len(words), words))
     return frozenset(words[0] for words in split if len(words) == 1 and len(words[0]) > 1), tuple(several)
 
