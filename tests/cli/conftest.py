@@ -82,7 +82,7 @@ def known(cli: Cli, deployment: Path) -> str:
     """An indicator that knows the first event's e-mail address; returns its digest."""
     done = cli(
         *("indicator", "add", "--kind", "email", "--value-file", "-", "--source", "IWF", "--reference", "case-7"),
-        *("--confidence", "90", "--status", "confirmed", "--json"),
+        *("--confidence", "90", "--status", "confirmed", "--by", "ada", "--reason", "IWF told us", "--json"),
         stdin="Seller1@Shop.example\n",
     )
     assert done.code == 0, done.err

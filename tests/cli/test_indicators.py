@@ -13,7 +13,7 @@ from paycordon.store import Store
 from paycordon.store.feeding import apply_changes
 
 ADD = ("indicator", "add", "--kind", "email", "--source", "IWF", "--reference", "case-7", "--confidence", "90")
-ADD = (*ADD, "--status", "confirmed", "--value-file")
+ADD = (*ADD, "--status", "confirmed", "--by", "ada", "--reason", "IWF told us", "--value-file")
 NAMED = ("--source", "IWF", "--reference", "case-7", "--by", "ada", "--reason", "taken back by the source")
 
 
@@ -83,6 +83,10 @@ def test_adding_again_replaces_and_revives(cli, known: str) -> None:
         (b"caf\xe9", (), "<stdin>:1:4: the input is not UTF-8"),
         ("good@shop.example", ("--valid-until", "tomorrow"), "`--valid-until`"),
         ("good@shop.example", ("--valid-until", "2030-01-31T00:00:00"), "`--valid-until`"),
+        ("good@shop.example", ("--valid-from", "2031-01-01", "--valid-until", "2030-01-31"), "`--valid-until`"),
+        ("good@shop.example", ("--first-seen", "2031-01-01", "--last-seen", "2030-01-31"), "`--last-seen`"),
+        ("good@shop.example", ("--by", " "), "`--by`"),
+        ("good@shop.example", ("--reason", " "), "`--reason`"),
         ("good@shop.example", ("--confidence", "101"), "--confidence"),
         ("good@shop.example", ("--source", " "), "`--source`"),
         ("good@shop.example", ("--kind", "E-Mail!"), "`--kind`"),
@@ -95,6 +99,57 @@ def test_bad_values_are_located_and_none_is_added(cli, deployment: Path, stdin, 
     assert told in done.err
     assert "4242" not in done.err
     assert cli("indicator", "list", "--all", "--json").json == []
+
+
+def test_every_field_of_an_indicator_can_be_said_and_is_kept(cli, deployment: Path) -> None:
+    said = ("--valid-from", "2026-01-01", "--valid-until", "2100-01-01", "--first-seen", "2025-12-01T08:00:00Z")
+    said = (*said, "--last-seen", "2026-02-01", "--half-life", "3650", "--tlp", "green", "--category", "c")
+    assert cli(*ADD, "-", *said, "--licence", "CC0-1.0", "--reshare", stdin="first@shop.example").code == 0
+    (found,) = cli("indicator", "list", "--json").json
+    assert found.pop("comes_to") > 70, "90, of which not much is lost in ten years"
+    assert found.pop("changed_at")
+    assert found.pop("digest").startswith("k1:")
+    assert found == {
+        "kind": "email",
+        "source": "IWF",
+        "reference": "case-7",
+        "confidence": 90,
+        "status": "confirmed",
+        "valid_from": "2026-01-01T00:00:00Z",
+        "valid_until": "2100-01-01T00:00:00Z",
+        "withdrawn_at": None,
+        "category": "c",
+        "tlp": "green",
+        "first_seen": "2025-12-01T08:00:00Z",
+        "last_seen": "2026-02-01T00:00:00Z",
+        "half_life_days": 3650,
+        "licence": "CC0-1.0",
+        "reshare": True,
+        "changed_by": "ada",
+    }
+    (entry,) = [payload for kind, payload in log_of(deployment) if kind == "indicator.added"]
+    assert (entry["by"], "IWF told us" in str(entry)) == ("ada", False)
+
+
+def test_what_all_sources_say_of_a_value_is_weighed_together(cli, deployment: Path) -> None:
+    with (deployment / "paycordon.yaml").open("a") as config:
+        config.write("\nsources: {IWF: {trust: 50}}\n")
+    assert cli(*ADD, "-", stdin="first@shop.example").code == 0
+    other = ("--source", "other", "--reference", "r", "--by", "ada", "--reason", "told us", "--value-file", "-")
+    domain = ("indicator", "add", "--kind", "domain", *other, "--confidence", "20", "--status", "allegation")
+    assert cli(*domain, stdin="shop.example").code == 0
+    refuting = ("indicator", "add", "--kind", "email", *other, "--confidence", "40", "--status", "refuted")
+    assert cli(*refuting, stdin="first@shop.example").code == 0
+    asked = ("indicator", "list", "--kind", "email", "--value-file", "-")
+    found = cli(*asked, "--json", stdin="First@Shop.example").json
+    weighed = {(each["source"], each["kind"]): each["comes_to"] for each in found}
+    assert weighed == {("IWF", "email"): 27, ("other", "domain"): 20, ("other", "email"): 0}
+    assert "comes to" in cli(*asked, stdin="First@Shop.example").out
+    assert "no source says anything" in cli(*asked, stdin="nobody@else.example").out
+    digest = next(each["digest"] for each in found if each["source"] == "IWF")
+    assert len(cli("indicator", "list", "--digest", digest, "--json").json) == 2
+    assert cli("indicator", "list", "--kind", "email").code == 2
+    assert cli(*asked, "--digest", digest, stdin="First@Shop.example").code == 2
 
 
 def test_withdrawing_what_is_not_there_changes_nothing(cli, known: str) -> None:

@@ -12,7 +12,7 @@ WHY = ("--reason", "looked at it")
 
 
 @pytest.fixture
-def people(deployment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def people(hold: str, deployment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three people, whose token is their name."""
     lines = "".join(
         f"  {name}: {{roles: [{role}], token_sha256: {hashlib.sha256(name.encode()).hexdigest()}}}\n"
@@ -46,6 +46,19 @@ def test_a_person_must_be_who_they_say_and_have_the_role(cli, hold: str, monkeyp
     monkeypatch.setenv("PAYCORDON_TOKEN", "vic")
     assert "the role `analyst`" in cli(*command, "--by", "vic").error["message"]
     assert cli("proposal", "list", "--json").json == []
+
+
+@pytest.mark.usefixtures("people")
+def test_what_the_coalition_is_said_to_know_is_added_by_somebody_who_may(cli, monkeypatch) -> None:
+    add = ("indicator", "add", "--kind", "email", "--value-file", "-", "--source", "IWF", "--reference", "case-8")
+    command = (*add, "--confidence", "90", "--status", "allegation", *WHY, "--json")
+    value = "other@shop.example\n"
+    assert cli(*command, "--by", "ben", stdin=value).error["kind"] == "Forbidden"
+    assert cli(*command, "--by", "ana", stdin=value).code == 0
+    monkeypatch.setenv("PAYCORDON_TOKEN", "vic")
+    assert "the role `analyst`" in cli(*command, "--by", "vic", stdin=value).error["message"]
+    (added,) = [each for each in cli("indicator", "list", "--json").json if each["reference"] == "case-8"]
+    assert added["changed_by"] == "ana"
 
 
 @pytest.mark.usefixtures("people")
@@ -188,7 +201,7 @@ def test_a_rule_is_snoozed_for_a_while_by_two_people_where_it_guards(cli, deploy
 
     done = cli(
         *("indicator", "add", "--kind", "email", "--value-file", "-", "--source", "IWF", "--reference", "case-7"),
-        *("--confidence", "90", "--status", "confirmed"),
+        *("--confidence", "90", "--status", "confirmed", "--by", "anna", *WHY),
         stdin="seller1@shop.example\n",
     )
     assert done.code == 0

@@ -121,6 +121,7 @@ def test_a_signed_delivery_ends_as_a_hold_at_the_gateway_and_a_release_undoes_it
             f"    base_url: {stripe.base_url}\n"
         )
         add = ("--source", "IWF", "--reference", "case-7", "--confidence", "90", "--status", "confirmed")
+        add = (*add, "--by", "ada", "--reason", "IWF told us")
         done = cli("indicator", "add", "--kind", "email", "--value-file", "-", *add, stdin="owner@shop.example")
         assert done.code == 0, done.err
         now = datetime.now(UTC)

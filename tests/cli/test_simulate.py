@@ -154,6 +154,7 @@ def test_a_whole_loop_on_this_machine_from_what_a_backend_does_to_the_payouts_he
     monkeypatch.setenv("LOOP_KEY", "sk_test_simulated")
     monkeypatch.setenv("LOOP_SECRET", SECRET)
     add = ("--source", "IWF", "--reference", "case-7", "--confidence", "90", "--status", "confirmed")
+    add = (*add, "--by", "ada", "--reason", "IWF told us")
     assert cli("indicator", "add", "--kind", "email", "--value-file", "-", *add, stdin="owner@shop.example").code == 0
     with socket.create_server(("127.0.0.1", 0)) as free:  # serve takes it right after
         port = free.getsockname()[1]

@@ -78,7 +78,7 @@ def test_what_nothing_supports_is_proposed_where_a_release_takes_two(cli, withdr
 
 def test_a_correction_says_that_decisions_had_used_it(cli, hold: str) -> None:
     add = ("indicator", "add", "--kind", "email", "--value-file", "-", "--source", "IWF", "--reference", "case-7")
-    done = cli(*add, "--confidence", "20", "--status", "doubtful", stdin="seller1@shop.example")
+    done = cli(*add, "--confidence", "20", "--status", "doubtful", *NAMED[4:], stdin="seller1@shop.example")
     assert "decisions had used what it said before: paycordon withdrawal show wd_" in done.out
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,8 +45,15 @@ def add(
             "`network_listing`, `refuted`, or a word of the source's own."
         ),
     ],
-    valid_until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="When it ends, as `2027-01-31T00:00:00Z`.")
+    by: ByOption,
+    reason: ReasonOption,
+    valid_from: Annotated[
+        str | None, typer.Option(metavar="TIME", help="When it begins: `2027-01-31` or with a time and zone.")
+    ] = None,
+    valid_until: Annotated[str | None, typer.Option(metavar="TIME", help="When it ends.")] = None,
+    first_seen: Annotated[str | None, typer.Option(metavar="TIME", help="When the source first saw it in use.")] = None,
+    last_seen: Annotated[
+        str | None, typer.Option(metavar="TIME", help="When it last did; from then on it loses weight.")
     ] = None,
     category: Annotated[str, typer.Option(help="What it is about, in the source's words.")] = "",
     tlp: Annotated[
@@ -63,15 +69,30 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Add indicators, or replace what their source said before. Only keyed digests of the values are stored."""
+    from paycordon.cli.identity import acting, moment, said
     from paycordon.cli.inputs import checked
     from paycordon.events import IdentifierKind
+    from paycordon.people import Role
     from paycordon.screening import utc_now
-    from paycordon.store.indicators import Indicator, add_each
+    from paycordon.store.indicators import Correction, Indicator, add_each
 
     named = (source.strip(), reference.strip(), status.strip())
     checked("`--source`, `--reference` and `--status` must say something", all(named))
-    until = _time(valid_until) if valid_until else None
-    digests = _digests(read_config(config), kind, value_file, country)
+    begins, ends, first, last = (
+        moment(text, option) if text else None
+        for text, option in (
+            (valid_from, "--valid-from"),
+            (valid_until, "--valid-until"),
+            (first_seen, "--first-seen"),
+            (last_seen, "--last-seen"),
+        )
+    )
+    checked("`--valid-until` is not after `--valid-from`", begins is None or ends is None or begins < ends)
+    checked("`--last-seen` is before `--first-seen`", first is None or last is None or first <= last)
+    loaded = read_config(config)
+    person, why = acting(loaded, by), said(reason)
+    person.require(Role.ANALYST)
+    digests = _digests(loaded, kind, value_file, country)
     indicators = [
         Indicator(
             kind,
@@ -80,7 +101,10 @@ def add(
             named[1],
             confidence,
             named[2],
-            valid_until=until,
+            valid_from=begins,
+            valid_until=ends,
+            first_seen=first,
+            last_seen=last,
             category=category.strip(),
             tlp=tlp.value,
             half_life_days=half_life,
@@ -92,7 +116,7 @@ def add(
     store = open_store(config)
     try:
         with store.write() as connection:
-            corrected = add_each(connection, indicators, utc_now())
+            corrected = add_each(connection, indicators, utc_now(), correction=Correction(person.name, why))
     finally:
         store.close()
     if as_json:
@@ -107,31 +131,68 @@ def add(
 
 def list_indicators(
     source: Annotated[str | None, typer.Option(help="Of this source only.")] = None,
+    digest: Annotated[str | None, typer.Option(help="All that is said of this one.")] = None,
+    kind: Kind = None,
+    value_file: ValueFile = None,
+    country: CountryOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Include indicators that were withdrawn.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 1_000,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """List indicators, as digests: the values themselves are not stored."""
+    """List indicators, as digests: the values themselves are not stored.
+
+    With `--digest`, or `--kind` and `--value-file`, what all sources say of it, and of the domain or network around it;
+    `comes to` is how sure it makes a finding now, 0 to 100. All fields are in `--json`.
+    """
+    from datetime import UTC, datetime
+
+    from paycordon.cli.inputs import checked
+    from paycordon.coalition.confidence import weighed
     from paycordon.store.indicators import listed
 
+    checked("`--kind` and `--value-file` go together, and without `--digest`", _asked_once(digest, kind, value_file))
+    loaded = read_config(config)
+    digests = [digest] if digest else _known_as(loaded, kind, value_file, country)
     store = open_store(config)
     try:
         with store.read() as connection:
-            found = listed(connection, source=source, counting_only=not everything, limit=limit)
+            found = listed(connection, source=source, digests=digests, counting_only=not everything, limit=limit)
     finally:
         store.close()
+    weights = weighed(found, loaded.standards.trust_in, datetime.now(UTC))
     if as_json:
-        print_json([asdict(each) for each in found])
+        print_json([asdict(each) | {"comes_to": weight} for each, weight in zip(found, weights, strict=True)])
+    elif not found and digests is not None:
+        print_line("no source says anything of it")
     elif not found:
         print_line("no indicators; `paycordon indicator add --help` says how to add some")
     else:
-        columns = ("kind", "digest", "source", "reference", "confidence", "status", "valid until", "withdrawn")
+        columns = (
+            *("kind", "digest", "source", "reference", "status", "confidence", "comes to"),
+            *("valid until", "tlp", "category", "withdrawn"),
+        )
         rows = [
-            (i.kind, i.digest, i.source, i.reference, i.confidence, i.status, i.valid_until, i.withdrawn_at)
-            for i in found
+            (
+                *(i.kind, i.digest, i.source, i.reference, i.status, i.confidence, weight),
+                *(i.valid_until, i.tlp, i.category, i.withdrawn_at),
+            )
+            for i, weight in zip(found, weights, strict=True)
         ]
         print_table(columns, rows)
+
+
+def _asked_once(digest: str | None, kind: str | None, value_file: Path | None) -> bool:
+    return (kind is None) == (value_file is None) and not (digest and kind)
+
+
+def _known_as(config: Config, kind: str | None, path: Path | None, country: str | None) -> list[str] | None:
+    """All digests under which values may be known; none if none are asked about."""
+    if kind is None or path is None:
+        return None
+    digester = config.digester()
+    each = (digester.all_of(identifier, country) for _, identifier in _read(kind, path))
+    return sorted({digest for own, around, _ in each for digest in own | around})
 
 
 def withdraw(
@@ -184,26 +245,34 @@ def withdraw(
         print_line("a worker judges their holds again; `paycordon withdrawal run` does so now")
 
 
+def _read(kind: str, path: Path) -> list[tuple[int, Identifier]]:
+    """Read values, one a line, with the numbers of their lines."""
+    from paycordon.cli.inputs import read_text
+
+    name, text = read_text(path)
+    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)]
+    return [(number, _identifier(kind, value, name, number)) for number, value in lines if value]
+
+
 def _digests(config: Config, kind: str, path: Path, country: str | None = None) -> list[str]:
     """Read values, one a line, and return their digests, each once; either all are usable or none is taken."""
-    from paycordon.cli.inputs import InputInvalid, read_text
+    from paycordon.cli.inputs import InputInvalid
     from paycordon.coalition.identifiers import is_valid
     from paycordon.errors import Position
 
     digester = config.digester()
-    name, text = read_text(path)
-    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)]
-    read = [(number, _identifier(kind, value, name, number)) for number, value in lines if value]
+    read = _read(kind, path)
     found: list[str] = []
     for number, identifier in read:
         try:
             found += digester.of_indicator(identifier, country)
         except ValueError as error:
+            name = "<stdin>" if str(path) == "-" else str(path)
             raise InputInvalid(f"the value {error}", position=Position(name, number)) from None
     unusual = [str(number) for number, identifier in read if not is_valid(identifier, country)]
     if unusual:
         shown = ", ".join(unusual[:10]) + (" …" if len(unusual) > 10 else "")
-        print_note(f"note: no `{kind}` that this version knows, matched only as written: line {shown}")
+        print_note(f"note: no valid `{kind}`, so it matches only what is written the same way: line {shown}")
     return list(dict.fromkeys(found))
 
 
@@ -225,15 +294,3 @@ def _identifier(kind: str, value: str, name: str, line: int) -> Identifier:
         field = invalid.errors(include_url=False, include_input=False)[0]["loc"]
         wrong = "`--kind` is not a kind of identifier" if "kind" in field else "the value is too long"
         raise InputInvalid(wrong, position=place) from None
-
-
-def _time(text: str) -> datetime:
-    from pydantic import TypeAdapter, ValidationError
-
-    from paycordon.errors import PaycordonError
-    from paycordon.events import UtcTime
-
-    try:
-        return TypeAdapter[datetime](UtcTime).validate_python(text)
-    except ValidationError:
-        raise PaycordonError("`--valid-until` is not a time with its zone, such as `2027-01-31T00:00:00Z`") from None

@@ -8,8 +8,12 @@ repeat each other, so that the surest of them counts, never their sum.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from paycordon.coalition.indicators import Indicator
 
 REFUTED = "refuted"
 """The status with which a source says that an identifier is not what others take it for."""
@@ -45,3 +49,32 @@ def effective_confidence(
 def strongest(confidences: Iterable[int]) -> int:
     """Combine several sources that say the same: the surest counts. None of them is 0."""
     return max(confidences, default=0)
+
+
+def weighed(indicators: Sequence[Indicator], trust_in: Callable[[str], int], now: datetime) -> list[int]:
+    """Return how sure each indicator makes a finding now, 0 to 100; 0 outside of its time, or withdrawn, or refuting.
+
+    Args:
+        indicators: all that is known of some identifiers; an objection counts for those on the same digest.
+        trust_in: how far a source is trusted, 0 to 100.
+        now: the time, UTC.
+    """
+
+    def weight(each: Indicator, refuted: int) -> int:
+        begun = each.valid_from is None or each.valid_from <= now
+        if each.withdrawn_at is not None or not begun or (each.valid_until is not None and each.valid_until <= now):
+            return 0
+        return effective_confidence(
+            each.confidence,
+            trust=trust_in(each.source),
+            half_life_days=each.half_life_days,
+            fresh_at=each.last_seen or each.changed_at,
+            now=now,
+            refuted=refuted,
+        )
+
+    objections: dict[str, int] = {}
+    for each in indicators:
+        if each.status == REFUTED:
+            objections[each.digest] = max(weight(each, 0), objections.get(each.digest, 0))
+    return [0 if each.status == REFUTED else weight(each, objections.get(each.digest, 0)) for each in indicators]

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select, text
 from paycordon.coalition.indicators import Indicator as Indicator
 from paycordon.errors import NotFound
 from paycordon.ids import Randomness
-from paycordon.record.log import append
+from paycordon.record.log import append, digest_of
 from paycordon.store import newly, schema, uses, withdrawals
 from paycordon.store.indicator_rows import MATTER, Row, indicator_of, note_batch, row_of, there, write
 from paycordon.store.prepared import Prepared
@@ -62,11 +62,13 @@ def add_each(
     changes: dict[str, Sum] = {}
     for whole in write(connection, rows, now, correction.by):
         changes.setdefault(str(whole["source"]), Sum()).replace(before.get(_name(whole)), whole)
+    # What a source says by itself names nobody.
+    who = {} if correction is BY_SOURCE else {"by": correction.by, "reason_digest": digest_of(correction.reason)}
     for row in rows:
         # The first entry of a source says what they all lead to.
         change = changes.pop(str(row["source"]), None)
         said = move(connection, str(row["source"]), change) if change else {}
-        position = append(connection, now, "indicator.added", {**row, **said})
+        position = append(connection, now, "indicator.added", {**row, **said, **who})
     if rows:
         counted = {name: row for name, row in before.items() if row["withdrawn_at"] is None}
         note_batch(connection, position, str(rows[-1]["source"]), new_among(rows, before), now)
@@ -209,12 +211,27 @@ def counting(connection: Connection, digest: str, source: str, reference: str) -
 
 
 def listed(
-    connection: Connection, *, source: str | None = None, counting_only: bool = True, limit: int = 1_000
+    connection: Connection,
+    *,
+    source: str | None = None,
+    digests: Sequence[str] | None = None,
+    counting_only: bool = True,
+    limit: int = 1_000,
 ) -> Sequence[Indicator]:
-    """Return indicators, by source, reference and digest, at most `limit`; those withdrawn only if asked for."""
+    """Return indicators, by source, reference and digest, at most `limit`; those withdrawn only if asked for.
+
+    Args:
+        connection: to the store.
+        source: of this one only.
+        digests: on these only.
+        counting_only: leave out those withdrawn.
+        limit: at most so many.
+    """
     query = select(_table).order_by(_table.c.source, _table.c.reference, _table.c.digest).limit(limit)
     if source is not None:
         query = query.where(_table.c.source == source)
+    if digests is not None:
+        query = query.where(_table.c.digest.in_(digests))
     if counting_only:
         query = query.where(_table.c.withdrawn_at.is_(None))
     return [indicator_of(row) for row in connection.execute(query).mappings()]
