@@ -179,6 +179,7 @@ def test_the_lookup_is_made_and_looked_at(cli, deployment: Path) -> None:
     Path("values.txt").write_text("first@shop.example\n")
     assert cli(*ADD, "values.txt").code == 0
     assert "no lookup" in cli("indicator", "lookup").out
+    assert cli("indicator", "lookup", "--json").json["path"] is None
     config = deployment / "paycordon.yaml"
     config.write_text(config.read_text() + "\nindicators: {lookup: known.lookup}\n")
     missing = cli("indicator", "lookup")

@@ -81,6 +81,24 @@ def test_wrong_questions(cli, deployment: Path, args: tuple[str, ...], says: str
     assert says in done.err
 
 
+@pytest.mark.parametrize("words", [("m_3", "--svg"), ("--svg", "--json", "m_3"), ("m_3", "--svg", ".")])
+def test_a_picture_is_named_after_the_merchant(cli, linked: None, deployment: Path, words: tuple[str, ...]) -> None:
+    assert cli("links", *words).code == 1
+    assert ElementTree.parse(deployment / "links-m_3.svg").getroot().tag.endswith("svg")
+
+
+def test_a_picture_is_printed_alone(cli, linked: None) -> None:
+    printed = cli("links", "m_3", "--svg", "-")
+    assert printed.code == 1
+    assert ElementTree.fromstring(printed.out).tag.endswith("svg")
+
+
+def test_a_name_that_is_no_file_name_stays_in_the_directory(cli, linked: None, deployment: Path, make_event) -> None:
+    cli("screen", stdin=json.dumps(make_event(9, merchant={"id": "../m/9"})))
+    assert cli("links", "../m/9", "--svg").code == 0
+    assert (deployment / "links-.._m_9.svg").exists()
+
+
 def test_a_picture_that_cannot_be_written(cli, linked: None, tmp_path: Path) -> None:
     done = cli("links", "m_3", "--svg", tmp_path / "none" / "links.svg")
     assert (done.code, "the picture cannot be written" in done.err) == (2, True)

@@ -217,7 +217,9 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
         group, _, name = command.rpartition(" ")
         if group and group not in groups:
             groups[group] = typer.Typer(name=group, help=GROUPS[group], no_args_is_help=True, rich_markup_mode=None)
-        (groups[group] if group else app).command(name)(getattr(import_module(module), function))
+        loaded = import_module(module)
+        parser = getattr(loaded, "PARSER", None)
+        (groups[group] if group else app).command(name, cls=parser)(getattr(loaded, function))
     for name in GROUPS:
         if name in groups:
             app.add_typer(groups[name])

@@ -25,7 +25,11 @@ def lookup(
 
     path = read_config(config).lookup
     if path is None:
-        print_line("there is no lookup; `indicators.lookup` in the configuration says where it is kept")
+        none = "there is no lookup; `indicators.lookup` in the configuration says where it is kept"
+        if as_json:
+            print_json({"path": None, "trouble": none})
+        else:
+            print_line(none)
         raise typer.Exit(1)
     store = open_store(config)
     try:

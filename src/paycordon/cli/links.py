@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, open_store, read_config
 from paycordon.cli.output import print_json, print_line, print_note, print_table, progressing
@@ -14,6 +16,24 @@ from paycordon.cli.output import print_json, print_line, print_note, print_table
 if TYPE_CHECKING:
     from paycordon.links import Member, Network
     from paycordon.links.components import Components
+
+
+_unusual = re.compile(r"[^A-Za-z0-9._-]")
+
+
+class _Parser(TyperCommand):
+    """Lets `--svg` stand without a value, which is the working directory then."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give `--svg` its value."""
+        given = list(args)
+        for at in [at for at, word in enumerate(given) if word == "--svg"][:1]:
+            if at + 1 == len(given) or (given[at + 1].startswith("-") and given[at + 1] != "-"):
+                given.insert(at + 1, ".")
+        return super().parse_args(ctx, given)
+
+
+PARSER = _Parser
 
 
 def links(
@@ -30,7 +50,14 @@ def links(
     limit: Annotated[
         int, typer.Option(min=1, max=10_000, help="Find, or with `--components` show, at most so many.")
     ] = 200,
-    svg: Annotated[Path | None, typer.Option(help="Draw it into this file.")] = None,
+    svg: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="[FILE]",
+            help="Draw it into this file, or in this directory into one named after the merchant; `-` prints the "
+            "picture alone. Without a value it is drawn into a file in the working directory.",
+        ),
+    ] = None,
     components: Annotated[
         bool, typer.Option("--components", help="Show all groups of merchants that hang together instead.")
     ] = False,
@@ -63,10 +90,13 @@ def links(
             around = network(connection, merchant, Reach(hops, most, limit + 1, common=common))
     finally:
         store.close()
+    printed = svg is not None and str(svg) == "-"
     if svg is not None:
         _draw(around, svg)
     near = _nearest(around)
-    if as_json:
+    if printed:
+        pass
+    elif as_json:
         print_json(_document(around, near))
     else:
         _show(around, near)
@@ -124,8 +154,14 @@ def _draw(around: Network, file: Path) -> None:
     from paycordon.errors import Position
     from paycordon.links.picture import picture_of
 
+    picture = picture_of(around)
+    if str(file) == "-":
+        typer.echo(picture.decode())  # XML keeps its lines; what was stored is escaped in it
+        return
     try:
-        file.write_bytes(picture_of(around))
+        if file.is_dir():
+            file /= f"links-{_unusual.sub('_', around.merchant)}.svg"
+        file.write_bytes(picture)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise InputInvalid(f"the picture cannot be written: {reason}", position=Position(file)) from None
