@@ -40,9 +40,13 @@ class LookupInvalid(Exception):
 def key_of(digest: str) -> int:
     """Return 64 bits of a digest; two digests have the same only by chance, one in 10^19."""
     try:
-        return int.from_bytes(bytes.fromhex(digest[-16:]), "big")
-    except ValueError:  # not made by a `Digester`
-        return int.from_bytes(hashlib.sha256(digest.encode()).digest()[:8], "big")
+        key = int(digest[-16:], 16)
+    except ValueError:
+        key = -1
+    if key >= 0:
+        return key
+    # Not made by a `Digester`.
+    return int.from_bytes(hashlib.sha256(digest.encode()).digest()[:8], "big")
 
 
 @dataclass(frozen=True, slots=True)
