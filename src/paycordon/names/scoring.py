@@ -110,13 +110,15 @@ def _alike(a: str, b: str, skeleton: bool, kind: NameKind) -> float:
         return 0.85 if kind is NameKind.PERSON and a[0] == b[0] else 0.0
     if skeleton and len(bones := skeleton_of(a)) >= _SHORT and bones == skeleton_of(b):
         return 0.95
-    edits = DamerauLevenshtein.distance(a, b)
     longer = max(len(a), len(b))
+    # Typing errors seldom touch more than one letter in four; beyond that two words are only similar, which is nothing.
+    most = 1 if longer <= _SHORT else 1 + longer // 4
+    if abs(len(a) - len(b)) > most or (edits := DamerauLevenshtein.distance(a, b, score_cutoff=most)) > most:
+        return 0.0
     if longer <= _SHORT:
-        return 0.8 if edits == 1 and longer == _SHORT else 0.0
+        return 0.8 if longer == _SHORT else 0.0
     by_edits = 1 - edits / longer
-    # Typing errors seldom touch more than one letter in four; beyond that two words are only similar.
-    return max(by_edits, (by_edits + JaroWinkler.similarity(a, b)) / 2) if edits <= 1 + longer // 4 else by_edits * 0.9
+    return max(by_edits, (by_edits + JaroWinkler.similarity(a, b)) / 2)
 
 
 def _share(asked: Name, listed: Name, pairs: tuple[Pair, ...]) -> float:

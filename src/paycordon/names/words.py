@@ -57,14 +57,12 @@ class Name:
     """A name as it is compared.
 
     Attributes:
-        words: in the order in which they stand, without titles and legal forms.
-        particles: little words and legal forms, which are compared for little or nothing.
+        words: in the order in which they stand, without titles, legal forms and little words.
         latin: whether it was written in Latin letters; otherwise its vowels are a guess.
         kind: whose name it is.
     """
 
     words: tuple[str, ...]
-    particles: frozenset[str]
     latin: bool
     kind: NameKind
 
@@ -87,10 +85,9 @@ def read(name: str, kind: NameKind) -> Name:
     dropped = _TITLES if kind is NameKind.PERSON else frozenset[str]()
     kept = [word for word in words if word not in dropped] or words
     bare = _without_legal_form(kept)
-    particles = frozenset(word for word in bare if word in _PARTICLES)
-    strong = [word for word in bare if word not in particles]
+    strong = [word for word in bare if word not in _PARTICLES]
     said = dict.fromkeys(strong) if kind is NameKind.PERSON else strong
-    return Name(tuple(said or bare or kept)[:MAX_WORDS], particles, latin, kind)
+    return Name(tuple(said or bare or kept)[:MAX_WORDS], latin, kind)
 
 
 def _split(name: str) -> list[str]:
