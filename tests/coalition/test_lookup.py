@@ -95,4 +95,6 @@ def test_what_fails_half_way_leaves_the_file_that_was_there(tmp_path: Path, monk
 def test_a_digest_has_one_key() -> None:
     assert key_of("k1:" + "0" * 48 + "00000000000000ff") == 255
     assert key_of("k1:short") == key_of("k1:short") != key_of("k1:shorf")
-    assert all(0 <= key_of(odd) < 2**64 for odd in ("-1", "", "k1:", "+f", "x" * 99, "0" * 15 + "-", " -000000000000001"))
+    assert all(
+        0 <= key_of(odd) < 2**64 for odd in ("-1", "", "k1:", "+f", "x" * 99, "0" * 15 + "-", " -000000000000001")
+    )
