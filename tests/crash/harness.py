@@ -4,9 +4,10 @@
 
 One simulated Stripe stays up and injects failures. `paycordon serve` and two `paycordon work` run beside it and are
 killed with SIGKILL at random moments, and so is PostgreSQL (with SQLite those processes are the database), while
-deliveries and screenings come in, holds are placed and released by people, and workers are stalled for longer than
-their leases. What was not answered is sent again, as a gateway does. At the end everything is let finish, and the
-counts are printed as a table: any number under `wrong` that is not 0 is a failure, and so is the exit code.
+deliveries and screenings come in, holds are placed and released by people, others are told and hand us tips (see
+`others`), and workers are stalled for longer than their leases. What was not answered is sent again, as a gateway
+does. At the end everything is let finish, and the counts are printed as a table: any number under `wrong` that is not
+0 is a failure, and so is the exit code.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from sqlalchemy import func, select
 
 sys.path.insert(0, str(Path(__file__).parent))
 import processes
+from others import Others
 
 from paycordon.coalition.identifiers import Digester
 from paycordon.config import load_config
@@ -73,7 +75,7 @@ FAULTS = ("answer", "error_before", "error_after", "lost_before", "lost_after", 
 TARGETS = {"server": processes.run_serve, "worker 1": processes.run_work, "worker 2": processes.run_work}
 
 
-def configuration(directory: Path, store: str, simulator: str) -> Path:
+def configuration(directory: Path, store: str, simulator: str, more: str) -> Path:
     """Write a deployment's files and return its configuration."""
     (directory / "policy.yaml").write_text(POLICY)
     secrets = {"url": store, "id.key": KEY, "api.key": "sk_simulated", "webhook.key": processes.SECRET, "token": TOKEN}
@@ -95,7 +97,7 @@ gateways:
     webhook_secrets: ['file:webhook.key']
     base_url: {simulator}
     timeout_seconds: 0.7
-"""
+{more}"""
     )
     return path
 
@@ -141,10 +143,20 @@ class Crash:
     placed: set[str] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
     numbers: Iterator[int] = field(default_factory=lambda: iter(range(10**9)))
+    others: Others = field(init=False)
+    key: str = KEY
+    store: Store | None = None
+    kept: Store | None = None
+
+    def __post_init__(self) -> None:
+        self.others = Others(self)
 
     def start(self) -> None:
         self._spawn("simulator", processes.simulate, self.sim_port)
-        self.path = configuration(self.directory, self.store_url, f"http://127.0.0.1:{self.sim_port}")
+        self._spawn("receiver", self.others.receiver.run)
+        more = self.others.configure()
+        self.path = configuration(self.directory, self.store_url, f"http://127.0.0.1:{self.sim_port}", more)
+        self.others.open()
         self.until(lambda: self.control("requests") is not None, "the simulator")
         self._warm_up()
         for name in TARGETS:
@@ -205,12 +217,22 @@ class Crash:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Store]:
-        """The store, opened anew each time: no connection may be open while a process is forked."""
-        store = Store.open(self.store_url, migrate=False)
+        """The store, with connections that are closed each time: none may be open while a process is forked."""
+        if self.store is None:
+            self.store = Store.open(self.store_url, migrate=False)
         try:
-            yield store
+            yield self.store
         finally:
-            store.close()
+            self.store.close()  # it opens others when it is used again
+
+    @contextlib.contextmanager
+    def keeping_open(self) -> Iterator[None]:
+        """Use one store within the block, in which no process may be started."""
+        with self.opened() as self.kept:
+            try:
+                yield
+            finally:
+                self.kept = None
 
     # --- what comes in
 
@@ -248,6 +270,10 @@ class Crash:
         self.notify("account.updated", body, account, known=known)
 
     def know(self, fingerprint: str, reference: str) -> None:
+        """Have an account known, by hand or by a tip that is released."""
+        if self.random.random() < 0.3:
+            self.others.know(fingerprint)
+            return
         identifier = Identifier(kind="bank_account", value=fingerprint)
         indicator = indicators.Indicator(
             digest=Digester({"k1": KEY.encode()}, "k1").digest(identifier),
@@ -271,11 +297,22 @@ class Crash:
 
     def write(self, what: Callable[[Any], Any]) -> Any:
         """Write to the store as a person at the command line would: again, if the database was just away."""
+
+        def written(store: Store) -> Any:
+            with store.write() as connection:
+                return what(connection)
+
+        return self.insist(written)
+
+    def insist(self, what: Callable[[Store], Any]) -> Any:
+        """Do something with the store, again if the database was just away."""
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                with self.opened() as store, store.write() as connection:
-                    return what(connection)
+                if self.kept is not None:
+                    return what(self.kept)
+                with self.opened() as store:
+                    return what(store)
             except StoreUnavailable:
                 if time.monotonic() > deadline:
                     raise
@@ -365,6 +402,7 @@ class Crash:
         if self.random.random() < 0.4:
             self.release_some()
         self.deliver(time.monotonic() + self.random.uniform(0.05, 0.3))
+        self.others.cycle()
         time.sleep(self.random.uniform(0, 0.15))
         if number % 10 == 5:
             self.stall()
@@ -403,7 +441,7 @@ class Crash:
         self.place(merchant)
         with contextlib.suppress(TimeoutError):
             self.until(announced.exists, "a refusal", 15)
-            with processes.stopped(self.running["worker 1"].pid):
+            with processes.stopped(self.running["worker 1"].pid, self.store_url):
                 for hold in self.write(lambda connection: list(holds.listed(connection, merchant=merchant))):
                     self.release(hold.id)
                 self.spawn("worker 2")
@@ -446,7 +484,8 @@ class Crash:
             left = connection.execute(select(func.count()).where(table.c.body.is_not(None))).scalar_one()
             return not left and all(row.state == "settled" for row in restrictions.listed(connection))
 
-        return bool(self.write(look))
+        with self.keeping_open():
+            return bool(self.write(look)) and self.others.finished()
 
     def wrong(self) -> dict[str, int]:
         """Count everything that must not be; all zeros is a pass."""
@@ -474,6 +513,7 @@ class Crash:
                 for account in accounts:
                     held = restriction_of(connection, merchant, INSTANCE, account) is not Restriction.NONE
                     self._judge_effects(account, own, found, held=held)
+            self.others.wrong(connection, found)
         self.counts["decisions"], self.counts["holds"] = total, len(kept)
         self.counts["log entries"] = report.entries
         return dict(found)
@@ -527,6 +567,9 @@ def crash(
             for number in range(cycles):
                 run.cycle(number)
                 progress(number + 1)
+            run.deliver(time.monotonic() + PATIENCE / 10)
+            run.others.cycle()  # whoever is to be held is held by now
+            run.strike()
             run.settle()
             first = run.wrong()
             run.release_some(share=1.0)

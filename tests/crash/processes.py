@@ -16,6 +16,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -33,8 +34,13 @@ from paycordon import cli, working
 from paycordon.cli import serve, work  # noqa: F401  # imported before the fork, not after each
 from paycordon.enforcement import Timing, reconcile
 from paycordon.enforcement.pressure import Limits
+from paycordon.errors import ActionError
+from paycordon.exchange.contract import Receipt
+from paycordon.outward import exchanging
+from paycordon.record import log, restricted
 from paycordon.server import app  # noqa: F401
-from paycordon.store import Store, deliveries, holds, restrictions, wanted
+from paycordon.store import Store, deliveries, holds, messages, referrals, restrictions, schema, wanted
+from paycordon.store.schema import micros
 from paycordon_stripe.simulator import StripeSimulator
 
 SECRET = "whsec_crash"
@@ -56,9 +62,13 @@ LIMITS = Limits(
     probe=LEASE,  # of a worker that was killed in the middle of its probe
 )
 PACE = working.Pace(
-    idle=timedelta(milliseconds=10),
+    idle=timedelta(milliseconds=30),
     first_trouble=timedelta(milliseconds=50),
     longest_trouble=timedelta(milliseconds=200),
+    upkeep=timedelta(milliseconds=300),
+)
+TELLING = Timing(
+    lease=LEASE, first_retry=timedelta(milliseconds=50), last_retry=timedelta(milliseconds=500), give_up_after=1_000
 )
 
 
@@ -87,6 +97,7 @@ def run_work(config: Path, _port: int, sabotage: str | None) -> None:
     patched.Reconciler = reconciler
     patched.DeliveryWorker = functools.partial(working.DeliveryWorker, lease=LEASE)
     patched.Pace = lambda: PACE
+    patched.Exchanging = functools.partial(working.Exchanging, timing=TELLING)
     if sabotage:
         SABOTAGES[sabotage](config)
     _command("work", "--config", str(config))
@@ -183,11 +194,58 @@ def _baseline_again(_config: Path) -> None:
     patched._with_baseline = with_baseline
 
 
+def _fresh_keys(_config: Path) -> None:
+    """Each try of a message to another member has an idempotency key of its own."""
+    patched: Any = messages.Message
+    patched.key = property(lambda self: f"paycordon-{self.id}-{os.urandom(4).hex()}")
+
+
+def _settled_early(_config: Path) -> None:
+    """A message to another member counts as taken before it is sent."""
+
+    def run_once(self: Any) -> bool:
+        message = messages.claim(self._store, self._name, self._owner, self._clock(), self._timing.lease)
+        if message is not None:
+            self._taken(message, Receipt("theirs"))
+            with contextlib.suppress(ActionError):
+                self._send(message)
+        return message is not None
+
+    patched: Any = exchanging.Exchanging
+    patched.run_once = run_once
+
+
+def _told_later(config: Path) -> None:
+    """That a deadline was told of is committed at once, and the telling comes long after."""
+    tell, url = referrals.tell, (config.parent / "url").read_text()
+
+    def told(connection: Any, referral: Any, stage: int, next_at: Any, now: Any) -> bool:
+        table = schema.referrals
+        connection.execute(table.update().where(table.c.id == referral.id).values(told=stage, next_at=micros(next_at)))
+
+        def write() -> None:
+            store = Store.open(url, migrate=False)
+            with contextlib.suppress(Exception), store.write() as late:
+                tell(late, replace(referral, told=stage), stage, next_at, now)
+            store.close()
+
+        timer = threading.Timer(20.0, write)
+        timer.daemon = True
+        timer.start()
+        return True
+
+    patched: Any = referrals
+    patched.tell = told
+
+
 SABOTAGES: dict[str, Callable[[Path], None]] = {
     "fence": _no_fence,
     "outbox": _no_outbox,
     "baseline-late": _late_baseline,
     "baseline-again": _baseline_again,
+    "keys": _fresh_keys,
+    "settled-early": _settled_early,
+    "told-later": _told_later,
 }
 
 
@@ -284,10 +342,31 @@ def _program(name: str) -> str:
 
 
 @contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    """Stall a process for as long as the block takes."""
-    os.kill(pid, signal.SIGSTOP)
+def stopped(pid: int, url: str) -> Iterator[None]:
+    """Stall a process for as long as the block takes, in a moment when it keeps nobody else from writing."""
+    for _ in range(1_000):
+        os.kill(pid, signal.SIGSTOP)
+        if _writable(url):
+            break
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.01)
     try:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def _writable(url: str) -> bool:
+    """Tell whether nobody is writing to the database, or has just stopped to."""
+    if url.startswith("sqlite:"):
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0.2)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            return True
+    locks = [log._LOCK, restricted._LOCK]
+    with psycopg.connect(url, connect_timeout=10) as connection:
+        return all(
+            connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (lock,)).fetchone() == (True,) for lock in locks
+        )

@@ -70,6 +70,9 @@ def test_two_hundred_cycles_lose_and_double_nothing(store: str, capsys: pytest.C
         ("outbox", {"free with a hold"}),
         ("baseline-late", {"baseline lost"}),
         ("baseline-again", {"baseline lost"}),
+        ("keys", {"told twice"}),
+        ("settled-early", {"stands here only", "not published"}),
+        ("told-later", {"deadlines not told"}),
     ],
 )
 def test_what_is_deliberately_broken_is_noticed(

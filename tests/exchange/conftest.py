@@ -75,8 +75,8 @@ class Keeper(Recipient[RecipientSettings]):
         super().__init__(settings, here)
         self.heard: dict[str, Outgoing] = {}
         self.asked = 0
-        self.away: list[Exception] = []
-        self.failing_after: list[Exception] = []
+        self.away: list[BaseException] = []
+        self.failing_after: list[BaseException] = []
 
     def send(self, message: Outgoing) -> Receipt:
         self.asked += 1

@@ -72,6 +72,8 @@ class Exchanging:
         message = claim(self._store, self._name, self._owner, self._clock(), self._timing.lease)
         if message is None:
             return False
+        if message.begun:
+            self._doubt(message)
         try:
             receipt = self._send(message)
         except ActionError as error:
@@ -86,6 +88,12 @@ class Exchanging:
         """Let the recipient keep up what runs out."""
         self._recipient.tend()
         return False
+
+    def _doubt(self, message: Message) -> None:
+        """Note, before anything else is decided, that a worker which died may have sent it."""
+        with self._store.write() as connection:
+            contributions.lock(connection, message.contribution)
+            contributions.doubt(connection, message)
 
     def _send(self, message: Message) -> Receipt:
         with self._store.read() as connection:

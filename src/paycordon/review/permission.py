@@ -56,8 +56,10 @@ def require_allowed(connection: Connection, message: Message, exchange: Exchange
         hint = "; take it back there, then add `--by-hand`" if message.verb is Verb.RETRACT else ""
         raise Conflict(f"`{message.recipient}` cannot be told `{message.verb}`{hint}")
     found = refused(connection, message, exchange, now)
-    if message.verb is Verb.ADD and message.contribution is not None:
-        stored = contributions.get(connection, message.contribution)
+    stored = None if message.contribution is None else contributions.get(connection, message.contribution)
+    if stored is not None and message.verb is Verb.CORRECT and stored.state is not State.SENT:
+        found.append(f"it does not stand there: it is `{stored.state}`")
+    if stored is not None and message.verb is Verb.ADD:
         if stored.kind not in recipient.kinds:
             found.append(f"the recipient takes no `{stored.kind}`")
         if ground_gone(connection, stored.hold, stored.case):

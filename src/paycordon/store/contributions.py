@@ -58,10 +58,13 @@ def draft(
 def draft_more(connection: Connection, new: NewMessage, now: datetime, randomness: Randomness) -> Message:
     """Store a correction or retraction of what was sent, which waits for a second person.
 
+    A retraction is the last word: a correction with a higher revision would make it count for nothing.
+
     Raises:
-        Conflict: such a one is under way already.
+        Conflict: such a one is under way already, or it is being taken back.
     """
-    messages.require_none_open(connection, new.contribution or "", new.verb)
+    for verb in dict.fromkeys((Verb.RETRACT, new.verb)):
+        messages.require_none_open(connection, new.contribution or "", verb)
     return _drafted(connection, new, now, randomness, {})
 
 
@@ -128,6 +131,8 @@ def drop(connection: Connection, message: Message, state: State, *, by: str, now
         by: who says so.
         now: the time, UTC.
     """
+    if messages.get(connection, message.id).begun:
+        doubt(connection, message)
     if not messages.move(connection, message, MessageState.DROPPED, {"settled_at": micros(now)}):
         return False
     messages.erase_words(connection, message.id)
@@ -144,6 +149,12 @@ def drop(connection: Connection, message: Message, state: State, *, by: str, now
         _set(connection, message.contribution, appeal=None)
     messages.log(connection, now, "contribution.dropped", message, {"by": by, "why": state.value})
     return True
+
+
+def doubt(connection: Connection, message: Message) -> None:
+    """Note that a recipient may have taken a message without our hearing so: a worker that had it said nothing."""
+    if message.verb is Verb.ADD:
+        _set_if(connection, message.contribution, (State.WAITING, State.STUCK), doubtful=1)
 
 
 def taken(connection: Connection, message: Message, owner: str, receipt: Receipt, told: Told, now: datetime) -> bool:

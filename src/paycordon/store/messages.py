@@ -94,6 +94,7 @@ class Message:
         independent, unseen: what people state about the identifiers.
         by_hand: whether people do at the recipient what it says.
         failures, last_error: how often it failed, and how the last time.
+        begun: whether a worker has begun to send it, and has not said what came of that; it may have died.
         theirs: how the recipient calls it.
     """
 
@@ -117,6 +118,7 @@ class Message:
     state: MessageState
     failures: int
     last_error: str | None
+    begun: bool
     due_at: datetime
     settled_at: datetime | None
     theirs: str | None
@@ -227,6 +229,7 @@ def claim(store: Store, recipient: str, owner: str, now: datetime, lease: timede
     """Take the oldest message to a recipient that is due; no other worker gets it during the lease.
 
     What comes after a message about the same contribution waits until that one is settled, or waits for a person.
+    `begun` of what is returned says whether another worker had it before.
     """
     before = _table.alias()
     earlier = exists().where(
@@ -283,7 +286,7 @@ def require_none_open(connection: Connection, contribution: str, verb: Verb) -> 
     where = (_table.c.contribution_id == contribution, _table.c.verb == verb.value, _table.c.state.in_(states))
     found = connection.execute(select(_table.c.id).where(*where).limit(1)).scalar()
     if found is not None:
-        raise Conflict(f"this is under way already, as `{found}`")
+        raise Conflict(f"`{verb}` is under way already, as `{found}`")
 
 
 def in_hand(connection: Connection, message_id: str, now: datetime) -> bool:
@@ -316,6 +319,7 @@ def _message(row: RowMapping) -> Message:
         words=None if row["body"] is None else Words.read(row["body"]),
         about=None if row["about"] is None else json.loads(row["about"]),
         by_hand=bool(row["by_hand"]),
+        begun=row["lease_owner"] is not None,
         proposal=row["proposal_id"],
         state=MessageState(row["state"]),
         already=None if row["already"] is None else bool(row["already"]),
