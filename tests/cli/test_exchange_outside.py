@@ -131,4 +131,10 @@ def test_what_people_made_of_an_indicator_is_told_to_its_source(
 
     (descriptor,) = seen(lantern, "descriptors")
     assert descriptor["reactions"] == [{"key": "NON_MALICIOUS", "value": TOKEN.partition("|")[0]}]
+    assert cli("exchange", "list", "--json").json["feedback"] == []
+    (told,) = cli("exchange", "list", "--all", "--json").json["feedback"]
+    assert (told["about"]["reference"], told["state"]) == (indicator["reference"], "taken")
+    assert "false_positive" in cli("exchange", "list", "--all").out
+    assert cli("exchange", "show", told["id"], "--json").json == told
+    assert "taken" in cli("exchange", "show", told["id"]).out
     assert cli("log", "verify").code == 0

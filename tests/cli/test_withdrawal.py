@@ -76,6 +76,24 @@ def test_what_nothing_supports_is_proposed_where_a_release_takes_two(cli, withdr
     assert (again.code, again.json) == (0, {"released": [], "proposed": []})
 
 
+def test_a_second_person_agrees_to_many_at_once(cli, withdrawal: str, hold: str) -> None:
+    cli("withdrawal", "run")
+    done = cli("withdrawal", "release", withdrawal, "--by", "ada", "--reason", "nothing is left of it", "--json")
+    (made,) = done.json["proposed"]
+    agree = ("proposal", "agree", made, "prop_none", made, "--by", "ben", "--reason", "seen too")
+
+    agreed = cli(*agree)
+
+    assert agreed.code == 1
+    assert f"agreed {made}: release of {hold}" in agreed.out
+    assert agreed.out.count(made) == 1
+    assert "left prop_none as it is: there is no proposal" in agreed.out
+    assert cli("hold", "list", "--json").json == []
+    again = cli(*agree, "--json")
+    assert (again.code, [each["id"] for each in again.json]) == (1, [made, "prop_none"])
+    assert all(each["error"] for each in again.json)
+
+
 def test_a_correction_says_that_decisions_had_used_it(cli, hold: str) -> None:
     add = ("indicator", "add", "--kind", "email", "--value-file", "-", "--source", "IWF", "--reference", "case-7")
     done = cli(*add, "--confidence", "20", "--status", "doubtful", *NAMED[4:], stdin="seller1@shop.example")

@@ -521,6 +521,17 @@ def test_feedback_takes_one_person_and_goes_to_its_source(small_office: Office) 
     office.work()
     (heard,) = office.keeper.heard.values()
     assert (heard.verb, heard.theirs, heard.worth, heard.content) == (Verb.FEEDBACK, "case-7", "false_positive", None)
+    with pytest.raises(Conflict, match="was told so already, by `msg_"), office.store.write() as connection:
+        contributing.feedback(connection, office.exchange, "IWF", "case-7", Worth.FALSE_POSITIVE, office.wish())
+    with office.store.write() as connection:  # another mind, and another word of the source, are news
+        contributing.feedback(connection, office.exchange, "IWF", "case-7", Worth.NOT_USEFUL, office.wish())
+    office.work()
+    office.clock.advance(timedelta(hours=1))
+    office.known(confidence=95)
+    with office.store.write() as connection:
+        contributing.feedback(connection, office.exchange, "IWF", "case-7", Worth.FALSE_POSITIVE, office.wish())
+    office.work()
+    assert [each.worth for each in office.keeper.heard.values()] == ["false_positive", "not_useful", "false_positive"]
     assert verify(office.store).ok
 
 

@@ -20,14 +20,16 @@ ContributionId = Annotated[str, typer.Argument(metavar="ID", help="As `paycordon
 
 def list_contributions(
     merchant: Annotated[str | None, typer.Option(help="About this merchant only.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Include what was taken back or has ended.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Include what was taken back or has ended, and feedback told.")
+    ] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> int:
     """List what others are told, and feedback that waits; exit code 1 where a person must look."""
     from paycordon.store.contributed import LIVE, State
     from paycordon.store.contributions import listed
-    from paycordon.store.messages import MessageState
+    from paycordon.store.messages import MessageState, feedback_given
     from paycordon.store.messages import listed as messages
 
     store = open_store(config)
@@ -35,20 +37,21 @@ def list_contributions(
         with store.read() as connection:
             found = listed(connection, states=tuple(State) if everything else LIVE, merchant=merchant)
             waiting = messages(connection)
+            given = feedback_given(connection) if everything else [e for e in waiting if e.contribution is None]
     finally:
         store.close()
-    feedback = [each for each in waiting if each.contribution is None and merchant is None]
+    feedback = given if merchant is None else []
     if as_json:
         print_json({"contributions": [asdict(each) for each in found], "feedback": [_shown(each) for each in feedback]})
     elif not found and not feedback:
         print_line("nobody is told anything; `paycordon exchange draft --help` says how to begin")
-        print_line("`--all` shows what was taken back, declined or has ended")
+        print_line("`--all` shows what was taken back, declined or has ended, and feedback that was told")
     if not as_json and found:
         columns = ("contribution", "recipient", "kind", "merchant", "state", "rests on", "by", "drafted", "ends")
         print_table(columns, [_row(each) for each in found])
     if not as_json and feedback:
-        rows = [(each.id, each.recipient, *(each.about or {}).values(), each.state) for each in feedback]
-        print_table(("feedback", "recipient", "reference", "source", "worth", "state"), rows)
+        rows = [_feedback_row(each) for each in feedback]
+        print_table(("feedback", "recipient", "source", "reference", "worth", "by", "given", "state"), rows)
     return int(any(each.state is MessageState.STUCK for each in waiting if merchant in (None, each.merchant)))
 
 
@@ -58,10 +61,14 @@ def show(
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a recipient is told of one merchant, each message about it, and what a draft says in plain words."""
+    """Show what a recipient is told of one merchant, each message about it, and what a draft says in plain words.
+
+    Of feedback, show what became of it.
+    """
     from paycordon.people import Role
     from paycordon.store import Store
     from paycordon.store.contributions import get
+    from paycordon.store.messages import get as message_of
     from paycordon.store.messages import of
 
     read = read_config(config)
@@ -70,9 +77,15 @@ def show(
     store = Store.open(read.store)
     try:
         with store.read() as connection:
-            found, sent = get(connection, contribution), of(connection, contribution)
+            message = message_of(connection, contribution) if contribution.startswith("msg_") else None
+            if message is None or message.contribution is not None:
+                found = get(connection, contribution if message is None else str(message.contribution))
+                sent = of(connection, found.id)
     finally:
         store.close()
+    if message is not None and message.contribution is None:
+        _show_feedback(message, as_json=as_json)
+        return
     told = [_shown(each, plain=by is not None) for each in sent]
     if as_json:
         print_json({**asdict(found), "messages": told})
@@ -147,6 +160,21 @@ def reasons(as_json: JsonOption = False) -> None:
     rows = [(each.code, each.name, each.means, each.criteria, each.removable) for each in REASONS.values()]
     print_table(columns, rows)
     print_line("sources: the public interface description of MATCH, and payment service providers' guides; `--json`")
+
+
+def _show_feedback(message: Message, *, as_json: bool) -> None:
+    shown = _shown(message)
+    if as_json:
+        print_json(shown)
+    else:
+        about = shown.pop("about")
+        print_fields({name: value for name, value in {**about, **shown}.items() if value not in (None, "", False)})
+
+
+def _feedback_row(each: Message) -> tuple[object, ...]:
+    about = each.about or {}
+    named = (about.get(name, "") for name in ("source", "reference", "worth"))
+    return (each.id, each.recipient, *named, each.asked_by, each.asked_at, each.state)
 
 
 def _shown(message: Message, *, plain: bool = False) -> dict[str, Any]:

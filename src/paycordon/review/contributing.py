@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from paycordon.coalition.indicators import Tlp
 from paycordon.decisions import Outcome
@@ -29,6 +29,7 @@ from paycordon.store.holds import Source
 from paycordon.store.indicators import counting
 from paycordon.store.messages import Message, MessageState, NewMessage, Words
 from paycordon.store.proposals import Proposal
+from paycordon.store.schema import micros
 from paycordon.store.sharing import digests_in, identifier_of, standing_of
 
 
@@ -207,20 +208,24 @@ def feedback(
     Raises:
         Forbidden: the person is no analyst.
         NotFound: the source never said such a thing here.
-        Conflict: no recipient that takes feedback is this source, or the same waits already.
+        Conflict: no recipient that takes feedback is this source, or it was told the same and has said nothing since.
     """
     wish.by.require(Role.ANALYST)
     table, about = schema.indicators, {"source": source, "reference": reference, "worth": worth.value}
-    known = select(table.c.digest).where(table.c.source == source, table.c.reference == reference).limit(1)
-    if connection.execute(known).first() is None:
+    said = select(func.max(table.c.changed_at)).where(table.c.source == source, table.c.reference == reference)
+    said_at: int | None = connection.execute(said).scalar()
+    if said_at is None:
         raise NotFound(f"there is no indicator `{reference}` of `{source}`; `paycordon indicator list` lists them")
     name = next((n for n, each in exchange.recipients.items() if each.settings.source == source), None)
     if name is None:
         raise Conflict(f"no recipient is the source `{source}`; name it as `source` of one under `exchange`")
     if Verb.FEEDBACK not in exchange.recipients[name].verbs:
         raise Conflict(f"`{name}` takes no feedback")
-    if any(each.about == about for each in messages.listed(connection)):
-        raise Conflict("the same feedback waits to be told already")
+    (last, *_) = messages.feedback_given(connection, about=about, limit=1) or (None,)
+    if last is not None and last.state in messages.OPEN:
+        raise Conflict(f"the same feedback waits to be told already, as `{last.id}`")
+    if last is not None and last.state is MessageState.TAKEN and micros(last.asked_at) >= said_at:
+        raise Conflict(f"`{name}` was told so already, by `{last.id}`")
     new = NewMessage(name, "", Verb.FEEDBACK, 1, wish.reason, wish.by.name, about=about)
     return contributions.give_feedback(connection, new, wish.now, wish.randomness)
 

@@ -159,7 +159,7 @@ def insert(connection: Connection, new: NewMessage, state: MessageState, now: da
         "verb": new.verb.value,
         "revision": new.revision,
         "body": None if new.words is None else new.words.text(),
-        "about": None if new.about is None else json.dumps(dict(new.about), sort_keys=True),
+        "about": None if new.about is None else _text_of(new.about),
         "independent": new.independent,
         "unseen": new.unseen,
         "reason": new.reason,
@@ -177,7 +177,7 @@ def insert(connection: Connection, new: NewMessage, state: MessageState, now: da
 
 def said_of(connection: Connection, message: Message) -> Payload:
     """Return what the log says of a message when it is drafted."""
-    about = None if message.about is None else json.dumps(dict(message.about), sort_keys=True)
+    about = None if message.about is None else _text_of(message.about)
     subject = message.contribution or message.id
     texts = {
         "words_digest": (body_of(message.id), None if message.words is None else message.words.text()),
@@ -222,6 +222,22 @@ def listed(connection: Connection, *, states: Sequence[MessageState] = OPEN, lim
     """Return messages in some states, the oldest first."""
     query = select(_table).where(_table.c.state.in_([each.value for each in states]))
     ordered = query.order_by(_table.c.asked_at, _table.c.id).limit(limit)
+    return [_message(row) for row in connection.execute(ordered).mappings()]
+
+
+def feedback_given(
+    connection: Connection, *, about: Mapping[str, str] | None = None, limit: int = 1_000
+) -> Sequence[Message]:
+    """Return the feedback that sources were given, whatever became of it, the newest first.
+
+    Args:
+        about: only what says just this: source, reference and worth.
+        limit: how much at most.
+    """
+    query = select(_table).where(_table.c.verb == Verb.FEEDBACK.value)
+    if about is not None:
+        query = query.where(_table.c.about == _text_of(about))
+    ordered = query.order_by(_table.c.asked_at.desc(), _table.c.id.desc()).limit(limit)
     return [_message(row) for row in connection.execute(ordered).mappings()]
 
 
@@ -303,6 +319,10 @@ def failed_once_more(message: Message, error: str, due_at: datetime) -> dict[str
 def log(connection: Connection, now: datetime, kind: str, message: Message, more: Payload) -> None:
     """Append an entry about a message."""
     append(connection, now, kind, {"message": message.id, "contribution": message.contribution, **more})
+
+
+def _text_of(about: Mapping[str, str]) -> str:
+    return json.dumps(dict(about), sort_keys=True)
 
 
 def _message(row: RowMapping) -> Message:
