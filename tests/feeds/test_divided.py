@@ -248,8 +248,8 @@ def test_plain_values_are_keyed_anew_in_all_parts_under_a_new_key(scene: Scene) 
     assert scene.look().added == 50
     scene.current = "k2"
     looked = scene.look()
-    assert (looked.added, looked.withdrawn) == (50, 50)
-    assert {digest.partition(":")[0] for digest, _ in scene.state()[0]} == {"k2"}
+    assert (looked.added, looked.withdrawn) == (50, 0), "what decisions used is still said of it (`store.formerly`)"
+    assert {digest.partition(":")[0] for digest, _ in scene.state()[0]} == {"k1", "k2"}
     assert scene.look().batches == 0
 
 

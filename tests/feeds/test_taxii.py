@@ -187,7 +187,7 @@ def test_a_replayed_page_is_refused_and_a_tired_server_is_asked_later(httpserver
     assert later.value.after.total_seconds() == 120
 
 
-def test_under_a_new_key_what_was_stored_under_the_old_one_is_taken_back(httpserver: HTTPServer) -> None:
+def test_under_a_new_key_what_is_taken_back_is_taken_back_under_the_old_one_too(httpserver: HTTPServer) -> None:
     objects = [indicator(1), indicator(2, revoked=True)]
     headers = {"X-TAXII-Date-Added-Last": "2026-01-05T00:00:00Z"}
     httpserver.expect_request("/c/objects/").respond_with_json({"objects": objects}, headers=headers)
@@ -196,9 +196,8 @@ def test_under_a_new_key_what_was_stored_under_the_old_one_is_taken_back(httpser
     feed = TaxiiFeed(given, Surroundings("coalition", rotated, Path(), lambda: datetime.now(UTC)))  # type: ignore[arg-type]
 
     (batch,) = feed.fetch(None, Budget(feed.settings))
-    assert [each.digest[:3] for each in batch.said] == ["k2:"]
+    assert [(each.digest[:3], [d[:3] for d in each.former]) for each in batch.said] == [("k2:", ["k1:"])]
     assert sorted((each.reference[-1], each.digest[:3]) for each in batch.withdrawn) == [
-        ("1", "k1:"),
         ("2", "k1:"),
         ("2", "k2:"),
     ]

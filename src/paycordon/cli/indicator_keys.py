@@ -34,7 +34,7 @@ def keys(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> 
     if as_json:
         print_json([asdict(each) for each in found])
     else:
-        heads = ("key", "indicators", "newest", "sightings", "in windows", "last seen", "cleared", "")
+        heads = ("key", "indicators", "newest", "sightings", "in windows", "last seen", "cleared", "held", "")
         print_table(heads, [[*_shown(each)] for each in found])
         for each in found:
             if sentence := _sentence(each):
@@ -43,7 +43,7 @@ def keys(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> 
 
 
 def _shown(use: KeyUse) -> tuple[object, ...]:
-    counts = (use.indicators, use.changed_at, use.sightings, use.facts, use.seen_at, use.cleared)
+    counts = (use.indicators, use.changed_at, use.sightings, use.facts, use.seen_at, use.cleared, use.held)
     return (use.key, *counts, use.advice.value)
 
 
@@ -55,8 +55,8 @@ def _sentence(use: KeyUse) -> str:
         return f"{about} is not configured: what is stored under it matches nothing; add it to `identifier_keys.keys`"
     if use.advice is Advice.NEEDED:
         return (
-            f"{about} must stay: {use.indicators} indicators that count, and {use.cleared} that people cleared, are "
-            "under it; they go when their sources change or withdraw them"
+            f"{about} must stay: {use.indicators} indicators that count under no other, {use.cleared} that people "
+            f"cleared, and {use.held} behind holds in force are under it; they go when their sources say them again"
         )
     if use.advice is Advice.FADING:
         return f"{about} should stay until {use.fades_at:%Y-%m-%d}: until then merchants are known by what was seen"

@@ -93,6 +93,7 @@ class Leads:
         warned: the same as `common`, of everything that the warning list names.
         shares: whether there are keys that members of the coalition share.
         shared: by digest under such a key, the kind: the identifiers themselves, and domains that follow from them.
+        current: the id of the current key.
     """
 
     event: Event
@@ -103,6 +104,7 @@ class Leads:
     warned: Mapping[str, str] = field(default_factory=dict)
     shares: bool = False
     shared: Mapping[str, str] = field(default_factory=dict)
+    current: str = ""
 
 
 def normalise(identifier: Identifier, country: str | None = None) -> str:
@@ -212,6 +214,19 @@ class Digester:
             return (identifier.digest,)
         return self._of_indicator(self._current, identifier, country)
 
+    def of_indicator_formerly(self, identifier: Identifier, country: str | None = None) -> Sequence[tuple[str, ...]]:
+        """Return, for each digest of `of_indicator`, those of the same under keys that were current before.
+
+        Keys that are shared with others are none of them: nothing that is given by its value is stored under one.
+
+        Raises:
+            ValueError: as `of_indicator` does.
+        """
+        before = [key for key in self._macs if key != self._current and f"{key}:" not in self._shared]
+        if identifier.digest is not None or not before:
+            return ()
+        return list(zip(*(self._of_indicator(key, identifier, country) for key in before), strict=True))
+
     def of_indicator_before(self, identifier: Identifier, country: str | None = None) -> tuple[str, ...]:
         """Return the digests under the other keys, under which an indicator was stored while one of them was current.
 
@@ -264,7 +279,7 @@ class Digester:
     def leads(self, event: Event) -> Leads:
         """Conceal an event, and say under which digests its identifiers may be known."""
         if not event.identifiers:
-            return Leads(event, warned=self._common, shares=bool(self._shared))
+            return Leads(event, warned=self._common, shares=bool(self._shared), current=self._current)
         country = _country(event)
         found = dict.fromkeys((str(i.kind), i.digest, i.value) for i in event.identifiers)
         concealed: dict[tuple[str, str], None] = {}
@@ -282,7 +297,8 @@ class Digester:
         domains = tuple(reversed(tuple(follow)))[:_MOST_DOMAINS]  # the registered ones before what lies in them
         shared = self._under_shared(concealed, older, derived)
         shares = bool(self._shared)
-        return Leads(_hidden(event, concealed), older, derived, common, domains, self._common, shares, shared)
+        hidden = _hidden(event, concealed)
+        return Leads(hidden, older, derived, common, domains, self._common, shares, shared, self._current)
 
     def _under_shared(
         self,

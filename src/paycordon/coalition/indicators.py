@@ -62,6 +62,8 @@ class Indicator:
         reshare: whether these terms allow it to be passed on at all; what `tlp` forbids stays forbidden.
         changed_at, changed_by: when its source last said something else of it by our clock, and who corrected or
             withdrew it; the store sets both.
+        former: digests of the same value under identifier keys that were current before, for `store.formerly`; they are
+            no part of what is stored.
 
     Raises:
         ValueError: the confidence is not between 0 and 100, or the half-life not between 1 and 36,500 days.
@@ -85,6 +87,7 @@ class Indicator:
     reshare: bool = False
     changed_at: datetime | None = None
     changed_by: str | None = None
+    former: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.confidence <= 100:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -122,9 +122,11 @@ def indicators_of(item: Item, surroundings: Surroundings, where: str) -> list[In
         FeedRefused: it cannot be taken.
     """
     said = item.model_dump(exclude={"value", "digest", "country"})
+    digests = digests_of(item, surroundings.digester, where)
+    before = former_digests_of(item, surroundings.digester) or ((),) * len(digests)
     return [
-        Indicator(**said, digest=digest, source=surroundings.source)
-        for digest in digests_of(item, surroundings.digester, where)
+        Indicator(**said, digest=digest, source=surroundings.source, former=former)
+        for digest, former in zip(digests, before, strict=True)
     ]
 
 
@@ -148,8 +150,15 @@ def withdrawals_of(item: Item, digester: Digester, where: str) -> list[Withdrawn
     return [Withdrawn(digest, item.reference) for digest in digests_of(item, digester, where)]
 
 
+def former_digests_of(item: Item, digester: Digester) -> Sequence[tuple[str, ...]]:
+    """Return, for each digest of an item, those under keys that were current before; nothing where there are none."""
+    if item.value is None:
+        return ()
+    return digester.of_indicator_formerly(Identifier(kind=item.kind, value=item.value), item.country)
+
+
 def former_of(item: Item, digester: Digester) -> list[Withdrawn]:
-    """Turn an item that a source says again, or takes back, into withdrawals of what it was under other keys.
+    """Turn an item that a source takes back into withdrawals of what it was under other keys.
 
     For sources that say only what changes: of what they say whole, the rows under other keys are not said any more.
     Call it after what checks the item.

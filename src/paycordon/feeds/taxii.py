@@ -153,9 +153,9 @@ class TaxiiFeed(Feed[TaxiiSettings]):
             item = item_of({**fields, "kind": kind, "value": value}, where)
             if revoked:
                 gone += withdrawals_of(item, self.surroundings.digester, where)
+                gone += former_of(item, self.surroundings.digester)
             else:
                 said += indicators_of(item, self.surroundings, where)
-            gone += former_of(item, self.surroundings.digester)
         return said, gone
 
 

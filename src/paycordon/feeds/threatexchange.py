@@ -18,7 +18,7 @@ from pydantic import Field, StrictStr
 from paycordon.coalition.indicators import Changes, Indicator, Withdrawn
 from paycordon.errors import FeedRefused
 from paycordon.feeds.contract import Budget, Feed, FeedSettings, Surroundings
-from paycordon.feeds.items import former_of, indicators_of, item_of, withdrawals_of
+from paycordon.feeds.items import Item, former_of, indicators_of, item_of, withdrawals_of
 from paycordon.feeds.reading import as_list, as_mapping, check_address, json_of, read
 from paycordon.feeds.seen import check_not_ahead
 
@@ -119,16 +119,20 @@ class ThreatExchangeFeed(Feed[ThreatExchangeSettings]):
             kind = KINDS.get(fields["type"]) if isinstance(fields.get("type"), str) else None
             if kind is None:
                 continue
-            for indicator, withdrawn in self._both(fields, kind, at, where):
+            item = self._item(fields, kind, at, where)
+            said = indicators_of(item, self.surroundings, where)
+            for indicator, withdrawn in zip(said, withdrawals_of(item, self.surroundings.digester, where), strict=True):
                 latest[withdrawn.digest, withdrawn.reference] = (None if deleted else indicator, withdrawn)
+            for former in former_of(item, self.surroundings.digester):
+                latest.pop((former.digest, former.reference), None)
+                if deleted:
+                    latest[former.digest, former.reference] = (None, former)
         said = [indicator for indicator, _ in latest.values() if indicator is not None]
         return said, [withdrawn for indicator, withdrawn in latest.values() if indicator is None], newest
 
-    def _both(
-        self, fields: Mapping[str, Any], kind: str, at: int, where: str
-    ) -> Iterator[tuple[Indicator | None, Withdrawn]]:
+    def _item(self, fields: Mapping[str, Any], kind: str, at: int, where: str) -> Item:
         status = fields.get("status", "UNKNOWN")
-        item = item_of(
+        return item_of(
             {
                 "kind": kind,
                 "value": fields.get("indicator"),
@@ -138,7 +142,3 @@ class ThreatExchangeFeed(Feed[ThreatExchangeSettings]):
             },
             where,
         )
-        said = indicators_of(item, self.surroundings, where)
-        yield from zip(said, withdrawals_of(item, self.surroundings.digester, where), strict=True)
-        for former in former_of(item, self.surroundings.digester):
-            yield None, former

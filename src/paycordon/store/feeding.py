@@ -17,6 +17,7 @@ from paycordon.errors import ApprovalRequired, NotFound
 from paycordon.record.log import append, digest_of
 from paycordon.store import Store, newly, uses, withdrawals
 from paycordon.store.counting import names_counting
+from paycordon.store.formerly import said_formerly
 from paycordon.store.indicator_rows import CHUNK, SAID, Row, chunks, note_batch, row_of, there, write
 from paycordon.store.indicators import BY_SOURCE, Correction, changed, corrected, end_many, ended
 from paycordon.store.prepared import Prepared
@@ -209,7 +210,8 @@ def _apply(
 ) -> Applied | int:
     """Do it, or return how many merchants it would match."""
     source = changes.source
-    said = {(each.digest, each.reference): row for each, row in zip(changes.said, rows, strict=True)}
+    said = said_formerly(connection, source, changes.said)
+    said |= {(each.digest, each.reference): row for each, row in zip(changes.said, rows, strict=True)}
     gone = {(each.digest, each.reference) for each in changes.withdrawn}
     if changes.complete:
         gone |= set(names_counting(connection, source, changes.parts)) - said.keys()

@@ -81,7 +81,8 @@ def hits(
     many = {digest: _many(connection, digest, merchant, standards) for digest in {row[0] for row in rows}}
     found = (_hit(row, wanted[row[0]], leads, standards, many[row[0]]) for row in rows)
     return tuple(
-        replace(hit, last_seen=from_day(known[hit.digest])) if hit.relation == Relation.KNOWN else hit for hit in found
+        replace(hit, last_seen=from_day(known[hit.digest])) if hit.relation == Relation.KNOWN else hit
+        for hit in _once(tuple(found), f"{leads.current}:")
     )
 
 
@@ -99,6 +100,20 @@ def _wanted(leads: Leads) -> dict[str, Derived]:
             for each in (digest, *leads.older.get(digest, ())):
                 wanted[each] = Derived(digest, Relation.EXACT)
     return {**leads.derived, **wanted}
+
+
+def _once(found: Sequence[IndicatorHit], current: str) -> Sequence[IndicatorHit]:
+    """Leave out what an item says under the current key where it says the same under a former one.
+
+    While the identifier key is being replaced, it is said of both; what people have cleared is under the former one.
+    """
+    former = {_said(hit) for hit in found if not hit.digest.startswith(current)}
+    return [hit for hit in found if not (hit.digest.startswith(current) and _said(hit) in former)] if former else found
+
+
+def _said(hit: IndicatorHit) -> tuple[str, ...]:
+    of = "" if hit.relation == Relation.KNOWN else hit.of or hit.digest
+    return hit.source, hit.reference, hit.kind, hit.relation, of
 
 
 def _many(connection: Connection, digest: str, merchant: str, standards: Standards) -> bool:

@@ -5,6 +5,7 @@ A digest under a key that is not configured matches nothing and nobody is told: 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,16 +14,29 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, text
 
+from paycordon.store.counting import counting_among
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_micros, micros
 
 # What stands before the colon and the 64 hexadecimal digits.
 _KEY = "substr({0}, 1, length({0}) - 65)"
 _COUNTS = "withdrawn_at IS NULL AND (valid_until IS NULL OR valid_until > :now)"
+# What is said under the current key too does not need the other one: `store.formerly` says so of both.
+_AGAIN = (
+    "EXISTS (SELECT 1 FROM indicators t "  # noqa: S608  # no values
+    "WHERE t.source = i.source AND t.reference = i.reference AND t.kind = i.kind "
+    f"AND t.withdrawn_at IS NULL AND {_KEY.format('t.digest')} {{0}})"
+)
 _indicators = Prepared(
     text(
-        f"SELECT {_KEY.format('digest')}, COUNT(*), MAX(changed_at) FROM indicators "  # noqa: S608  # no values
-        f"WHERE {_COUNTS} GROUP BY 1"
+        f"SELECT {_KEY.format('digest')}, COUNT(*), MAX(changed_at) FROM indicators i "  # noqa: S608  # no values
+        f"WHERE {_COUNTS} AND ({_KEY.format('digest')} = :current OR NOT {_AGAIN.format('= :current')}) GROUP BY 1"
+    )
+)
+_standing = Prepared(
+    text(
+        "SELECT DISTINCT u.key FROM holds h JOIN uses u ON u.decision_id = h.decision_id "
+        "WHERE h.released_at IS NULL AND u.kind = 'indicator'"
     )
 )
 _sightings = Prepared(
@@ -42,7 +56,10 @@ _of_cleared = re.compile(r"#([^#:]+):[0-9a-f]{64}@")
 _next = Prepared(text("SELECT digest FROM indicators WHERE digest >= :after ORDER BY digest LIMIT 1"))
 _ids = Prepared(text(f"SELECT DISTINCT {_KEY.format('digest')} FROM indicators"))  # noqa: S608
 _counting = Prepared(
-    text(f"SELECT COUNT(*) FROM indicators WHERE {_KEY.format('digest')} = :key AND {_COUNTS}")  # noqa: S608
+    text(
+        f"SELECT COUNT(*) FROM indicators i WHERE {_KEY.format('digest')} = :key AND {_COUNTS} "  # noqa: S608
+        f"AND NOT {_AGAIN.format('<> :key')}"
+    )
 )
 
 
@@ -69,12 +86,13 @@ class KeyUse:
 
     Attributes:
         key: its id.
-        indicators: how many that count are under it.
+        indicators: how many that count are under it, and are not said under the current key as well.
         changed_at: when the newest of them was taken in, UTC.
         sightings: how often merchants were seen with an identifier under it; links and matches rest on that.
         facts: how many entries of windows by identifier are under it.
         seen_at: when the newest of both was, UTC.
         cleared: how many indicators under it people have cleared for a merchant.
+        held: how many indicators under it are behind holds in force, which a correction would no longer find.
         advice: what may be done with the key.
         fades_at: when what was seen under it has lost its meaning, UTC.
     """
@@ -86,6 +104,7 @@ class KeyUse:
     facts: int
     seen_at: datetime | None
     cleared: int
+    held: int
     advice: Advice
     fades_at: datetime | None
 
@@ -109,7 +128,8 @@ def key_uses(
         shared: the ids of those that the coalition shares.
     """
     at = {"now": micros(now)}
-    indicators = {key: (count, newest) for key, count, newest in _indicators(connection, at)}
+    said = _indicators(connection, {**at, "current": current})
+    indicators = {key: (count, newest) for key, count, newest in said}
     sightings = {key: (count, newest) for key, count, newest in _sightings(connection)}
     facts: dict[str, tuple[int, int]] = {}
     for place, count, newest in _facts(connection):
@@ -117,20 +137,31 @@ def key_uses(
         before = facts.get(key, (0, newest))
         facts[key] = before[0] + count, max(before[1], newest)
     cleared = [found[1] for rule, _ in _cleared(connection, at) if (found := _of_cleared.search(rule))]
-    used = {key for key in (*indicators, *sightings, *facts, *cleared) if key}
+    held = _behind_holds(connection)
+    used = {key for key in (*indicators, *sightings, *facts, *cleared, *held) if key}
     return [
         _use(
             key,
             indicators.get(key, (0, None)),
             sightings.get(key, (0, 0)),
             facts.get(key, (0, 0)),
-            cleared.count(key),
+            (cleared.count(key), held.count(key)),
             (key in configured, key == current, key in shared),
             now,
             fades_after,
         )
         for key in sorted({*used, *configured})
     ]
+
+
+def _behind_holds(connection: Connection) -> list[str]:
+    """Return the key of each indicator that counts and that a hold in force rests on."""
+    used: dict[str, set[tuple[str, str]]] = {}
+    for name in _standing(connection).scalars():
+        digest, source, reference = json.loads(name)
+        used.setdefault(source, set()).add((digest, reference))
+    counting = (counting_among(connection, source, names) for source, names in used.items())
+    return [digest[:-65] for names in counting for digest, _ in names]
 
 
 def unconfigured(connection: Connection, configured: Collection[str], now: datetime) -> dict[str, int]:
@@ -157,7 +188,7 @@ def _use(
     indicators: tuple[int, int | None],
     sightings: tuple[int, int],
     facts: tuple[int, int],
-    cleared: int,
+    people: tuple[int, int],
     standing: tuple[bool, bool, bool],
     now: datetime,
     fades_after: timedelta,
@@ -171,10 +202,10 @@ def _use(
         advice = Advice.CURRENT
     elif is_shared:
         advice = Advice.SHARED
-    elif indicators[0] or cleared:
+    elif indicators[0] or any(people):
         advice = Advice.NEEDED
     else:
         advice = Advice.FADING if fades is not None and fades > now else Advice.UNUSED
     changed = None if indicators[1] is None else from_micros(indicators[1])
     seen_at = from_micros(seen) if seen else None
-    return KeyUse(key, indicators[0], changed, sightings[0], facts[0], seen_at, cleared, advice, fades)
+    return KeyUse(key, indicators[0], changed, sightings[0], facts[0], seen_at, *people, advice, fades)
