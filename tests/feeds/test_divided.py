@@ -128,6 +128,8 @@ def test_a_change_is_published_in_its_part_only(scene: Scene) -> None:
     done = scene.change(item(34, confidence=10), item(1_000), withdrawn={"case-0050", "never said"})
     assert (done.items, done.parts, done.written) == (2, 10, 3)
     assert len(set((scene.place / "bundle/targets").iterdir()) - before) == 3
+    again = scene.change(item(1_000), withdrawn={"case-0050"})
+    assert (again.written, again.bundle, again.timestamp) == (0, done.bundle, done.timestamp)
     looked = scene.look()
     assert (looked.added, looked.corrected, looked.withdrawn) == (1, 1, 1)
     assert scene.counting() == references(*range(50), *range(51, 100), 1_000)

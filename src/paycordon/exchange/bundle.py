@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -85,7 +85,7 @@ class BundleRecipient(Recipient[BundleRecipientSettings]):
             with self._ledger() as said:
                 already = _take(said, message, self._lines)
                 self._keep(said)
-                self._publish(said)
+                self._publish_one(said, message.id)
         except (OSError, ConfigError) as error:
             raise RetryLater(f"the bundle cannot be published: {type(error).__name__}") from None
         return Receipt(message.id, already)
@@ -140,17 +140,42 @@ class BundleRecipient(Recipient[BundleRecipientSettings]):
     def _publish(self, said: Mapping[str, Any]) -> None:
         """Publish all that counts now, unless the newest bundle already is just that."""
         now = self.here.clock()
-        items = [
-            Item.model_validate({**line, "status": CONTESTED} if said[id_].get("contested") else line)
-            for id_ in sorted(said)
-            for line in said[id_]["lines"]
-        ]
-        items = [item for item in items if item.valid_until is None or item.valid_until > now]
-        publishing.publish_if_new(items, self._to, self._publisher, now)
+        publishing.publish_if_new(_items(said, sorted(said), now), self._to, self._publisher, now)
+
+    def _publish_one(self, said: Mapping[str, Any], id_: str) -> None:
+        """Publish what counts of one contribution: its part of the bundle, or all where readers get no whole one."""
+        now = self.here.clock()
+        items = _items(said, [id_], now)
+        gone = set(said[id_].get("references", ())) - {item.reference for item in items}
+        if not (self._to / "metadata" / "timestamp.json").exists():
+            return self._publish(said)
+        try:
+            publishing.publish_changes(items, gone, self._to, self._publisher, now)
+        except ConfigError:
+            self._publish(said)
+
+
+def _items(said: Mapping[str, Any], ids: Iterable[str], now: datetime) -> list[Item]:
+    """Return what counts now of some contributions."""
+    found = [
+        Item.model_validate({**line, "status": CONTESTED} if said[id_].get("contested") else line)
+        for id_ in ids
+        for line in said[id_]["lines"]
+    ]
+    return [item for item in found if item.valid_until is None or item.valid_until > now]
 
 
 def _take(said: dict[str, Any], message: Outgoing, lines: Any) -> bool:
-    """Write a message into what was said; returns whether it was there already."""
+    """Write a message into what was said, and under which references it ever was; returns whether it was there."""
+    known = said.get(message.id) or {}
+    former = {line["reference"] for line in known.get("lines", ())}.union(known.get("references", ()))
+    was_there = _taken(said, message, lines)
+    taken = said[message.id]
+    taken["references"] = sorted(former.union(line["reference"] for line in taken["lines"]))
+    return was_there
+
+
+def _taken(said: dict[str, Any], message: Outgoing, lines: Any) -> bool:
     known = said.get(message.id)
     if message.verb is Verb.RETRACT:
         said[message.id] = {"revision": max(message.revision, known["revision"] if known else 0), "lines": []}
