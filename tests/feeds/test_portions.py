@@ -149,13 +149,13 @@ def test_under_a_new_key_or_otherwise_read_all_of_it_is_handed_over(scene: Scene
     scene.current = "k2"
     scene.lay(numbered(range(51)))
     done = scene.look()
-    assert (done.added, done.withdrawn) == (51, 50)
-    assert {digest.partition(":")[0] for digest, _ in scene.counting()} == {"k2"}
+    assert (done.added, done.withdrawn, done.unchanged) == (51, 0, 50)
+    assert {digest.partition(":")[0] for digest, _ in scene.counting()} == {"k1", "k2"}
     more: dict[str, Any] = (
         {"confidence": 10} if scene.kind != "csv" else {"always": {"kind": "email", "confidence": 10}}
     )
     scene.settings |= more
-    assert scene.look().corrected == 51
+    assert scene.look().corrected == 101
 
 
 def test_a_checkpoint_from_before_there_were_portions_goes_on(scene: Scene) -> None:
