@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StrictStr, field_validator, model_validator
 
 from paycordon.sections import Section, SpanField
 from paycordon.spans import Span, check_calendar, check_zone
@@ -69,6 +69,23 @@ class IndicatorsSection(Section):
         return value
 
 
+class RemindersSection(Section):
+    """The endpoint of the role `restricted`, told by webhooks signed as Standard Webhooks says.
+
+    It hears that some restricted deadline is near or has passed, and nothing else. Whoever reads it learns that there
+    is one, so only people of the role may.
+
+    Attributes:
+        url: where; `https`, or plain `http` on this machine. None of `notifications` may have it as well.
+        secrets: `whsec_…` in base64, as references; each signs, so that a new one can be added before the old one goes.
+        private: whether it may be in a private network.
+    """
+
+    url: Annotated[str, Field(pattern=r"^(https://|http://(localhost|127\.0\.0\.1|\[::1\])[:/])", repr=False)]
+    secrets: Annotated[tuple[StrictStr, ...], Field(min_length=1, repr=False)]
+    private: bool = False
+
+
 class ReferralsSection(Section):
     """By when something is to be done about a tip that others hand us, and how many people it takes.
 
@@ -83,6 +100,7 @@ class ReferralsSection(Section):
         calendar: the country whose business days count, such as `US` or `DE-BY`.
         zone: the time zone in which a day ends.
         two_people: whether releasing a tip into screening takes a second person, an approver.
+        reminders: where the role `restricted` is reminded of deadlines; without it they show in its lists alone.
     """
 
     offer: SpanField = Span(business_days=1)
@@ -92,6 +110,7 @@ class ReferralsSection(Section):
     calendar: str = "US"
     zone: str = "UTC"
     two_people: bool = True
+    reminders: RemindersSection | None = None
 
     @model_validator(mode="after")
     def _known(self) -> Self:

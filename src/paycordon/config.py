@@ -64,6 +64,7 @@ _WITH_REFERENCES = (
     "feeds",
     "exchange",
     "inquiries",
+    "referrals",
 )
 _RELATIVE_SQLITE = re.compile(r"^(sqlite(?:\+\w+)?:///)(?![/:])(.+)$")
 
@@ -258,13 +259,14 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
         if name in config.feeds:
             message = f"`{name}` is a feed as well, and the indicators of each are known by its name"
             raise ConfigError(message, position=config.position("inquiries", name), hint="name one of them otherwise")
+    _check_reminders(config)
     _check_signing_key(config)
     return config
 
 
 def _refuse_plain_secrets(document: Document) -> None:
     names = ("log_signing_key", "api_token", "gateways", "notifications", "hubs", "feeds", "exchange", "inquiries")
-    places = (("identifier_keys", "keys"), *((name,) for name in names))
+    places = (("identifier_keys", "keys"), ("referrals", "reminders"), *((name,) for name in names))
     problems = [problem for place in places for problem in plain_secrets(document, *place)]
     store = document.data.get("store") if isinstance(document.data, dict) else None
     if isinstance(store, str) and not is_reference(store) and _PASSWORD_IN_URL.search(store):
@@ -316,6 +318,15 @@ def _absolute_store(url: str, base: Path) -> str:
     """Let a relative SQLite path start at the configuration file, so that every process opens the same database."""
     found = _RELATIVE_SQLITE.match(url)
     return f"{found[1]}{base / found[2]}" if found else url
+
+
+def _check_reminders(config: Config) -> None:
+    """Refuse to remind the role `restricted` where others read along."""
+    reminders = config.referrals.reminders
+    if reminders is not None and reminders.url in {each.url for each in config.notifications.values()}:
+        message = "this is an endpoint of `notifications` too, whose readers must not learn that there are referrals"
+        hint = "name one that only people of the role `restricted` read"
+        raise ConfigError(message, position=config.position("referrals", "reminders", "url"), hint=hint)
 
 
 def _check_signing_key(config: Config) -> None:

@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+from paycordon.coalition_sections import RemindersSection
 from paycordon.config import Config
 from paycordon.enforcement import Limits
 from paycordon.enforcement.acting import ActWorker
@@ -35,6 +36,7 @@ from paycordon.intake import DeliveryWorker
 from paycordon.outward.exchanging import Exchanging
 from paycordon.outward.noticing import noticing
 from paycordon.outward.notifying import Channel, Following, Telling, channel_of, channel_of_plugin
+from paycordon.outward.reminding import Reminding
 from paycordon.plugins import open_exchange, open_feeds
 from paycordon.pulling import pullings
 from paycordon.rescreening import Rescreening
@@ -105,6 +107,7 @@ class Worker:
         enforcement: how gateways are made to agree with the holds.
         deadlines: how long holds and cases may wait.
         channels: who is told what happens.
+        reminders: where the role `restricted` is reminded of its deadlines; nowhere by default.
         unsupported: what is done with holds whose reasons were withdrawn.
         retention: how long records are kept; for good by default.
         lookup: where the lookup of indicators is kept up to date; without a place there is none.
@@ -134,6 +137,7 @@ class Worker:
         retention: RetentionSection | None = None,
         lookup: Path | None = None,
         channels: Iterable[Channel] = (),
+        reminders: RemindersSection | None = None,
         feeds: Mapping[str, Feed[Any]] | None = None,
         exchange: Exchange | None = None,
         retract_within: Span = Span(business_days=1),  # noqa: B008  # it cannot change
@@ -174,7 +178,12 @@ class Worker:
         ending = Ending(store, lambda: cordon.policies, clock=clock)
         self._duties.append(Duty("upkeep", ending.step))
         self._duties.append(Duty("acts of people", ByHand(store, clock=clock).step))
-        self._duties.append(Duty("reminders", ReferralClock(store, deadlines or Clocks(), clock).step))
+        reminding = reminders is not None
+        self._duties.append(
+            Duty("reminders", ReferralClock(store, deadlines or Clocks(), clock, reminding=reminding).step)
+        )
+        if reminders is not None:
+            self._duties.append(Duty("telling", Reminding(store, reminders, owner=owner, clock=clock).run_once))
         self._duties += _telling(store, list(channels), owner, clock)
         kept = Retention(store, retention or RetentionSection(), clock)
         self._duties.append(Duty("retention", kept.step, self._pace.retention))
@@ -207,6 +216,7 @@ class Worker:
             lookup=config.lookup,
             feeds=open_feeds(config, cordon.plugins),
             exchange=open_exchange(config, cordon.plugins),
+            reminders=config.referrals.reminders,
             retract_within=config.withdrawal.retract_within,
             inquiries=open_inquiries(config, cordon.plugins),
             most_matches={name: source.most_new_matches for name, source in config.sources.items()},

@@ -111,7 +111,9 @@ class Others:
         """Write what the recipients need, and return their part of the configuration."""
         self.heard.touch()
         (self.place / "post.key").write_text(SECRET)
-        return f"""exchange:
+        return f"""referrals:
+  reminders: {{url: '{self.receiver.url}/restricted', secrets: ['file:post.key']}}
+exchange:
   {BUNDLE}: {{format: bundle, to: public, publisher: publisher}}
   {MEMBER}: {{format: post, url: '{self.receiver.url}/exchange', secrets: ['file:post.key'], within: 60s}}
 """
@@ -282,6 +284,7 @@ class Others:
             due = [each for each in referrals.listed(connection, everything=True, limit=100_000) if each.overdue(soon)]
             return not (
                 messages.listed(connection, states=OPEN)
+                or connection.execute(select(schema.reminders.c.id)).first()
                 or any(_groundless(connection))
                 or any(each.told < 2 for each in due)
             )
@@ -297,6 +300,7 @@ class Others:
         self._judge_member(connection, found)
         self._judge_bundle(connection, found)
         self._judge_tips(connection, found)
+        self._judge_reminders(connection, found)
         found["restricted log broken"] = len(verify_restricted(connection, None)[1])
 
     def _judge_words(self, connection: Any, found: Counter[str]) -> None:
@@ -365,6 +369,16 @@ class Others:
         found["tips doubled"] = len(referrals.listed(connection, everything=True, limit=100_000)) - len(self.steps)
         self.run.counts["tips"] = len(self.steps)
         self.run.counts["deadlines told"] = sum(n for (kind, *_), n in told.items() if kind == "referral.due")
+
+    def _judge_reminders(self, connection: Any, found: Counter[str]) -> None:
+        """The role heard of each stage of each deadline once; what came again came under its key."""
+        lines = [each for each in map(json.loads, self.heard.read_text().splitlines()) if each["path"] == "/restricted"]
+        heard = Counter(body["data"]["stage"] for body in {each["key"]: each["body"] for each in lines}.values())
+        kinds = Counter(connection.execute(text("SELECT kind FROM restricted_log")).scalars())
+        for stage, kind in (("near", "referral.warned"), ("passed", "referral.due")):
+            found["reminders lost"] += max(0, kinds[kind] - heard[stage])
+            found["reminders doubled"] += max(0, heard[stage] - kinds[kind])
+        self.run.counts["reminders"] = sum(heard.values())
 
 
 def _stands(body: dict[str, Any]) -> bool:

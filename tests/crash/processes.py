@@ -98,6 +98,7 @@ def run_work(config: Path, _port: int, sabotage: str | None) -> None:
     patched.DeliveryWorker = functools.partial(working.DeliveryWorker, lease=LEASE)
     patched.Pace = lambda: PACE
     patched.Exchanging = functools.partial(working.Exchanging, timing=TELLING)
+    patched.Reminding = functools.partial(working.Reminding, timing=TELLING)
     if sabotage:
         SABOTAGES[sabotage](config)
     _command("work", "--config", str(config))

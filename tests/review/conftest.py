@@ -23,6 +23,8 @@ from paycordon.store import Store, indicators
 from paycordon.store.indicators import Indicator
 from paycordon.testing import FrozenClock, make_event
 
+from .desk import Desk
+
 POLICY = """\
 policy: payouts
 version: 1
@@ -122,3 +124,8 @@ def office(store: Store, digester: Digester, clock: FrozenClock, tmp_path: Path)
 @pytest.fixture
 def make_person() -> Callable[..., Person]:
     return person
+
+
+@pytest.fixture
+def desk(office: Office) -> Desk:
+    return Desk(office)

@@ -76,9 +76,14 @@ def list_referrals(
 ) -> int:
     """List referrals, those that are due first at the front; the look is recorded. Exits with 1 when one is overdue."""
     from paycordon.review import referring
+    from paycordon.store.reminders import unsent
 
     with at_restricted_work(config, by) as (_, store, person, now), store.write() as connection:
         found = referring.listed(connection, by=person, now=now, everything=everything)
+        waiting = unsent(connection)
+    if waiting is not None:
+        since = f"{waiting.count} reminders wait since {waiting.since:%Y-%m-%d %H:%M}Z"
+        print_note(f"note: {since}: `referrals.reminders` does not take them: {waiting.error}")
     if as_json:
         print_json([{**_document(each), "overdue": each.overdue(now)} for each in found])
     elif not found:

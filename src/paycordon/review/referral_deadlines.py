@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from datetime import datetime
 
+from paycordon.ids import Randomness
 from paycordon.sections import Clocks
-from paycordon.store import Store, referrals
+from paycordon.store import Store, referrals, reminders
+from paycordon.store.reminders import Stage
 
 WARNED, DUE = 1, 2
 
@@ -18,12 +21,24 @@ class ReferralClock:
         store: where they are.
         settings: how often people are reminded.
         clock: says what time it is, UTC.
+        reminding: whether the role has an endpoint, so that each telling becomes a reminder as well.
+        randomness: for their ids.
     """
 
-    def __init__(self, store: Store, settings: Clocks, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Clocks,
+        clock: Callable[[], datetime],
+        *,
+        reminding: bool = False,
+        randomness: Randomness = secrets.token_bytes,
+    ) -> None:
         self._store = store
         self._remind = settings.remind.length
         self._clock = clock
+        self._reminding = reminding
+        self._randomness = randomness
 
     def step(self) -> bool:
         """Tell of one deadline; false when there is none to tell of.
@@ -38,5 +53,8 @@ class ReferralClock:
             return False
         told, next_at = (DUE, now + self._remind) if found.due_at <= now else (WARNED, found.due_at)
         with self._store.write() as connection:
-            referrals.tell(connection, found, told, next_at, now)
+            if referrals.tell(connection, found, told, next_at, now) and self._reminding:
+                passed = Stage.OPEN if found.told == DUE else Stage.PASSED
+                stage = passed if told == DUE else Stage.NEAR
+                reminders.write(connection, stage, now, self._randomness)
         return True

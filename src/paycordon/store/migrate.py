@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from paycordon.errors import ConfigError
 
 SCRIPTS = Path(__file__).parent / "migrations"
-NEWEST = "0017_turns"
+NEWEST = "0018_reminders"
 """The newest revision among `SCRIPTS`, so that a database that has it opens without loading Alembic (0.4 s)."""
 
 _LOCK = 0x70617963  # any number that nobody else uses for an advisory lock

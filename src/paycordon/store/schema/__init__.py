@@ -22,6 +22,7 @@ from paycordon.store.schema.record import (
     withheld,
 )
 from paycordon.store.schema.referrals import referral_merchants, referral_steps, referrals
+from paycordon.store.schema.reminding import reminders
 from paycordon.store.schema.rescreening import rescreenings, turns
 from paycordon.store.schema.review import (
     appeals,
@@ -103,6 +104,7 @@ __all__ = [
     "referral_merchants",
     "referral_steps",
     "referrals",
+    "reminders",
     "rescreenings",
     "restricted_log",
     "restrictions",
