@@ -152,6 +152,27 @@ def test_what_all_sources_say_of_a_value_is_weighed_together(cli, deployment: Pa
     assert cli(*asked, "--digest", digest, stdin="First@Shop.example").code == 2
 
 
+def test_after_the_key_was_replaced_a_value_is_added_and_withdrawn_under_both(
+    cli, known: str, deployment: Path
+) -> None:
+    config = deployment / "paycordon.yaml"
+    (deployment / ".paycordon" / "next.key").write_text("n" * 64)
+    (deployment / ".paycordon" / "next.key").chmod(0o600)
+    text = config.read_text()
+    start = text.index("identifier_keys:")
+    end = next(n for n in range(start + 1, len(text)) if text[n - 1] == "\n" and text[n] not in " #\n")
+    keys = "{k2: file:.paycordon/next.key, k1: file:.paycordon/identifier.key}"
+    config.write_text(f"{text[:start]}identifier_keys: {{current: k2, keys: {keys}}}\n{text[end:]}")
+
+    values = {"stdin": "Seller1@Shop.example"}
+    assert cli(*ADD, "-", **values).code == 0
+    both = cli("indicator", "list", "--json").json
+    assert sorted(each["digest"].partition(":")[0] for each in both) == ["k1", "k2"]
+    done = cli("indicator", "withdraw", *NAMED, "--kind", "email", "--value-file", "-", "--json", **values)
+    assert set(done.json["withdrawn"]) == {each["digest"] for each in both} > {known}
+    assert cli("indicator", "list", "--json").json == []
+
+
 def test_withdrawing_what_is_not_there_changes_nothing(cli, known: str) -> None:
     withdraw = ("indicator", "withdraw", *NAMED)
     values = "seller1@shop.example\nother@shop.example"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,7 @@ from paycordon.coalition.indicators import Tlp
 if TYPE_CHECKING:
     from paycordon.config import Config
     from paycordon.events import Identifier
+    from paycordon.store.indicators import Indicator
 
 ValueFile = Annotated[
     Path | None,
@@ -92,7 +93,7 @@ def add(
     loaded = read_config(config)
     person, why = acting(loaded, by), said(reason)
     person.require(Role.ANALYST)
-    digests = _digests(loaded, kind, value_file, country)
+    keyed = _keyed(loaded, kind, value_file, country)
     indicators = [
         Indicator(
             kind,
@@ -110,8 +111,9 @@ def add(
             half_life_days=half_life,
             licence=licence.strip(),
             reshare=reshare,
+            former=former,
         )
-        for digest in digests
+        for digest, former in keyed.items()
     ]
     store = open_store(config)
     try:
@@ -120,7 +122,7 @@ def add(
     finally:
         store.close()
     if as_json:
-        print_json([asdict(each) for each in indicators])
+        print_json([_fields(each) for each in indicators])
         return
     print_line(f"added {len(indicators)} of kind {kind} from {named[0]}")
     for withdrawal in corrected:
@@ -162,7 +164,7 @@ def list_indicators(
         store.close()
     weights = weighed(found, loaded.standards.trust_in, datetime.now(UTC))
     if as_json:
-        print_json([asdict(each) | {"comes_to": weight} for each, weight in zip(found, weights, strict=True)])
+        print_json([_fields(each) | {"comes_to": weight} for each, weight in zip(found, weights, strict=True)])
     elif not found and digests is not None:
         print_line("no source says anything of it")
     elif not found:
@@ -180,6 +182,13 @@ def list_indicators(
             for i, weight in zip(found, weights, strict=True)
         ]
         print_table(columns, rows)
+
+
+def _fields(indicator: Indicator) -> dict[str, Any]:
+    """Return what is stored of an indicator."""
+    fields = asdict(indicator)
+    del fields["former"]
+    return fields
 
 
 def _asked_once(digest: str | None, kind: str | None, value_file: Path | None) -> bool:
@@ -215,14 +224,15 @@ def withdraw(
     from paycordon.cli.inputs import checked
     from paycordon.people import Role
     from paycordon.screening import utc_now
+    from paycordon.store.formerly import counting_digests
     from paycordon.store.indicators import Correction, withdraw_each
     from paycordon.store.withdrawals import count
 
     loaded = read_config(config)
-    digests: Sequence[str] = [digest] if digest else []
+    keyed: Mapping[str, tuple[str, ...]] = {digest: ()} if digest else {}
     if kind and value_file and not digest:
-        digests = _digests(loaded, kind, value_file, country)
-    checked("name the indicator by `--digest`, or by `--kind` and `--value-file`", bool(digests))
+        keyed = _keyed(loaded, kind, value_file, country)
+    checked("name the indicator by `--digest`, or by `--kind` and `--value-file`", bool(keyed))
     person, why = acting(loaded, by), said(reason)
     person.require(Role.ANALYST)
     correction = Correction(person.name, why)
@@ -230,13 +240,14 @@ def withdraw(
     store = open_store(config)
     try:
         with store.write() as connection:
+            digests = counting_digests(connection, *named, keyed)
             begun = withdraw_each(connection, digests, *named, utc_now(), correction=correction)
             found = {each.id: count(connection, each.id) for each in begun}
     finally:
         store.close()
     if as_json:
         withdrawals = [{"id": id_, "decisions": number} for id_, number in found.items()]
-        print_json({"withdrawn": list(digests), "withdrawals": withdrawals})
+        print_json({"withdrawn": digests, "withdrawals": withdrawals})
         return
     print_line(f"withdrew {len(digests)}")
     for id_, number in found.items():
@@ -254,18 +265,20 @@ def _read(kind: str, path: Path) -> list[tuple[int, Identifier]]:
     return [(number, _identifier(kind, value, name, number)) for number, value in lines if value]
 
 
-def _digests(config: Config, kind: str, path: Path, country: str | None = None) -> list[str]:
-    """Read values, one a line, and return their digests, each once; either all are usable or none is taken."""
+def _keyed(config: Config, kind: str, path: Path, country: str | None = None) -> dict[str, tuple[str, ...]]:
+    """Read values, one a line, and return by digest those under former keys; either all are usable or none is taken."""
     from paycordon.cli.inputs import InputInvalid
     from paycordon.coalition.identifiers import is_valid
     from paycordon.errors import Position
 
     digester = config.digester()
     read = _read(kind, path)
-    found: list[str] = []
+    found: dict[str, tuple[str, ...]] = {}
     for number, identifier in read:
         try:
-            found += digester.of_indicator(identifier, country)
+            digests = digester.of_indicator(identifier, country)
+            before = digester.of_indicator_formerly(identifier, country) or ((),) * len(digests)
+            found |= zip(digests, before, strict=True)
         except ValueError as error:
             name = "<stdin>" if str(path) == "-" else str(path)
             raise InputInvalid(f"the value {error}", position=Position(name, number)) from None
@@ -273,7 +286,7 @@ def _digests(config: Config, kind: str, path: Path, country: str | None = None) 
     if unusual:
         shown = ", ".join(unusual[:10]) + (" …" if len(unusual) > 10 else "")
         print_note(f"note: no valid `{kind}`, so it matches only what is written the same way: line {shown}")
-    return list(dict.fromkeys(found))
+    return found
 
 
 def _identifier(kind: str, value: str, name: str, line: int) -> Identifier:

@@ -8,7 +8,7 @@ as if every source had taken back all that it ever said.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from sqlalchemy import Connection, text
@@ -39,3 +39,16 @@ def said_formerly(connection: Connection, source: str, said: Iterable[Indicator]
         seen.update(_seen(connection, places).scalars())
     kept = {name: each for name, each in former.items() if name in known or name[0] in seen}
     return {name: row_of(replace(each, digest=name[0], former=())) for name, each in kept.items()}
+
+
+def counting_digests(
+    connection: Connection, source: str, reference: str, digests: Mapping[str, tuple[str, ...]]
+) -> list[str]:
+    """Return under which digests an item of a source counts, in order: under former ones too, by current digest.
+
+    What counts under none is returned as it is, so that whoever means it hears that it is not there.
+    """
+    names = {(each, reference) for current, former in digests.items() for each in (current, *former)}
+    counting = {digest for digest, _ in counting_among(connection, source, names)}
+    found = {current: [each for each in (current, *former) if each in counting] for current, former in digests.items()}
+    return [each for current, there in found.items() for each in there or [current]]

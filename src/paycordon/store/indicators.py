@@ -17,6 +17,7 @@ from paycordon.errors import NotFound
 from paycordon.ids import Randomness
 from paycordon.record.log import append, digest_of
 from paycordon.store import newly, schema, uses, withdrawals
+from paycordon.store.formerly import said_formerly
 from paycordon.store.indicator_rows import MATTER, Row, indicator_of, note_batch, row_of, there, write
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import micros
@@ -58,6 +59,8 @@ def add_each(
 ) -> list[Withdrawal]:
     """Add several as `add` does, with one entry in the log for each."""
     rows = [row_of(indicator) for indicator in indicators]
+    for source in sorted({each.source for each in indicators}):
+        rows += said_formerly(connection, source, (each for each in indicators if each.source == source)).values()
     before = _before(connection, rows)
     changes: dict[str, Sum] = {}
     for whole in write(connection, rows, now, correction.by):
