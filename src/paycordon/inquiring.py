@@ -125,7 +125,7 @@ class Inquiries:
 
         Asked twice, there are two inquiries there, and the newer answer counts: what it says no more of what it was
         asked about is taken back. The party's plain data are sent and not kept; the merchant is known from then on by
-        their digests, so that what is listed meets it at its next event.
+        their digests, so that what is listed, or told by a member under a shared key, meets it at its next event.
 
         Args:
             merchant: the facilitator's own id of the merchant, as its events will name it.
@@ -145,8 +145,9 @@ class Inquiries:
         _refuse_card_numbers(party)
         name, now = asks.here.name, self._clock()
         id_, asked = new_id("inq", now, secrets.token_bytes), Asked.of(party, asks.here.digester)
+        shared = Asked.under_shared(party, asks.here.digester)
         with self._store.write() as connection:
-            inquiries.begin(connection, id_, name, merchant, asked, by, now, now + asks.settings.keep)
+            inquiries.begin(connection, id_, name, merchant, asked, by, now, now + asks.settings.keep, shared)
         try:
             answer = asks.ask(party, id_)
         except ActionError as error:

@@ -69,12 +69,14 @@ def access(simulator: MatchSimulator) -> dict[str, Any]:
     }
 
 
-def here(clock: Callable[[], datetime] = lambda: datetime.now(UTC), name: str = "terminated") -> Here:
-    return Here(name, DIGESTER, Path(), clock)
+def here(
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC), name: str = "terminated", digester: Digester = DIGESTER
+) -> Here:
+    return Here(name, digester, Path(), clock)
 
 
-def inquiry(simulator: MatchSimulator, **settings: Any) -> MatchInquiry:
-    return MatchInquiry(MatchInquirySettings(**access(simulator) | settings), here())
+def inquiry(simulator: MatchSimulator, digester: Digester = DIGESTER, **settings: Any) -> MatchInquiry:
+    return MatchInquiry(MatchInquirySettings(**access(simulator) | settings), here(digester=digester))
 
 
 def recipient(simulator: MatchSimulator, **settings: Any) -> MatchRecipient:

@@ -16,6 +16,8 @@ from sqlalchemy import text
 from werkzeug import Response
 
 from paycordon import checks as builtin_checks
+from paycordon.coalition.identifiers import Digester
+from paycordon.coalition.indicators import Changes, Indicator
 from paycordon.decisions import Outcome
 from paycordon.errors import NotFound, Refused, RetryLater
 from paycordon.events import Identifier
@@ -155,6 +157,26 @@ def test_a_listed_merchant_becomes_known_its_payout_is_held_and_a_person_is_told
     assert len(until) == 1
     assert timedelta(days=5 * 365 - 2) < until.pop() - clock() < timedelta(days=5 * 365 + 1)  # type: ignore[operator]
     assert verify(store).ok
+
+
+@BOTH
+def test_what_a_member_says_under_a_shared_key_meets_a_merchant_that_was_only_asked_about(
+    store: Store, match: Any, cordon: Cordon, clock: FrozenClock
+) -> None:
+    shared = b"s" * 32
+    ours = Digester({"k1": bytes(range(32)), "all": shared}, "k1", shared=("all",))
+    theirs = Digester({"theirs": b"t" * 32, "all": shared}, "theirs", shared=("all",)).under("all")
+    asks = Inquiries(store, {NAME: inquiry(match, digester=ours)}, clock=clock)
+    asks.ask("m-17", PARTY, by="onboarding")
+    digest = theirs.digest(Identifier(kind="domain", value="bait.example"))
+
+    said = [Indicator("domain", digest, "member", "R", 90, "investigation")]
+    assert feeding.apply_changes(store, Changes("member", said=said), clock()).matches == 1
+    with store.read() as connection:
+        assert connection.execute(text("SELECT merchant FROM rescreenings")).scalars().all() == ["m-17"]
+        told = " ".join(str(row) for row in connection.execute(text("SELECT * FROM aliases")))
+    assert "bait" not in told
+    assert told.count("all:") == len(Asked.of(PARTY, ours).names)
 
 
 def test_nothing_plain_is_stored_or_logged(

@@ -174,6 +174,11 @@ class Digester:
         """The id of the key that new digests are made with."""
         return self._current
 
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """The ids of the keys that members of the coalition have in common."""
+        return tuple(each.removesuffix(":") for each in self._shared)
+
     def under(self, key: str) -> Digester:
         """Return what makes digests under another of the keys, for those who have that one too.
 

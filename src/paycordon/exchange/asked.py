@@ -69,6 +69,12 @@ class Asked:
         ]
         return cls({k: v for k, v in parts.items() if v}, [{k: v for k, v in who.items() if v} for who in people])
 
+    @staticmethod
+    def under_shared(party: Party, digester: Digester) -> frozenset[Name]:
+        """Return the same identifiers under the keys that the coalition shares."""
+        each = (Asked.of(party, digester.under(key)).names for key in digester.shared)
+        return frozenset().union(*each)
+
     @property
     def names(self) -> frozenset[Name]:
         """All identifiers that were asked about."""

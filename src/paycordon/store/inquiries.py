@@ -11,12 +11,12 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from paycordon.errors import Conflict, NotFound
-from paycordon.exchange.asked import Asked, Hit
+from paycordon.exchange.asked import Asked, Hit, Name
 from paycordon.record.inquirycheck import digest_of_matches
 from paycordon.record.log import append, digest_of
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import day_of, from_micros, micros
-from paycordon.store.sightings import sighting
+from paycordon.store.sightings import alias, sighting
 
 ASKING, ANSWERED, LATER, DONE = "asking", "answered", "later", "done"
 Said = tuple[str, str]  # digest and reference of an indicator
@@ -125,9 +125,20 @@ class Other:
 
 
 def begin(
-    connection: Connection, id_: str, service: str, merchant: str, asked: Asked, by: str, now: datetime, until: datetime
+    connection: Connection,
+    id_: str,
+    service: str,
+    merchant: str,
+    asked: Asked,
+    by: str,
+    now: datetime,
+    until: datetime,
+    shared: Iterable[Name] = (),
 ) -> None:
-    """Note that a list is about to be asked; the merchant is known by what it is asked about from then on."""
+    """Note that a list is about to be asked; the merchant is known by what it is asked about from then on.
+
+    `shared` are the same identifiers under keys that the coalition shares.
+    """
     row = {"id": id_, "service": service, "merchant": merchant, "by": by, "now": micros(now), "until": micros(until)}
     about = _json(asked.as_json())
     _add(connection, {**row, "asked": about})
@@ -138,6 +149,8 @@ def begin(
             for kind, digest in sorted(asked.names)
         ],
     )
+    named = {"merchant": merchant, "day": day_of(now)}
+    alias.many(connection, [{"digest": digest, "kind": kind, **named} for kind, digest in sorted(shared)])
     said = {"inquiry": id_, "service": service, "merchant": merchant, "by": by, "asked_digest": digest_of(about)}
     append(connection, now, "inquiry.asked", {**said})
 

@@ -22,7 +22,7 @@ from paycordon.store.holds import NewHold
 from paycordon.store.indicator_rows import keys_since
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import day_of, micros
-from paycordon.store.sightings import sighting
+from paycordon.store.sightings import alias, sighting
 from paycordon.store.snapshot import Origin
 from paycordon.store.wanted import relinked, want_reconciled
 
@@ -54,13 +54,6 @@ _decision = Prepared(
     )
 )
 
-_alias = Prepared(
-    text(
-        "INSERT INTO aliases (digest, merchant, kind, named_on) VALUES (:digest, :merchant, :kind, :day) "
-        "ON CONFLICT (digest, merchant) DO UPDATE SET named_on = excluded.named_on "
-        "WHERE excluded.named_on > aliases.named_on"
-    )
-)
 _added = Prepared(text("SELECT COALESCE(MAX(position), 0) FROM indicator_batches"))
 _STANDING_HOLD = "standing_hold"
 
@@ -110,7 +103,7 @@ def record(connection: Connection, entry: Entry, now: datetime, randomness: Rand
     facts = facts_of(event, merchant)
     add_to_hours(connection, facts)
     sighting.many(connection, list(_sightings_of(event, merchant, entry.domains, now)))
-    _alias.many(connection, list(_aliases_of(event, merchant, entry.shared, now)))
+    alias.many(connection, list(_aliases_of(event, merchant, entry.shared, now)))
     payload: dict[str, str | int | list[str] | None] = {
         "instance": event.instance,
         "event": event.id,

@@ -1,4 +1,4 @@
-"""Note what a merchant is seen with: one statement, whoever has seen it."""
+"""Note what a merchant is seen with and known by: one statement each, whoever has seen it."""
 
 from __future__ import annotations
 
@@ -17,5 +17,13 @@ sighting = Prepared(
         "ELSE sightings.last_seen END, "
         "named_on = CASE WHEN sightings.named_on IS NULL OR excluded.named_on > sightings.named_on "
         "THEN excluded.named_on ELSE sightings.named_on END"
+    )
+)
+# By what others of the coalition name it; `day` from 1970, as above.
+alias = Prepared(
+    text(
+        "INSERT INTO aliases (digest, merchant, kind, named_on) VALUES (:digest, :merchant, :kind, :day) "
+        "ON CONFLICT (digest, merchant) DO UPDATE SET named_on = excluded.named_on "
+        "WHERE excluded.named_on > aliases.named_on"
     )
 )
