@@ -12,6 +12,7 @@ from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, open
 from paycordon.cli.output import print_fields, print_json, print_line, print_table
 
 if TYPE_CHECKING:
+    from paycordon.coalition.identifiers import Digester
     from paycordon.store.contributed import StoredContribution
     from paycordon.store.messages import Message
 
@@ -86,7 +87,7 @@ def show(
     if message is not None and message.contribution is None:
         _show_feedback(message, as_json=as_json)
         return
-    told = [_shown(each, plain=by is not None) for each in sent]
+    told = [_shown(each, None if by is None else read.digester()) for each in sent]
     if as_json:
         print_json({**asdict(found), "messages": told})
         return
@@ -177,11 +178,12 @@ def _feedback_row(each: Message) -> tuple[object, ...]:
     return (each.id, each.recipient, *named, each.asked_by, each.asked_at, each.state)
 
 
-def _shown(message: Message, *, plain: bool = False) -> dict[str, Any]:
-    shown = {name: getattr(message, name) for name in message.__slots__ if name != "words"}
-    if plain and message.words is not None:
-        shown["content"] = message.words.content.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-        shown["seen"] = list(message.words.seen)
+def _shown(message: Message, digester: Digester | None = None) -> dict[str, Any]:
+    shown = {name: getattr(message, name) for name in message.__slots__ if name != "sealed"}
+    words = None if digester is None else message.words(digester)
+    if words is not None:
+        shown["content"] = words.content.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        shown["seen"] = list(words.seen)
     return shown
 
 

@@ -34,7 +34,7 @@ def keys(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> 
     if as_json:
         print_json([asdict(each) for each in found])
     else:
-        heads = ("key", "indicators", "newest", "sightings", "in windows", "last seen", "cleared", "held", "")
+        heads = ("key", "indicators", "newest", "sightings", "in windows", "last seen", "cleared", "held", "sealed", "")
         print_table(heads, [[*_shown(each)] for each in found])
         for each in found:
             if sentence := _sentence(each):
@@ -43,7 +43,7 @@ def keys(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> 
 
 
 def _shown(use: KeyUse) -> tuple[object, ...]:
-    counts = (use.indicators, use.changed_at, use.sightings, use.facts, use.seen_at, use.cleared, use.held)
+    counts = (use.indicators, use.changed_at, use.sightings, use.facts, use.seen_at, use.cleared, use.held, use.sealed)
     return (use.key, *counts, use.advice.value)
 
 
@@ -54,9 +54,10 @@ def _sentence(use: KeyUse) -> str:
     if use.advice is Advice.MISSING:
         return f"{about} is not configured: what is stored under it matches nothing; add it to `identifier_keys.keys`"
     if use.advice is Advice.NEEDED:
+        sealed = f", and {use.sealed} messages to others wait under it" if use.sealed else ""
         return (
             f"{about} must stay: {use.indicators} indicators that count under no other, {use.cleared} that people "
-            f"cleared, and {use.held} behind holds in force are under it; they go when their sources say them again"
+            f"cleared, and {use.held} behind holds in force are under it; they go when their sources say them again{sealed}"
         )
     if use.advice is Advice.FADING:
         return f"{about} should stay until {use.fades_at:%Y-%m-%d}: until then merchants are known by what was seen"

@@ -163,7 +163,8 @@ class Digester:
                     f"the identifier key `{key_id}` is shorter than {MIN_KEY_BYTES} bytes",
                     hint="make one with `paycordon init`",
                 )
-        self._current = current
+        self._current = self._own = current
+        self._keys = dict(keys)
         ordered = [current, *(key_id for key_id in keys if key_id != current)]
         self._macs = {key_id: hmac.new(keys[key_id], digestmod=hashlib.sha256) for key_id in ordered}
         self._entries = common
@@ -190,6 +191,28 @@ class Digester:
         other = copy(self)
         other._current = key
         return other
+
+    def seal(self, words: str, place: str) -> str:
+        """Return words as they may be kept in the database; see `coalition.sealing`.
+
+        Args:
+            words: what is plain.
+            place: what they belong to; they open nowhere else.
+        """
+        # Imported here: screening needs no ciphers.
+        from paycordon.coalition.sealing import seal
+
+        return seal(words, self._own, self._keys[self._own], place)
+
+    def unseal(self, sealed: str, place: str) -> str:
+        """Return what was sealed, under whichever of the keys.
+
+        Raises:
+            Refused: its key is not configured any more, or it was changed.
+        """
+        from paycordon.coalition.sealing import unseal
+
+        return unseal(sealed, self._keys, place)
 
     def prepare(self) -> None:
         """Load now what would otherwise be loaded with the first identifier that needs it: about a quarter second."""

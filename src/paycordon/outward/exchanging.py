@@ -11,12 +11,12 @@ from sqlalchemy import Connection
 
 from paycordon.enforcement.timing import Timing
 from paycordon.errors import ActionError, NotFound, OutcomeUnknown, Refused, RetryLater, type_and_place
-from paycordon.exchange.contract import ContributionKind, Receipt, Verb
+from paycordon.exchange.contract import Contribution, ContributionKind, Receipt, Verb
 from paycordon.exchange.sharing import Exchange, lasting
 from paycordon.record import restricted
 from paycordon.store import Store, cases, clocks, contributions, covert
 from paycordon.store.contributed import Told
-from paycordon.store.messages import Message, claim
+from paycordon.store.messages import Message, Words, claim
 from paycordon.store.sharing import digests_in, ground_gone, refused, stays_in_the_house
 
 PATIENCE = Timing(first_retry=timedelta(seconds=5), give_up_after=24)
@@ -102,8 +102,7 @@ class Exchanging:
         if held_back is not None:
             self._note_held_back(message, held_back)
             raise RetryLater("the recipient is not asked now")
-        content = None if message.words is None else lasting(message.words.content, self._until(message))
-        return self._recipient.send(message.outgoing(theirs, content))
+        return self._recipient.send(message.outgoing(theirs, self._content(message)))
 
     def _require_allowed(self, connection: Connection, message: Message) -> str | None:
         """Return how the recipient calls what the message is about.
@@ -132,7 +131,8 @@ class Exchanging:
         if message.contribution is None or message.verb is Verb.RETRACT:
             return None
         stored = contributions.get(connection, message.contribution)
-        new = [] if message.words is None else digests_in(message.words.content, self._recipient.here.digester)
+        words = self._words(message)
+        new = [] if words is None else digests_in(words.content, self._recipient.here.digester)
         digests = [digest for _, digest, _ in (*stored.digests, *new)]
         return stays_in_the_house(connection, message.merchant, digests, self._clock())
 
@@ -145,6 +145,13 @@ class Exchanging:
         with self._store.write() as connection:
             covert.note(connection, merchant, now, secrets.token_bytes, "exchange", text_=words)
             restricted.append(connection, now, "covert.message", {"message": message.id, "merchant": merchant})
+
+    def _words(self, message: Message) -> Words | None:
+        return message.words(self._recipient.here.digester)
+
+    def _content(self, message: Message) -> Contribution | None:
+        words = self._words(message)
+        return None if words is None else lasting(words.content, self._until(message))
 
     def _until(self, message: Message) -> datetime | None:
         lasts = self._recipient.settings.lasts
@@ -168,7 +175,7 @@ class Exchanging:
                 cases.note(connection, message.merchant, now, "exchange", note)
 
     def _told(self, message: Message) -> Told:
-        content = None if message.words is None else lasting(message.words.content, self._until(message))
+        content = self._content(message)
         if content is None or not (content.items or content.party):
             return Told()
         ends = [item.valid_until for item in content.items if item.valid_until is not None]

@@ -87,7 +87,7 @@ def draft(
         reason=wish.reason,
         asked_by=wish.by.name,
         contribution=id_,
-        words=words,
+        sealed=words.sealed(exchange.recipient(wanted.recipient).here.digester, id_, 1),
         independent=stated.independent,
         unseen=stated.unseen,
     )
@@ -124,15 +124,16 @@ def correct(
     content = _content(connection, exchange, wanted, found.kind, found.id, found.origin, found.recipient, found.code)
     content = content.model_copy(update={"appeal": open_appeal(connection, found.merchant) or ""})
     words = Words(content, _seen(connection, exchange, content, found.recipient, found.merchant, wish.now))
+    revision = contributions.next_revision(connection, found.id)
     new = NewMessage(
         recipient=found.recipient,
         merchant=found.merchant,
         verb=Verb.CORRECT,
-        revision=contributions.next_revision(connection, found.id),
+        revision=revision,
         reason=wish.reason,
         asked_by=wish.by.name,
         contribution=found.id,
-        words=words,
+        sealed=words.sealed(exchange.recipient(found.recipient).here.digester, found.id, revision),
         independent=stated.independent,
         unseen=stated.unseen,
     )
@@ -247,8 +248,8 @@ def open_appeal(connection: Connection, merchant: str) -> str | None:
 def _propose(connection: Connection, exchange: Exchange, message: Message, wish: Wish) -> Drafted:
     require_allowed(connection, message, exchange, wish.now)
     proposal = propose_message(connection, message, wish)
-    items = message.words.content.items if message.words else ()
-    seen = message.words.seen if message.words else ()
+    words = None if message.sealed is None else message.words(exchange.recipient(message.recipient).here.digester)
+    items, seen = (words.content.items, words.seen) if words else ((), ())
     return Drafted(message, proposal, [(item.kind, each) for item, each in zip(items, seen, strict=True)])
 
 

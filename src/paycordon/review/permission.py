@@ -64,10 +64,11 @@ def require_allowed(connection: Connection, message: Message, exchange: Exchange
             found.append(f"the recipient takes no `{stored.kind}`")
         if ground_gone(connection, stored.hold, stored.case):
             found.append("what it rests on was released")
-    partial = message.verb is Verb.CORRECT and message.words is not None and not message.words.content.items
-    if message.words is not None and not found and not partial:
+    words = message.words(recipient.here.digester)
+    partial = message.verb is Verb.CORRECT and words is not None and not words.content.items
+    if words is not None and not found and not partial:
         try:
-            recipient.check(message.words.content)
+            recipient.check(words.content)
         except Refused as error:
             found.append(str(error))
     if found:

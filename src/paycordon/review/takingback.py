@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
-from paycordon.errors import Conflict, NotFound
+from paycordon.errors import Conflict, NotFound, Refused
 from paycordon.exchange.contract import Contribution, ContributionKind, Verb
 from paycordon.exchange.sharing import Exchange, beyond_terms
 from paycordon.ids import Randomness
@@ -114,8 +115,20 @@ class TakingBack:
             with self._store.write() as connection:
                 contributions.lock(connection, messages.get(connection, found).contribution)
                 message = messages.get(connection, found)
-                contributions.drop(connection, message, State.LAPSED, by=ITSELF.name, now=now)
+                told_again = self._has_appeal(message)
+                if contributions.drop(connection, message, State.LAPSED, by=ITSELF.name, now=now) and told_again:
+                    contributions.told_of_appeal(connection, message.contribution or "", None)
             done = True
+
+    def _has_appeal(self, message: Message) -> bool:
+        """Tell whether a correction would have told of an objection: then it is drafted again."""
+        recipient = self._exchange.recipients.get(message.recipient)
+        if message.verb is not Verb.CORRECT or recipient is None:
+            return False
+        with suppress(Refused):  # nobody can read it any more
+            words = message.words(recipient.here.digester)
+            return words is not None and bool(words.content.appeal)
+        return False
 
     def _take_back(self) -> bool:
         with self._store.read() as connection:
@@ -232,15 +245,18 @@ class TakingBack:
                 cases.note(connection, found.merchant, now, "exchange", note)
                 return True
             why = f"the merchant objects ({appeal})" if appeal else f"the objection {found.appeal} was decided"
+            revision = contributions.next_revision(connection, id_)
+            words = Words(Contribution(kind=found.kind, appeal=appeal or ""))
+            digester = self._exchange.recipient(found.recipient).here.digester
             new = NewMessage(
                 recipient=found.recipient,
                 merchant=found.merchant,
                 verb=Verb.CORRECT,
-                revision=contributions.next_revision(connection, id_),
+                revision=revision,
                 reason=why,
                 asked_by=ITSELF.name,
                 contribution=id_,
-                words=Words(Contribution(kind=found.kind, appeal=appeal or "")),
+                sealed=words.sealed(digester, id_, revision),
             )
             message = contributions.draft_more(connection, new, now, self._randomness)
             made = propose_message(connection, message, self._wish(why, now))

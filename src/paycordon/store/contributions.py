@@ -145,8 +145,6 @@ def drop(connection: Connection, message: Message, state: State, *, by: str, now
         _set(connection, message.contribution, state=State.SENT.value, **again)
         if state is not State.LAPSED:
             clocks.stop(connection, message.contribution or "", now)
-    elif state is State.LAPSED and message.words is not None and message.words.content.appeal:
-        _set(connection, message.contribution, appeal=None)
     messages.log(connection, now, "contribution.dropped", message, {"by": by, "why": state.value})
     return True
 

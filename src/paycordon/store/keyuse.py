@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, text
 
+from paycordon.coalition.sealing import key_of
 from paycordon.store.counting import counting_among
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_micros, micros
@@ -51,6 +52,8 @@ _facts = Prepared(
 _cleared = Prepared(
     text("SELECT rule, until FROM snoozes WHERE ended_at IS NULL AND until > :now AND rule LIKE 'indicators/%'")
 )
+# Of each message that waits, what stands before its sealed words: a key's id has 63 characters at most.
+_sealed = Prepared(text("SELECT substr(body, 1, 80) FROM exchange_messages WHERE body LIKE 'sealed:%'"))
 _of_cleared = re.compile(r"#([^#:]+):[0-9a-f]{64}@")
 # SQLite compares texts by their bytes, so that each key's digests lie side by side and one step leads past them.
 _next = Prepared(text("SELECT digest FROM indicators WHERE digest >= :after ORDER BY digest LIMIT 1"))
@@ -69,7 +72,7 @@ class Advice(StrEnum):
     `current`: new digests are made with it. `needed`: something under it would match no more without it. `fading`:
     only what was seen under it, which loses its meaning by itself. `unused`: it may be taken off the configuration.
     `shared`: the coalition has it in common, and says when it is over.
-    `missing`: it is not configured, and what is stored under it matches nothing.
+    `missing`: it is not configured, and what is stored under it matches nothing or cannot be read.
     """
 
     CURRENT = "current"
@@ -93,6 +96,7 @@ class KeyUse:
         seen_at: when the newest of both was, UTC.
         cleared: how many indicators under it people have cleared for a merchant.
         held: how many indicators under it are behind holds in force, which a correction would no longer find.
+        sealed: how many messages to others wait whose words are sealed under it.
         advice: what may be done with the key.
         fades_at: when what was seen under it has lost its meaning, UTC.
     """
@@ -105,6 +109,7 @@ class KeyUse:
     seen_at: datetime | None
     cleared: int
     held: int
+    sealed: int
     advice: Advice
     fades_at: datetime | None
 
@@ -138,14 +143,15 @@ def key_uses(
         facts[key] = before[0] + count, max(before[1], newest)
     cleared = [found[1] for rule, _ in _cleared(connection, at) if (found := _of_cleared.search(rule))]
     held = _behind_holds(connection)
-    used = {key for key in (*indicators, *sightings, *facts, *cleared, *held) if key}
+    sealed = [key for begins in _sealed(connection).scalars() if (key := key_of(begins))]
+    used = {key for key in (*indicators, *sightings, *facts, *cleared, *held, *sealed) if key}
     return [
         _use(
             key,
             indicators.get(key, (0, None)),
             sightings.get(key, (0, 0)),
             facts.get(key, (0, 0)),
-            (cleared.count(key), held.count(key)),
+            (cleared.count(key), held.count(key), sealed.count(key)),
             (key in configured, key == current, key in shared),
             now,
             fades_after,
@@ -188,7 +194,7 @@ def _use(
     indicators: tuple[int, int | None],
     sightings: tuple[int, int],
     facts: tuple[int, int],
-    people: tuple[int, int],
+    people: tuple[int, int, int],
     standing: tuple[bool, bool, bool],
     now: datetime,
     fades_after: timedelta,

@@ -1,7 +1,8 @@
 """The outbox of what recipients are told: each message from its draft until it was taken, under a lease and one key.
 
-What is plain in a message is kept until the recipient has taken it, or it was dropped, and erased in the transaction
-that says so; the log has its digest, whose salt goes with it. A message's id is its idempotency key: a worker that
+What is plain in a message is kept, sealed under the identifier key (`coalition.sealing`), until the recipient has taken
+it, or it was dropped, and erased in the transaction that says so; the log has the digest of what is stored, whose salt
+goes with it. A message's id is its idempotency key: a worker that
 takes over sends the same once more, and the recipient has it once.
 """
 
@@ -16,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, exists, select
 
+from paycordon.coalition.identifiers import Digester
 from paycordon.errors import Conflict, NotFound
 from paycordon.exchange.contract import Contribution, Outgoing, Verb, Worth
 from paycordon.ids import Randomness, new_id
@@ -53,21 +55,26 @@ class Words:
     content: Contribution
     seen: tuple[bool, ...] = ()
 
-    def text(self) -> str:
-        """Return it as it is stored."""
+    def sealed(self, digester: Digester, contribution: str | None, revision: int) -> str:
+        """Return it as it is stored, as words of one message about a contribution."""
         content = self.content.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-        return json.dumps({"content": content, "seen": list(self.seen)}, separators=(",", ":"), sort_keys=True)
+        words = json.dumps({"content": content, "seen": list(self.seen)}, separators=(",", ":"), sort_keys=True)
+        return digester.seal(words, _place(contribution, revision))
 
     @classmethod
-    def read(cls, stored: str) -> Words:
-        """Read what was stored."""
-        said = json.loads(stored)
+    def read(cls, stored: str, digester: Digester, contribution: str | None, revision: int) -> Words:
+        """Read what was stored.
+
+        Raises:
+            Refused: its key is not configured any more, or it was changed.
+        """
+        said = json.loads(digester.unseal(stored, _place(contribution, revision)))
         return cls(Contribution.model_validate(said["content"]), tuple(said["seen"]))
 
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message to be drafted; as `Message`. `proposal` says who agrees, and is none in feedback."""
+    """A message to be drafted; as `Message`."""
 
     recipient: str
     merchant: str
@@ -76,7 +83,7 @@ class NewMessage:
     reason: str
     asked_by: str
     contribution: str | None = None
-    words: Words | None = field(default=None, repr=False)
+    sealed: str | None = field(default=None, repr=False)
     about: Mapping[str, str] | None = None
     independent: str | None = None
     unseen: str | None = None
@@ -89,7 +96,7 @@ class Message:
 
     Attributes:
         contribution: what it is about; none in feedback.
-        words: what is plain in it, until it was taken.
+        sealed: what is plain in it, as it is stored until it was taken; `words` opens it.
         about: source, reference and worth, in feedback.
         independent, unseen: what people state about the identifiers.
         by_hand: whether people do at the recipient what it says.
@@ -104,7 +111,7 @@ class Message:
     merchant: str
     verb: Verb
     revision: int
-    words: Words | None = field(repr=False)
+    sealed: str | None = field(repr=False)
     about: Mapping[str, str] | None
     independent: str | None
     unseen: str | None
@@ -128,6 +135,17 @@ class Message:
     def key(self) -> str:
         """The idempotency key."""
         return f"paycordon-{self.id}"
+
+    def words(self, digester: Digester) -> Words | None:
+        """Return what is plain in it, until it was taken.
+
+        Args:
+            digester: of the deployment; has the identifier keys.
+
+        Raises:
+            Refused: their key is not configured any more, or they were changed.
+        """
+        return None if self.sealed is None else Words.read(self.sealed, digester, self.contribution, self.revision)
 
     def outgoing(self, theirs: str | None, content: Contribution | None) -> Outgoing:
         """Return it as a recipient gets it."""
@@ -158,7 +176,7 @@ def insert(connection: Connection, new: NewMessage, state: MessageState, now: da
         "merchant": new.merchant,
         "verb": new.verb.value,
         "revision": new.revision,
-        "body": None if new.words is None else new.words.text(),
+        "body": new.sealed,
         "about": None if new.about is None else _text_of(new.about),
         "independent": new.independent,
         "unseen": new.unseen,
@@ -180,7 +198,7 @@ def said_of(connection: Connection, message: Message) -> Payload:
     about = None if message.about is None else _text_of(message.about)
     subject = message.contribution or message.id
     texts = {
-        "words_digest": (body_of(message.id), None if message.words is None else message.words.text()),
+        "words_digest": (body_of(message.id), message.sealed),
         "about_digest": (subject, about),
         "independent_digest": (subject, message.independent),
         "unseen_digest": (subject, message.unseen),
@@ -336,7 +354,7 @@ def _message(row: RowMapping) -> Message:
         **times,  # type: ignore[arg-type]  # those that are never empty in the table are not here either
         contribution=row["contribution_id"],
         verb=Verb(row["verb"]),
-        words=None if row["body"] is None else Words.read(row["body"]),
+        sealed=row["body"],
         about=None if row["about"] is None else json.loads(row["about"]),
         by_hand=bool(row["by_hand"]),
         begun=row["lease_owner"] is not None,
@@ -344,3 +362,7 @@ def _message(row: RowMapping) -> Message:
         state=MessageState(row["state"]),
         already=None if row["already"] is None else bool(row["already"]),
     )
+
+
+def _place(contribution: str | None, revision: int) -> str:
+    return f"{contribution or ''}/{revision}"

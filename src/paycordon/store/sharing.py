@@ -92,9 +92,11 @@ def refused(
 
     Raises:
         NotFound: the recipient is not configured any more.
+        Refused: the key that its words are sealed under is not configured any more, or they were changed.
     """
     recipient = exchange.recipient(message.recipient)
-    told = content or (None if message.words is None else message.words.content)
+    words = None if content is not None else message.words(recipient.here.digester)
+    told = words.content if words is not None else content
     if message.verb in (Verb.RETRACT, Verb.FEEDBACK):
         return []
     if told is None:
