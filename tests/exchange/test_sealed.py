@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from paycordon.coalition.identifiers import Digester
-from paycordon.coalition.sealing import key_of, seal, unseal
+from paycordon.coalition.sealing import Sealer, key_of
 from paycordon.errors import Refused
 from paycordon.record.verify import verify
 from paycordon.store import messages, schema
@@ -23,11 +23,12 @@ K1, K2 = bytes(range(32)), b"n" * 32
 
 
 def test_words_open_under_their_key_and_at_their_place_only() -> None:
-    sealed = seal("owner@shop.example", "k.1", K1, "ctr_1/1")
+    sealer = Sealer({"k2": K2, "k.1": K1}, "k.1")
+    sealed = sealer.seal("owner@shop.example", "ctr_1/1")
     assert key_of(sealed) == "k.1"
     assert "owner" not in sealed
-    assert sealed != seal("owner@shop.example", "k.1", K1, "ctr_1/1"), "the same words twice are not to be told apart"
-    assert unseal(sealed, {"k2": K2, "k.1": K1}, "ctr_1/1") == "owner@shop.example"
+    assert sealed != sealer.seal("owner@shop.example", "ctr_1/1"), "the same words twice are not to be told apart"
+    assert sealer.unseal(sealed, "ctr_1/1") == "owner@shop.example"
     changed = sealed[:-6] + ("A" if sealed[-6] != "A" else "B") + sealed[-5:]
     for text, keys, place in (
         (sealed, {"k2": K2}, "ctr_1/1"),
@@ -39,7 +40,7 @@ def test_words_open_under_their_key_and_at_their_place_only() -> None:
         (sealed.replace("k.1", "k2"), {"k2": K1}, "ctr_1/1"),
     ):
         with pytest.raises(Refused, match="identifier key"):
-            unseal(text, keys, place)
+            Sealer(keys, next(iter(keys))).unseal(text, place)
 
 
 def rotate(office: Office, keys: dict[str, bytes], current: str) -> None:

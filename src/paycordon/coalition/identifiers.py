@@ -18,11 +18,15 @@ from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from paycordon.coalition import networks, normalisers
 from paycordon.coalition.warninglist import Entry, shipped
 from paycordon.errors import ConfigError
 from paycordon.events import Event, Identifier, IdentifierKind
+
+if TYPE_CHECKING:
+    from paycordon.coalition.sealing import Sealer
 
 MIN_KEY_BYTES = 32
 _MOST_DOMAINS = 64
@@ -192,27 +196,11 @@ class Digester:
         other._current = key
         return other
 
-    def seal(self, words: str, place: str) -> str:
-        """Return words as they may be kept in the database; see `coalition.sealing`.
+    def sealer(self) -> Sealer:
+        """Return what seals words that have to be kept for a while."""
+        from paycordon.coalition.sealing import Sealer  # here: screening needs no ciphers
 
-        Args:
-            words: what is plain.
-            place: what they belong to; they open nowhere else.
-        """
-        # Imported here: screening needs no ciphers.
-        from paycordon.coalition.sealing import seal
-
-        return seal(words, self._own, self._keys[self._own], place)
-
-    def unseal(self, sealed: str, place: str) -> str:
-        """Return what was sealed, under whichever of the keys.
-
-        Raises:
-            Refused: its key is not configured any more, or it was changed.
-        """
-        from paycordon.coalition.sealing import unseal
-
-        return unseal(sealed, self._keys, place)
+        return Sealer(self._keys, self._own)
 
     def prepare(self) -> None:
         """Load now what would otherwise be loaded with the first identifier that needs it: about a quarter second."""

@@ -22,36 +22,49 @@ _MARK = "sealed"
 _NONCE = 12  # bytes, as NIST SP 800-38D recommends; drawn anew each time
 
 
-def seal(words: str, key: str, secret: bytes, place: str) -> str:
-    """Return words so that only who has the key can read them.
+class Sealer:
+    """Seals words, and opens them again.
 
     Args:
-        words: what is plain.
-        key: the id of the identifier key.
-        secret: the key itself.
-        place: what the words belong to; they open nowhere else.
+        keys: the identifier keys by their ids.
+        current: the id of the one that new words are sealed under.
     """
-    nonce = secrets.token_bytes(_NONCE)
-    sealed = AESGCM(_derived(secret)).encrypt(nonce, words.encode(), _about(key, place))
-    return f"{_MARK}:{key}:{b64encode(nonce + sealed).decode()}"
 
+    def __init__(self, keys: Mapping[str, bytes], current: str) -> None:
+        self._keys, self._current = keys, current
 
-def unseal(sealed: str, keys: Mapping[str, bytes], place: str) -> str:
-    """Return the words again; what an earlier version stored unsealed is returned as it is.
+    def seal(self, words: str, place: str) -> str:
+        """Return words so that only who has the key can read them.
 
-    Raises:
-        Refused: their key is not configured any more, or they are not what was sealed.
-    """
-    key = key_of(sealed)
-    if key is None:
-        return sealed
-    if key not in keys:
-        raise Refused(f"its words are sealed under the identifier key `{key}`: add it to `identifier_keys.keys` again")
-    try:
-        both = b64decode(sealed.rpartition(":")[2], validate=True)
-        return AESGCM(_derived(keys[key])).decrypt(both[:_NONCE], both[_NONCE:], _about(key, place)).decode()
-    except (InvalidTag, ValueError):
-        raise Refused(f"its words are not what was sealed, or the identifier key `{key}` is another one now") from None
+        Args:
+            words: what is plain.
+            place: what the words belong to; they open nowhere else.
+        """
+        nonce, key = secrets.token_bytes(_NONCE), self._current
+        sealed = AESGCM(_derived(self._keys[key])).encrypt(nonce, words.encode(), _about(key, place))
+        return f"{_MARK}:{key}:{b64encode(nonce + sealed).decode()}"
+
+    def unseal(self, sealed: str, place: str) -> str:
+        """Return the words again; what an earlier version stored unsealed is returned as it is.
+
+        Raises:
+            Refused: their key is not configured any more, or they are not what was sealed.
+        """
+        key = key_of(sealed)
+        if key is None:
+            return sealed
+        if key not in self._keys:
+            raise Refused(
+                f"its words are sealed under the identifier key `{key}`: add it to `identifier_keys.keys` again"
+            )
+        try:
+            both = b64decode(sealed.rpartition(":")[2], validate=True)
+            words = AESGCM(_derived(self._keys[key])).decrypt(both[:_NONCE], both[_NONCE:], _about(key, place))
+        except (InvalidTag, ValueError):
+            raise Refused(
+                f"its words are not what was sealed, or the identifier key `{key}` is another one now"
+            ) from None
+        return words.decode()
 
 
 def key_of(sealed: str) -> str | None:

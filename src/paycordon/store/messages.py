@@ -59,7 +59,7 @@ class Words:
         """Return it as it is stored, as words of one message about a contribution."""
         content = self.content.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         words = json.dumps({"content": content, "seen": list(self.seen)}, separators=(",", ":"), sort_keys=True)
-        return digester.seal(words, _place(contribution, revision))
+        return digester.sealer().seal(words, _place(contribution, revision))
 
     @classmethod
     def read(cls, stored: str, digester: Digester, contribution: str | None, revision: int) -> Words:
@@ -68,7 +68,7 @@ class Words:
         Raises:
             Refused: its key is not configured any more, or it was changed.
         """
-        said = json.loads(digester.unseal(stored, _place(contribution, revision)))
+        said = json.loads(digester.sealer().unseal(stored, _place(contribution, revision)))
         return cls(Contribution.model_validate(said["content"]), tuple(said["seen"]))
 
 
