@@ -7,7 +7,8 @@ import hmac
 
 import pytest
 
-from paycordon.coalition.identifiers import LOW_ENTROPY, Digester, Relation, normalise, unkeyed_digest
+from paycordon.coalition.identifiers import LOW_ENTROPY, Digester, normalise, unkeyed_digest
+from paycordon.coalition.relations import Relation
 from paycordon.coalition.warninglist import read, shipped
 from paycordon.errors import ConfigError
 from paycordon.events import Event, Identifier, IdentifierKind

@@ -57,7 +57,8 @@ def _sentence(use: KeyUse) -> str:
         sealed = f", and {use.sealed} messages to others wait under it" if use.sealed else ""
         return (
             f"{about} must stay: {use.indicators} indicators that count under no other, {use.cleared} that people "
-            f"cleared, and {use.held} behind holds in force are under it; they go when their sources say them again{sealed}"
+            f"cleared, and {use.held} behind holds in force are under it; they go when their sources say them again"
+            f"{sealed}"
         )
     if use.advice is Advice.FADING:
         return f"{about} should stay until {use.fades_at:%Y-%m-%d}: until then merchants are known by what was seen"

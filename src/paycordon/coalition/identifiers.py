@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from copy import copy
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from paycordon.coalition import networks, normalisers
+from paycordon.coalition.relations import Derived, Form, Relation, following
 from paycordon.coalition.warninglist import Entry, shipped
 from paycordon.errors import ConfigError
 from paycordon.events import Event, Identifier, IdentifierKind
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 MIN_KEY_BYTES = 32
 _MOST_DOMAINS = 64
-_Form = tuple[str, str]  # kind and spelling
 
 # So few values exist, or so many are known elsewhere, that whoever has an unkeyed digest finds the value by trying.
 LOW_ENTROPY = frozenset(
@@ -61,27 +60,6 @@ _SAMPLES = (
     (IdentifierKind.IBAN, "GB82WEST12345698765432"),
     (IdentifierKind.WALLET, "0x52908400098527886E0F7030069857D2E4169Ee7"),
 )
-
-
-class Relation(StrEnum):
-    """How an identifier of an event and an indicator belong together.
-
-    `domain`: the indicator is the domain, or a parent domain, of the event's address, URL or host. `network`: it is a
-    range that the event's IP address lies in. `known`: the event does not carry it, and its merchant was seen with it.
-    """
-
-    EXACT = "exact"
-    DOMAIN = "domain"
-    NETWORK = "network"
-    KNOWN = "known"
-
-
-@dataclass(frozen=True, slots=True)
-class Derived:
-    """A digest that follows from an identifier of the event: of which one (its digest), and how."""
-
-    of: str
-    relation: Relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +325,7 @@ class Digester:
             older[digest] = tuple(others)
         follows: list[str] = []
         if full is not None:
-            for relation, form in _following(kind, full):
+            for relation, form in following(kind, full):
                 for key in self._macs:
                     made = self._made(key, form)
                     follows.append(made)
@@ -368,7 +346,7 @@ class Digester:
         entries = shipped() if self._entries is None else self._entries
         return {self._made(key, (each.kind, each.form)): each.label for each in entries for key in self._macs}
 
-    def _made(self, key: str, form: _Form) -> str:
+    def _made(self, key: str, form: Form) -> str:
         mac = self._macs[key].copy()
         mac.update(f"{form[0]}\0{form[1]}".encode())
         return f"{key}:{mac.hexdigest()}"
@@ -381,26 +359,3 @@ def _country(event: Event) -> str | None:
 def _hidden(event: Event, concealed: Mapping[tuple[str, str], None]) -> Event:
     hidden = tuple(Identifier.model_construct(kind=kind, digest=digest) for kind, digest in concealed)
     return event.model_copy(update={"identifiers": hidden})
-
-
-def _following(kind: str, form: str) -> Iterator[tuple[Relation, _Form]]:
-    """Yield what follows from an identifier: domains of an address, URL or host, networks of an IP address."""
-    if kind == IdentifierKind.IP:
-        for network in networks.around(form):
-            yield Relation.NETWORK, (kind, network)
-        return
-    if kind == IdentifierKind.EMAIL:
-        host, own = form.rpartition("@")[2], True
-    elif kind == IdentifierKind.URL:
-        host, own = normalisers.host_of(form), True
-    elif kind == IdentifierKind.DOMAIN:
-        host, own = form, False
-    else:
-        return
-    if (address := normalisers.ip(host, None)) is not None:
-        for network in (address, *networks.around(address)):
-            yield Relation.NETWORK, (IdentifierKind.IP, network)
-        return
-    for name in normalisers.domains(host):
-        if own or name != host:
-            yield Relation.DOMAIN, (IdentifierKind.DOMAIN, name)

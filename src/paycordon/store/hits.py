@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from paycordon.coalition.identifiers import Derived, Leads, Relation
+from paycordon.coalition.identifiers import Leads
 from paycordon.coalition.indicators import MANY, Standards
+from paycordon.coalition.relations import Derived, Relation
 from paycordon.context import IndicatorHit
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import from_day, from_micros, micros

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
-from paycordon.coalition.identifiers import Relation
+from paycordon.coalition.relations import Relation
 from paycordon.decisions import Decision, Finding, Outcome
 from paycordon.store.prepared import Prepared
 from paycordon.store.schema import micros
