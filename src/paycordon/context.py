@@ -70,6 +70,7 @@ class NameHit:
         score: how alike, from 0 to 100.
         why: how the score came about.
         clearance: what a person clears who knows that it is somebody else; as the `rule` of a snooze.
+        earlier: the same under the other identifier keys, as it was cleared while one of them was current.
     """
 
     kind: str
@@ -82,6 +83,7 @@ class NameHit:
     why: str
     reference: str
     clearance: str
+    earlier: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,11 @@
 
 Run with `pytest tests/benchmarks/test_lookup.py --benchmark-only -s`; sizes up to a million, or those that
 `PAYCORDON_LOOKUP_SIZES` names, such as `10000000` (which takes minutes and some gigabytes for the set). Each peer is
-measured in a process of its own; half of the questions are about what is known. LMDB is measured where it is installed.
+measured in a process of its own; half of the questions are about what is known.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import os
@@ -146,9 +145,6 @@ def test_growth(benchmark: Any, tmp_path: Path) -> None:
     def run() -> None:
         for size in SIZES:
             for peer in PEERS:
-                if peer == "lmdb" and not _has_lmdb():
-                    print(f"\n{size:>11,} {peer:>7}: not installed", end="")
-                    continue
                 directory = tmp_path / f"{size}"
                 directory.mkdir(exist_ok=True)
                 got = apart(peer, directory, size, "build") | apart(peer, directory, size, "ask")
@@ -160,10 +156,6 @@ def test_growth(benchmark: Any, tmp_path: Path) -> None:
         print()
 
     benchmark.pedantic(run, rounds=1)
-
-
-def _has_lmdb() -> bool:
-    return importlib.util.find_spec("lmdb") is not None
 
 
 if __name__ == "__main__":

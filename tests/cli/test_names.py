@@ -72,6 +72,23 @@ def test_a_name_is_found_explained_and_cleared_for_one_merchant(cli, listed, mak
     assert cli("log", "verify").code == 0
 
 
+def test_what_was_cleared_under_a_former_key_stays_cleared(cli, listed, make_event) -> None:
+    cli("names", "build")
+    merchant = {"account": {"id": "acct_1"}, "merchant": {"id": "m_1", "name": "Brundelo Trading Ltd."}}
+    (found,) = matches(screened(cli, make_event, 1, **merchant))
+    acts = ("--merchant", "m_1", "--until", "2027-01-31", "--by", "ana", "--reason", "another company")
+    assert cli("names", "clear", found["evidence"]["clearance"], *acts).code == 0
+    (listed / ".paycordon" / "next.key").write_text("8" * 64 + "\n")
+    (listed / ".paycordon" / "next.key").chmod(0o600)
+    config = yaml.safe_load((listed / "paycordon.yaml").read_text())
+    keys = {"k2": "file:.paycordon/next.key", "k1": "file:.paycordon/identifier.key"}
+    config["identifier_keys"] = {"current": "k2", "keys": keys}
+    (listed / "paycordon.yaml").write_text(yaml.safe_dump(config))
+    assert matches(screened(cli, make_event, 2, **merchant)) == []
+    (old, _) = cli("indicator", "keys", "--json").json
+    assert (old["key"], old["cleared"], old["advice"]) == ("k1", 1, "needed")
+
+
 def test_a_merchants_own_name_is_compared_too(cli, listed, make_event) -> None:
     cli("names", "build")
     decision = screened(cli, make_event, 1, merchant={"id": "m_1", "name": "Brundelo Trading Ltd."})
@@ -84,6 +101,7 @@ def test_names_are_checked_by_hand(cli, listed) -> None:
     done = cli("names", "check", "-", "--kind", "person", "--json", stdin="Verlaek Tomasin\nSomeone Else\n")
     assert done.code == 1
     assert [(each["asked"], each["entry"]["id"]) for each in done.json] == [("Verlaek Tomasin", "q1")]
+    assert done.json[0]["why"] == "the same: verlaek, tomasin"
     assert cli("names", "check", "-", stdin="Someone Else\n").out == "no entry is like any of them\n"
     assert cli("names", "check", "-", "--list", "absent", stdin="x\n").code == 2
 

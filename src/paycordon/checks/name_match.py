@@ -16,7 +16,7 @@ class NameMatch(Check[CheckSettings]):
 
     Names are shared by many people: a rule should ask for something else besides, and never block on this alone. The
     finding's confidence is how alike the names are. Entries that a person has cleared for this merchant and this
-    name (`paycordon names clear`) are left out until the clearance ends. Lists are named under `names:` in the
+    name (`paycordon names clear`) are left out until the clearance ends. Lists are named under `name_lists:` in the
     configuration; without any there are no findings.
     """
 
@@ -26,7 +26,7 @@ class NameMatch(Check[CheckSettings]):
 
     def _screen(self, context: Context) -> Iterable[Finding]:
         for hit in context.names:
-            if hit.clearance not in context.cleared:
+            if context.cleared.isdisjoint((hit.clearance, *hit.earlier)):
                 yield Finding(
                     check=self.id,
                     code="name.match",

@@ -251,7 +251,7 @@ def withdraw(
         return
     print_line(f"withdrew {len(digests)}")
     for id_, number in found.items():
-        print_line(f"{number} decisions used it: paycordon withdrawal show {id_}")
+        print_line(f"{number} {'decision' if number == 1 else 'decisions'} used it: paycordon withdrawal show {id_}")
     if any(found.values()):
         print_line("a worker judges their holds again; `paycordon withdrawal run` does so now")
 

@@ -97,7 +97,12 @@ def check(
         for asked in filter(None, map(str.strip, text.splitlines())):
             found += [(asked, name, each) for each in index.search(asked, kind, least)]
     if as_json:
-        print_json([{"asked": asked, "list": name, **asdict(each)} for asked, name, each in found])
+        print_json(
+            [
+                {"asked": asked, "list": name, **asdict(each), "why": each.score.explained()}
+                for asked, name, each in found
+            ]
+        )
     elif not chosen:
         print_line(_NONE)
     elif not found:

@@ -85,6 +85,10 @@ class LookupFile:
                 if _digest_of(file, (_MAGIC, _VERSION, bits, 0, mark.position, count, mark.log_hash)) != digest:
                     raise LookupInvalid("it is damaged")
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except FileNotFoundError:
+            raise LookupInvalid(
+                "there is none yet; a worker makes it, or `paycordon indicator lookup --build`"
+            ) from None
         except (OSError, ValueError) as error:
             raise LookupInvalid(f"it cannot be read: {type(error).__name__}") from error
         if hasattr(mapped, "madvise"):

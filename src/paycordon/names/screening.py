@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,10 +49,12 @@ class NameScreener:
         return tuple(hit for name, kind in _names(event).items() for hit in self._hits(name, kind))
 
     def _hits(self, name: str, kind: IdentifierKind) -> Iterator[NameHit]:
-        digest = self._digester.digest(Identifier(kind=kind, value=name))
+        identifier = Identifier(kind=kind, value=name)
+        digest = self._digester.digest(identifier)
+        others = sorted(self._digester.all_of(identifier)[0] - {digest})
         for listed, current in self._lists:
             for found in current.get().search(name, _KINDS[kind], listed.threshold, HITS_A_LIST):
-                yield _hit(listed.name, str(kind), digest, found)
+                yield _hit(listed.name, str(kind), digest, others, found)
 
 
 def cleared_as(list_: str, entry: str, digest: str) -> str:
@@ -79,7 +81,7 @@ def _names(event: Event) -> Mapping[str, IdentifierKind]:
     return dict(list(named.items())[:MAX_NAMES])
 
 
-def _hit(list_: str, kind: str, digest: str, found: Found) -> NameHit:
+def _hit(list_: str, kind: str, digest: str, others: Sequence[str], found: Found) -> NameHit:
     return NameHit(
         kind=kind,
         digest=digest,
@@ -91,4 +93,5 @@ def _hit(list_: str, kind: str, digest: str, found: Found) -> NameHit:
         why=found.score.explained(),
         reference=found.entry.reference,
         clearance=cleared_as(list_, found.entry.id, digest),
+        earlier=tuple(cleared_as(list_, found.entry.id, other) for other in others),
     )

@@ -50,11 +50,14 @@ _facts = Prepared(
     )
 )
 _cleared = Prepared(
-    text("SELECT rule, until FROM snoozes WHERE ended_at IS NULL AND until > :now AND rule LIKE 'indicators/%'")
+    text(
+        "SELECT rule, until FROM snoozes WHERE ended_at IS NULL AND until > :now "
+        "AND (rule LIKE 'indicators/%' OR rule LIKE 'names/%')"
+    )
 )
 # Of each message that waits, what stands before its sealed words: a key's id has 63 characters at most.
 _sealed = Prepared(text("SELECT substr(body, 1, 80) FROM exchange_messages WHERE body LIKE 'sealed:%'"))
-_of_cleared = re.compile(r"#([^#:]+):[0-9a-f]{64}@")
+_of_cleared = re.compile(r"#([^#:]+):[0-9a-f]{64}(?:@|$)")
 # SQLite compares texts by their bytes, so that each key's digests lie side by side and one step leads past them.
 _next = Prepared(text("SELECT digest FROM indicators WHERE digest >= :after ORDER BY digest LIMIT 1"))
 _ids = Prepared(text(f"SELECT DISTINCT {_KEY.format('digest')} FROM indicators"))  # noqa: S608
@@ -94,7 +97,7 @@ class KeyUse:
         sightings: how often merchants were seen with an identifier under it; links and matches rest on that.
         facts: how many entries of windows by identifier are under it.
         seen_at: when the newest of both was, UTC.
-        cleared: how many indicators under it people have cleared for a merchant.
+        cleared: how many indicators, and entries of lists of names, people have cleared for a merchant under it.
         held: how many indicators under it are behind holds in force, which a correction would no longer find.
         sealed: how many messages to others wait whose words are sealed under it.
         advice: what may be done with the key.
