@@ -60,7 +60,10 @@ def filled(path: Path, size: int) -> Store:
     with store.write() as connection:
         raw: Any = connection.connection.driver_connection
         raw.executemany("INSERT INTO merchants (merchant, seq) VALUES (?, 1)", ((f"m_{n:07}",) for n in range(size)))
-        raw.executemany("INSERT OR IGNORE INTO sightings VALUES (?, ?, ?, ?, ?)", sightings(size))
+        raw.executemany(
+            "INSERT OR IGNORE INTO sightings (digest, merchant, kind, first_seen, last_seen) VALUES (?, ?, ?, ?, ?)",
+            sightings(size),
+        )
         raw.executemany(
             "INSERT INTO holds (id, merchant, instance, account, subject_kind, subject_id, outcome, rule, "
             "merchant_reason, created_at, source, scope, two_people) VALUES (?, ?, '', '', 'merchant', ?, 'block', "
