@@ -167,3 +167,24 @@ def test_nobody_else_learns_whether_there_is_one(as_) -> None:
             answers.add((done.code, done.out, done.err))
         ((code, out, err),) = answers
         assert (code, out, "takes the role `restricted`" in err) == (2, "", True), command
+
+
+def test_what_its_source_corrects_takes_the_place_of_what_it_said(as_) -> None:
+    id_ = received(as_)
+    other = json.dumps(TIP | {"merchants": ["m_2"]})
+    again = as_("rhea", "referral", "receive", stdin=other)
+    assert (again.code, "`paycordon referral correct`" in again.err) == (2, True)
+    both = as_("rhea", "referral", "correct", stdin=f"{other}\n{other}")
+    assert (both.code, "one tip is corrected at a time, and there are 2" in both.err) == (2, True)
+    done = as_("rhea", "referral", "correct", stdin=other)
+    assert (done.code, f"{id_} is corrected: it is `received`, due" in done.out) == (0, True)
+    once_more = as_("rhea", "referral", "correct", stdin=other)
+    assert (once_more.code, "says so already" in once_more.out) == (0, True)
+    unknown = as_("rhea", "referral", "correct", stdin=json.dumps(TIP | {"reference": "T-9"}))
+    assert (unknown.code, "there is no `T-9` of `clearing house`" in unknown.err) == (2, True)
+    shown = as_("rhea", "referral", "show", id_, reason=False)
+    assert "was 1 identifiers, 1 merchants" in shown.out
+    assert "m_2" in shown.out
+    refused = as_("adam", "referral", "correct", stdin=other)
+    assert refused.code == 2
+    assert as_("rhea", "directive", "verify", reason=False).code == 0

@@ -147,8 +147,8 @@ NOT_ASKED = dict.fromkeys(
      *(command for command, *_ in COMMANDS if command.startswith("hub "))],
     ELSEWHERE,
 ) | dict.fromkeys(
-    ["referral receive", "referral offer", "referral hold", "referral release", "referral acted", "referral fed-back",
-     "referral withdraw", "referral close", "referral undo"],
+    ["referral receive", "referral correct", "referral offer", "referral hold", "referral release", "referral acted",
+     "referral fed-back", "referral withdraw", "referral close", "referral undo"],
     REFUSED,
 )  # fmt: skip
 

@@ -23,13 +23,13 @@ from .desk import ROSS, Desk, on_one_database
 # The machine: every state with every step.
 
 DONE = {
-    State.RECEIVED: {Step.OFFER, Step.PROPOSE, Step.RELEASE, Step.CLOSE, Step.WITHDRAW},
-    State.WITH_LAW_ENFORCEMENT: {Step.HOLD, Step.PROPOSE, Step.RELEASE, Step.CLOSE, Step.WITHDRAW},
-    State.HELD: {Step.HOLD, Step.PROPOSE, Step.RELEASE, Step.CLOSE, Step.WITHDRAW},
-    State.RELEASED: {Step.ACT, Step.CLOSE, Step.WITHDRAW},
-    State.ACTED: {Step.FEED_BACK, Step.WITHDRAW},
-    State.FED_BACK: {Step.WITHDRAW},
-    State.CLOSED: {Step.FEED_BACK, Step.WITHDRAW},
+    State.RECEIVED: {Step.CORRECT, Step.OFFER, Step.PROPOSE, Step.RELEASE, Step.CLOSE, Step.WITHDRAW},
+    State.WITH_LAW_ENFORCEMENT: {Step.CORRECT, Step.HOLD, Step.PROPOSE, Step.RELEASE, Step.CLOSE, Step.WITHDRAW},
+    State.HELD: {Step.CORRECT, Step.HOLD, Step.PROPOSE, Step.RELEASE, Step.CLOSE, Step.WITHDRAW},
+    State.RELEASED: {Step.CORRECT, Step.ACT, Step.CLOSE, Step.WITHDRAW},
+    State.ACTED: {Step.CORRECT, Step.FEED_BACK, Step.WITHDRAW},
+    State.FED_BACK: {Step.CORRECT, Step.WITHDRAW},
+    State.CLOSED: {Step.CORRECT, Step.FEED_BACK, Step.WITHDRAW},
     State.WITHDRAWN: {Step.FEED_BACK},
 }
 

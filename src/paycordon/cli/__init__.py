@@ -76,6 +76,7 @@ COMMANDS = (
     ("directive release", "paycordon.cli.directive", "release"),
     ("directive verify", "paycordon.cli.directive", "verify"),
     ("referral receive", "paycordon.cli.referral", "receive"),
+    ("referral correct", "paycordon.cli.referral", "correct"),
     ("referral list", "paycordon.cli.referral", "list_referrals"),
     ("referral show", "paycordon.cli.referral", "show"),
     ("referral offer", "paycordon.cli.referral_steps", "offer"),

@@ -68,6 +68,41 @@ def receive(
     print_line("nothing rests on them yet; offer them to law enforcement, or release them where that need not be")
 
 
+def correct(
+    by: ByOption,
+    reason: ReasonOption,
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="[FILE]", help="The tip as its source states it now, as JSON; `-` is stdin."),
+    ] = Path("-"),
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in what a source says now instead, under the same reference; what it said before stays in the history.
+
+    After a release, what it does not say any more, or says otherwise, counts no more at once; what is new waits for
+    law enforcement and two people, as any tip. What stands word for word goes on counting.
+    """
+    from paycordon.cli.inputs import checked, read_each
+    from paycordon.review import referral_correction
+    from paycordon.review.referring import Doing, Practice
+
+    why = said(reason)
+    with at_restricted_work(config, by) as (read, store, person, now):
+        doing, digester = Doing(person, why, now, Practice.of(read)), read.digester()
+        tips = read_each(file, lambda *place: _about(digester, now, *place))
+        checked(f"one tip is corrected at a time, and there are {len(tips)}", len(tips) == 1)
+        found = referral_correction.correct(store, tips[0], doing)
+    new = found.last.at == now
+    report(found, "is corrected" if new else "says so already", as_json=as_json)
+    if as_json or not new:
+        return
+    if found.released_at is not None:
+        print_line("what it does not say any more counts no more; what is new waits for law enforcement and two people")
+    elif found.kept_from is not None and (more := found.last.detail["new_merchants"]):
+        print_line(f"not kept open until `paycordon referral hold` says so: {', '.join(more)}")
+
+
 def list_referrals(
     by: ByOption,
     everything: Annotated[bool, typer.Option("--all", help="Include those that have ended.")] = False,

@@ -112,7 +112,7 @@ def release(
     found = _done_in(
         lambda store, doing: referral_release.release(store, referral, doing, freed=freed), config, by, reason
     )
-    if found.released_at is not None:
+    if found.last.step == "release":
         report(found, f"is released, {found.last.detail['matches']} merchants were seen with it", as_json=as_json)
         if not as_json and found.last.detail["never_seen"]:
             print_line(f"was never seen here, so nobody looks: {', '.join(found.last.detail['never_seen'])}")

@@ -34,9 +34,13 @@ class State(StrEnum):
 
 
 class Step(StrEnum):
-    """What is done with a referral; `propose` is the first person's word for a release that takes two."""
+    """What is done with a referral; `propose` is the first person's word for a release that takes two.
+
+    `correct`: its source says something else instead; what was not released before waits as a new one does.
+    """
 
     RECEIVE = "receive"
+    CORRECT = "correct"
     OFFER = "offer"
     HOLD = "hold"
     PROPOSE = "propose"
@@ -57,6 +61,8 @@ NEXT: Mapping[tuple[State, Step], State] = {
     (_H, Step.HOLD): _H,  # a new letter moves the end
     **{(state, Step.PROPOSE): state for state in (_R, _L, _H)},
     **{(state, Step.RELEASE): State.RELEASED for state in (_R, _L, _H)},
+    **{(state, Step.CORRECT): state for state in (_R, _L, _H)},
+    **{(state, Step.CORRECT): _R for state in (State.RELEASED, State.ACTED, State.FED_BACK, State.CLOSED)},
     (State.RELEASED, Step.ACT): State.ACTED,
     **{(state, Step.FEED_BACK): State.FED_BACK for state in (State.ACTED, State.CLOSED, State.WITHDRAWN)},
     **{(state, Step.CLOSE): State.CLOSED for state in (_R, _L, _H, State.RELEASED)},
@@ -67,7 +73,8 @@ NEXT: Mapping[tuple[State, Step], State] = {
 UNDONE: Mapping[State, State] = {_L: _R, _H: _L, State.ACTED: State.RELEASED}
 """What can be taken back as recorded by mistake, beside a proposal and a closing, which go back to where they were.
 
-A release cannot: screening has seen its indicators. Nor can what others were told, nor what the source has taken back.
+A release cannot: screening has seen its indicators. Nor can what others were told, nor what the source has
+taken back or corrected.
 """
 
 ENDED = frozenset({State.FED_BACK, State.CLOSED})
@@ -89,6 +96,8 @@ def undone(state: State, last: Step, before: State) -> State | None:
     """
     if last is Step.PROPOSE:
         return state
+    if last is Step.CORRECT:
+        return None
     return before if last is Step.CLOSE else UNDONE.get(state)
 
 

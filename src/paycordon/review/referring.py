@@ -225,8 +225,9 @@ def step(
     due_at: datetime | None = None,
     kept_from: datetime | None = None,
     proposed_by: str | None = None,
+    about: About | None = None,
 ) -> Referral:
-    """Write down a step; `due_at` is its deadline where that is not the house's own.
+    """Write down a step; `due_at` is its deadline where that is not the house's own, `about` what is said from then on.
 
     Raises:
         Conflict: it cannot be done from where the referral stands, or somebody was faster.
@@ -235,7 +236,8 @@ def step(
     due_at = due_at or doing.practice.due(state, doing.now)
     line = _line(found, wanted, state, doing, due_at, detail, proposed_by)
     kept = kept_from or found.kept_from
-    referrals.move(connection, found, line, doing.practice.warn(due_at, doing.now), doing.randomness, kept_from=kept)
+    warn_at = doing.practice.warn(due_at, doing.now)
+    referrals.move(connection, found, line, warn_at, doing.randomness, kept_from=kept, about=about)
     return referrals.get(connection, found.id)
 
 

@@ -120,8 +120,7 @@ def insert(
     row |= {"state": first.state.value, **_deadline(first.due_at, warn_at)}
     if _insert(connection, row).rowcount != 1:
         return None
-    for merchant in about.merchants:
-        connection.execute(_merchants.insert().values(referral_id=id_, merchant=merchant))
+    _name(connection, id_, about)
     _write(connection, id_, first, randomness, about_digest=salted_digest(salt, body))
     return get(connection, id_)
 
@@ -134,9 +133,34 @@ def same_as(connection: Connection, about: About) -> Referral:
     """
     named = (_table.c.source == about.source, _table.c.reference == about.reference)
     found = get(connection, connection.execute(select(_table.c.id).where(*named)).scalar_one())
-    if replace(found.about, received_at=about.received_at) != about:
-        raise Conflict(f"`{about.reference}` of `{about.source}` is here, as `{found.id}`, and says something else")
+    if not says(found, about):
+        here = f"`{about.reference}` of `{about.source}` is here, as `{found.id}`, and says something else"
+        raise Conflict(f"{here}; `paycordon referral correct` takes in what its source corrects")
     return found
+
+
+def says(referral: Referral, about: About) -> bool:
+    """Tell whether a referral says just this; when it was received does not count."""
+    return replace(referral.about, received_at=about.received_at) == about
+
+
+def named(connection: Connection, source: str, reference: str) -> str:
+    """Return the id of the referral that its source gave this reference.
+
+    Raises:
+        NotFound: there is none.
+    """
+    query = select(_table.c.id).where(_table.c.source == source, _table.c.reference == reference)
+    found: str | None = connection.execute(query).scalar()
+    if found is None:
+        raise NotFound(f"there is no `{reference}` of `{source}`; `paycordon referral receive` takes it in")
+    return found
+
+
+def kept_words(connection: Connection, id_: str) -> Mapping[str, str]:
+    """Return what a referral says as it is stored, with the salt of its digest in the restricted log."""
+    row = connection.execute(select(_table.c.body, _table.c.salt).where(_table.c.id == id_)).mappings().one()
+    return dict(row)
 
 
 def move(
@@ -147,8 +171,11 @@ def move(
     randomness: Randomness,
     *,
     kept_from: datetime | None,
+    about: About | None = None,
 ) -> None:
     """Write down a step, provided that nothing has been done with the referral since it was read.
+
+    With `about` it says that from then on. Whom it named before it names still, as far as erasure goes.
 
     Raises:
         Conflict: somebody else was faster.
@@ -158,10 +185,17 @@ def move(
     if line.due_at != referral.due_at:
         values |= _deadline(line.due_at, warn_at)
     values |= {"ended_at": _micros(ended), "kept_from": _micros(kept_from)}
+    more: dict[str, str] = {}
+    if about is not None:
+        salt, body = new_salt(randomness), _body_of(about)
+        values |= {"body": body, "salt": salt}
+        more = {"about_digest": salted_digest(salt, body)}
     as_read = (_table.c.id == referral.id, _table.c.steps == referral.last.number)
     if connection.execute(_table.update().where(*as_read).values(values)).rowcount != 1:
         raise Conflict(f"somebody else has just done something with `{referral.id}`; look at it again")
-    _write(connection, referral.id, line, randomness)
+    if about is not None:
+        _name(connection, referral.id, about)
+    _write(connection, referral.id, line, randomness, **more)
 
 
 def get(connection: Connection, id_: str, *, lock: bool = False) -> Referral:
@@ -259,6 +293,14 @@ def _write(connection: Connection, id_: str, line: Line, randomness: Randomness,
     if line.agreed_by is not None:
         said["agreed_by"] = line.agreed_by
     restricted.append(connection, line.at, f"referral.{line.step}", {**said, "digest": salted_digest(salt, body)})
+
+
+def _name(connection: Connection, id_: str, about: About) -> None:
+    query = select(_merchants.c.merchant).where(_merchants.c.referral_id == id_)
+    there = set(connection.execute(query).scalars())
+    for merchant in dict.fromkeys(about.merchants):
+        if merchant not in there:
+            connection.execute(_merchants.insert().values(referral_id=id_, merchant=merchant))
 
 
 def _body_of(about: About) -> str:
