@@ -30,10 +30,10 @@ from paycordon.errors import (
     type_and_place,
 )
 from paycordon.exchange.asked import Asked, hit_of, indicators_of
-from paycordon.exchange.contract import Here, Party
+from paycordon.exchange.contract import Party
 from paycordon.exchange.inquiry import Inquiry, Match
 from paycordon.ids import new_id
-from paycordon.plugins import Plugins, load
+from paycordon.plugins import load, open_inquiries
 from paycordon.screening import utc_now
 from paycordon.store import Store, cases, inquiries
 from paycordon.store import feeds as states
@@ -44,33 +44,6 @@ LONGEST_PAUSE = timedelta(hours=1)
 _LEASE = timedelta(minutes=30)
 _PATIENCE = 3
 _logger = logging.getLogger("paycordon")
-
-
-def open_inquiries(
-    config: Config, plugins: Plugins, clock: Callable[[], datetime] = utc_now
-) -> dict[str, Inquiry[Any]]:
-    """Make an inquiry of each list that is configured.
-
-    Raises:
-        ConfigError: a format is not installed, or its settings do not fit it.
-    """
-    opened: dict[str, Inquiry[Any]] = {}
-    for name, raw in config.inquiries.items():
-        kind = plugins.inquiries.get(str(raw.get("format", "")))
-        if kind is None:
-            known = ", ".join(f"`{each}`" for each in plugins.inquiries) or "none"
-            raise ConfigError(
-                f"there is no format of inquiries `{raw.get('format', '')}`",
-                position=config.position("inquiries", name),
-                hint=f"installed formats: {known}",
-            )
-        settings = config.validated(kind.settings_type, "inquiries", name)
-        try:
-            opened[name] = kind(settings, Here(name, config.digester(), config.base, clock))
-        except ConfigError as error:
-            position = error.position or config.position("inquiries", name)
-            raise ConfigError(error.message, position=position, hint=error.hint) from None
-    return opened
 
 
 class Inquiries:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
@@ -24,7 +24,12 @@ from paycordon.hookspecs import PROJECT
 from paycordon.isolation import CheckCall
 from paycordon.simulators import Simulator
 
+_K = TypeVar("_K")
 SCREEN_HOOKS = {"merchant": "screen_merchant", "payout": "screen_payout", "dispute": "screen_dispute"}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +71,14 @@ class Plugins:
         if given:
             known = ", ".join(f"`{check}`" for check in self.checks)
             raise ConfigError(f"there is no check `{min(given)}`", hint=f"installed checks: {known}")
-        self.gateways = self._gateway_types()
-        self.feeds = self._feed_types()
-        self.recipients = self._recipient_types()
-        self.inquiries = self._inquiry_types()
+        self.gateways: dict[str, type[Gateway[Any]]] = self._named("register_gateways", "name", "adapter")
+        self.feeds: dict[str, type[Feed[Any]]] = self._named("register_feeds", "format", "format of feeds")
+        self.recipients: dict[str, type[Recipient[Any]]] = self._named(
+            "register_recipients", "format", "format of recipients"
+        )
+        self.inquiries: dict[str, type[Inquiry[Any]]] = self._named(
+            "register_inquiries", "format", "format of inquiries"
+        )
         self._require_known_hooks()
         self.notifiers: dict[str, Callable[..., object]] = {
             i.plugin_name: i.function for i in self._manager.hook.notify.get_hookimpls()
@@ -97,12 +106,7 @@ class Plugins:
 
     def simulators(self) -> dict[str, type[Simulator]]:
         """Return the simulators by name, in order; two of one name are an error."""
-        found: dict[str, type[Simulator]] = {}
-        for plugin, kind in self._registered("register_simulators"):
-            if kind.name in found:
-                raise PluginError(f"{plugin} registers a second simulator `{kind.name}`")
-            found[kind.name] = kind
-        return dict(sorted(found.items()))
+        return self._named("register_simulators", "name", "simulator")
 
     def _registered(self, hook: str) -> Iterable[tuple[str, Any]]:
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
@@ -129,36 +133,14 @@ class Plugins:
     def _require_known_hooks(self) -> None:
         self._manager.check_pending()
 
-    def _gateway_types(self) -> dict[str, type[Gateway[Any]]]:
-        found: dict[str, type[Gateway[Any]]] = {}
-        for plugin, kind in self._registered("register_gateways"):
-            if kind.name in found:
-                raise PluginError(f"{plugin} registers a second adapter `{kind.name}`")
-            found[kind.name] = kind
-        return dict(sorted(found.items()))
-
-    def _feed_types(self) -> dict[str, type[Feed[Any]]]:
-        found: dict[str, type[Feed[Any]]] = {}
-        for plugin, kind in self._registered("register_feeds"):
-            if kind.format in found:
-                raise PluginError(f"{plugin} registers a second format of feeds `{kind.format}`")
-            found[kind.format] = kind
-        return dict(sorted(found.items()))
-
-    def _recipient_types(self) -> dict[str, type[Recipient[Any]]]:
-        found: dict[str, type[Recipient[Any]]] = {}
-        for plugin, kind in self._registered("register_recipients"):
-            if kind.format in found:
-                raise PluginError(f"{plugin} registers a second format of recipients `{kind.format}`")
-            found[kind.format] = kind
-        return dict(sorted(found.items()))
-
-    def _inquiry_types(self) -> dict[str, type[Inquiry[Any]]]:
-        found: dict[str, type[Inquiry[Any]]] = {}
-        for plugin, kind in self._registered("register_inquiries"):
-            if kind.format in found:
-                raise PluginError(f"{plugin} registers a second format of inquiries `{kind.format}`")
-            found[kind.format] = kind
+    def _named(self, hook: str, attribute: str, what: str) -> dict[str, Any]:
+        """Return the classes that plugins register by a hook, by name, in order; two of one name are an error."""
+        found: dict[str, Any] = {}
+        for plugin, kind in self._registered(hook):
+            name = getattr(kind, attribute)
+            if name in found:
+                raise PluginError(f"{plugin} registers a second {what} `{name}`")
+            found[name] = kind
         return dict(sorted(found.items()))
 
     def _calls_of(self, hook: str) -> tuple[CheckCall, ...]:
@@ -244,68 +226,92 @@ def open_feeds(config: Config, plugins: Plugins) -> dict[str, Feed[Any]]:
     Raises:
         ConfigError: a format is not installed, or its settings do not fit it.
     """
-    opened: dict[str, Feed[Any]] = {}
-    digester = config.digester() if config.feeds else None
-    for name, raw in config.feeds.items():
-        kind = plugins.feeds.get(str(raw.get("format", "")))
-        if kind is None:
-            known = ", ".join(f"`{each}`" for each in plugins.feeds) or "none"
-            raise ConfigError(
-                f"there is no format of feeds `{raw.get('format', '')}`",
-                position=config.position("feeds", name),
-                hint=f"installed formats: {known}",
-            )
-        settings = config.validated(kind.settings_type, "feeds", name)
-        assert digester is not None  # noqa: S101  # narrows the type; there is a feed
-        surroundings = Surroundings(name, digester, config.base, lambda: datetime.now(UTC))
-        try:
-            opened[name] = kind(settings, surroundings)
-        except ConfigError as error:
-            position = error.position or config.position("feeds", name)
-            raise ConfigError(error.message, position=position, hint=error.hint) from None
-    return opened
+    digesters = [config.digester()] if config.feeds else []
+
+    def make(kind: type[Feed[Any]], name: str, settings: Any) -> Feed[Any]:
+        return kind(settings, Surroundings(name, digesters[0], config.base, _now))
+
+    return open_formats(config, "feeds", plugins.feeds, make)
 
 
 def open_recipients(
-    config: Config, plugins: Plugins, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    config: Config, plugins: Plugins, clock: Callable[[], datetime] = _now
 ) -> dict[str, Recipient[Any]]:
     """Make a recipient of each that is configured.
 
     Raises:
         ConfigError: a format is not installed, or its settings do not fit it.
     """
-    opened: dict[str, Recipient[Any]] = {}
-    digester = config.digester() if config.exchange else None
-    if digester is not None:
+    digesters = [config.digester()] if config.exchange else []
+    for digester in digesters:
         digester.prepare()  # not within a transaction, which screenings would wait for
-    for name, raw in config.exchange.items():
-        kind = plugins.recipients.get(str(raw.get("format", "")))
-        if kind is None:
-            known = ", ".join(f"`{each}`" for each in plugins.recipients) or "none"
-            raise ConfigError(
-                f"there is no format of recipients `{raw.get('format', '')}`",
-                position=config.position("exchange", name),
-                hint=f"installed formats: {known}",
-            )
-        settings = config.validated(kind.settings_type, "exchange", name)
-        assert digester is not None  # noqa: S101  # narrows the type; there is a recipient
+
+    def make(kind: type[Recipient[Any]], name: str, settings: Any) -> Recipient[Any]:
         if settings.listing_clock is not None and settings.listing_clock not in config.clocks.legal:
             raise ConfigError(
                 f"there is no clock `{settings.listing_clock}` among `clocks.legal`",
                 position=config.position("exchange", name, "listing_clock"),
                 hint="add it there, so that it runs",
             )
+        return kind(settings, Here(name, digesters[0], config.base, clock))
+
+    return open_formats(config, "exchange", plugins.recipients, make, what="recipients")
+
+
+def open_inquiries(config: Config, plugins: Plugins, clock: Callable[[], datetime] = _now) -> dict[str, Inquiry[Any]]:
+    """Make an inquiry of each list that is configured.
+
+    Raises:
+        ConfigError: a format is not installed, or its settings do not fit it.
+    """
+    digesters = [config.digester()] if config.inquiries else []
+
+    def make(kind: type[Inquiry[Any]], name: str, settings: Any) -> Inquiry[Any]:
+        return kind(settings, Here(name, digesters[0], config.base, clock))
+
+    return open_formats(config, "inquiries", plugins.inquiries, make)
+
+
+def open_formats(
+    config: Config,
+    section: str,
+    kinds: Mapping[str, type[_K]],
+    make: Callable[[type[_K], str, Any], _K],
+    *,
+    what: str | None = None,
+) -> dict[str, _K]:
+    """Make one of each name in a section of the configuration whose `format` says which class it is.
+
+    Args:
+        config: the configuration.
+        section: the section's name.
+        kinds: the installed classes, by format.
+        make: makes one, given its class, its name and its settings.
+        what: what errors call them, in the plural; the section's name by default.
+
+    Raises:
+        ConfigError: a format is not installed, its settings do not fit it, or `make` raises it; says where that is.
+    """
+    opened: dict[str, _K] = {}
+    for name, raw in getattr(config, section).items():
+        kind: Any = kinds.get(str(raw.get("format", "")))
+        if kind is None:
+            known = ", ".join(f"`{each}`" for each in kinds) or "none"
+            raise ConfigError(
+                f"there is no format of {what or section} `{raw.get('format', '')}`",
+                position=config.position(section, name),
+                hint=f"installed formats: {known}",
+            )
+        settings = config.validated(kind.settings_type, section, name)
         try:
-            opened[name] = kind(settings, Here(name, digester, config.base, clock))
+            opened[name] = make(kind, name, settings)
         except ConfigError as error:
-            position = error.position or config.position("exchange", name)
+            position = error.position or config.position(section, name)
             raise ConfigError(error.message, position=position, hint=error.hint) from None
     return opened
 
 
-def open_exchange(
-    config: Config, plugins: Plugins, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> Exchange:
+def open_exchange(config: Config, plugins: Plugins, clock: Callable[[], datetime] = _now) -> Exchange:
     """Make all recipients that are configured.
 
     Raises:

@@ -31,13 +31,13 @@ from paycordon.exchange.inquiry import Inquiry
 from paycordon.exchange.sharing import Exchange
 from paycordon.feeds.contract import Feed
 from paycordon.gateways import Gateway
-from paycordon.inquiring import Watching, open_inquiries
+from paycordon.inquiring import Watching
 from paycordon.intake import DeliveryWorker
 from paycordon.outward.exchanging import Exchanging
 from paycordon.outward.noticing import noticing
 from paycordon.outward.notifying import Channel, Following, Telling, channel_of, channel_of_plugin
 from paycordon.outward.reminding import Reminding
-from paycordon.plugins import open_exchange, open_feeds
+from paycordon.plugins import open_exchange, open_feeds, open_inquiries
 from paycordon.pulling import pullings
 from paycordon.rescreening import Rescreening
 from paycordon.review.byhand import ByHand

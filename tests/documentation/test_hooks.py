@@ -36,10 +36,10 @@ from paycordon.exchange.contract import ContributionKind, Outgoing, Party, Recei
 from paycordon.exchange.inquiry import Answer, Inquiry, InquirySettings
 from paycordon.feeds.contract import Budget, Feed, FeedSettings
 from paycordon.gateways import Applied, Change, Delivery, GatewayState, Message, Restriction, Support
-from paycordon.inquiring import open_inquiries
 from paycordon.outward.notifying import Following, Telling, channel_of_plugin
-from paycordon.plugins import Plugins, open_feeds, open_gateways, open_recipients
+from paycordon.plugins import Plugins, open_feeds, open_gateways, open_inquiries, open_recipients
 from paycordon.policy import load_policies
+from paycordon.screening import Limits
 from paycordon.simulators import Described, Simulator, SimulatorOptions
 from paycordon.store import Store
 from paycordon.testing import FrozenClock, make_event
@@ -89,7 +89,9 @@ def screened(tmp_path: Path, sqlite_store: Store, clock: FrozenClock, digester: 
 
     def screen(kind: type[Check[Any]], event: Event) -> Any:
         plugins = Plugins({"probes": bringing(register_checks=[kind])})
-        cordon = Cordon(sqlite_store, load_policies([tmp_path / "policy.yaml"]), plugins, digester, clock=clock)
+        limits = Limits(budget=timedelta(seconds=30), check_deadline=timedelta(seconds=20))
+        policies = load_policies([tmp_path / "policy.yaml"])
+        cordon = Cordon(sqlite_store, policies, plugins, digester, limits=limits, clock=clock)
         cordons.append(cordon)
         return cordon.screen(event)
 

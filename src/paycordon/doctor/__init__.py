@@ -14,9 +14,8 @@ from paycordon.config import Config, load_config
 from paycordon.doctor.coalition import examine_digests, examine_exchange, examine_feeds, examine_inquiries
 from paycordon.doctor.examination import Diagnosis, Examination, Health
 from paycordon.errors import ConfigError
-from paycordon.inquiring import open_inquiries
 from paycordon.people import Role
-from paycordon.plugins import Plugins, load, open_feeds, open_gateways, open_recipients
+from paycordon.plugins import Plugins, load, open_feeds, open_gateways, open_inquiries, open_recipients
 from paycordon.policy import Severity, lint, load_set
 from paycordon.reload import examine as compare
 from paycordon.reload import read
