@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from sqlalchemy import select
 
 from paycordon import checks as builtin_checks
 from paycordon.coalition.identifiers import Digester
@@ -37,7 +39,7 @@ from paycordon.review.proposals import Wish
 from paycordon.review.takingback import TakingBack
 from paycordon.screening import Cordon, Limits
 from paycordon.spans import Span
-from paycordon.store import Store, contributions, indicators
+from paycordon.store import Store, contributions, indicators, schema
 from paycordon.store.contributed import StoredContribution
 from paycordon.testing import FrozenClock, make_event
 
@@ -210,3 +212,19 @@ def _office(store: Store, digester: Digester, clock: FrozenClock, tmp_path: Path
 @pytest.fixture
 def away() -> Callable[[], RetryLater]:
     return lambda: RetryLater("away, says owner@shop.example")
+
+
+SHAREABLE = {"tlp": "green", "licence": "CC-BY-4.0", "reshare": True}
+
+
+def everything_stored(office: Office) -> str:
+    with office.store.read() as connection:
+        return json.dumps(
+            [[dict(row) for row in connection.execute(select(t)).mappings()] for t in schema.metadata.tables.values()],
+            default=str,
+        )
+
+
+def relay(office: Office) -> Any:
+    item = {"kind": "email", "value": MAIL, "reference": "case-7"}
+    return office.draft(kind="relay", merchant=None, reason=None, origin="IWF", items=[item], tlp=None)
