@@ -347,6 +347,6 @@ def _history(connection: Connection, id_: str) -> Iterator[Line]:
 
 def _about(said: dict[str, Any]) -> About:
     known = [{**each, **{name: _time(each[name]) for name in _TIMES}} for each in said["indicators"]]
-    indicators = tuple(Indicator(**each) for each in known)
+    indicators = tuple(Indicator(**{**each, "former": tuple(each.get("former", ()))}) for each in known)
     received = from_micros(said["received_at"])
     return About(**{**said, "received_at": received, "merchants": tuple(said["merchants"]), "indicators": indicators})
