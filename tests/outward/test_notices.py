@@ -117,24 +117,55 @@ def test_a_deployment_says_it_in_its_own_words(tmp_path: Path) -> None:
         wording("fr", tmp_path)
 
 
+def by_hand(**values: object) -> NewHold:
+    given_ = {
+        "merchant": "m_1",
+        "instance": "acme",
+        "account": "a",
+        "subject_kind": "payout",
+        "subject_id": "po",
+        "outcome": Outcome.HOLD,
+        "scope": Scope.PAYOUTS,
+        "rule": "",
+        "merchant_reason": NEUTRAL_REASON,
+        "source": Source.PERSON,
+        "placed_by": "ann",
+        "internal_reason": "looks odd",
+        **values,
+    }
+    return NewHold(**given_)  # type: ignore[arg-type]
+
+
+def test_a_merchant_hears_once_what_several_holds_on_an_account_say(store: Store) -> None:
+    clock = FrozenClock()
+    channel = noticing(store, NoticesSection(), clock)
+    Following(store, [channel]).run_once()
+
+    def told_of(new: NewHold, number: int) -> int:
+        with store.write() as connection:
+            holds.place_by_hand(connection, new, NOON, lambda n: bytes([number]) * n)
+        Following(store, [channel]).run_once()
+        Telling(store, channel, owner="w", clock=clock).run_once()
+        with store.read() as connection:
+            return len(notices.listed(connection))
+
+    assert told_of(by_hand(), 1) == 1
+    assert told_of(by_hand(subject_id="po_2"), 2) == 1
+    assert told_of(by_hand(merchant_reason=UNAVAILABLE_REASON), 3) == 2  # another reason
+    assert told_of(by_hand(account="b"), 4) == 3  # another account
+    assert told_of(by_hand(scope=Scope.PAYOUT, subject_id="po_3"), 5) == 4
+    assert told_of(by_hand(scope=Scope.PAYOUT, subject_id="po_4"), 6) == 5  # another payout
+    with store.write() as connection:
+        for each in holds.listed(connection):
+            holds.release(connection, each.id, by="ann", reason="seen", now=NOON)
+    assert told_of(by_hand(), 7) == 6  # it had ended, and begins anew
+
+
 def test_each_hold_gets_one_notice_with_a_deadline_until_it_was_sent(store: Store) -> None:
     clock = FrozenClock()
     channel = noticing(store, NoticesSection(language="de", contact="x@psp.example"), clock)
     Following(store, [channel]).run_once()
-    wanted = NewHold(
-        merchant="m_1",
-        instance="acme",
-        account="a",
-        subject_kind="payout",
-        subject_id="po",
-        outcome=Outcome.HOLD,
-        scope=Scope.PAYOUTS,
-        rule="",
-        merchant_reason=NEUTRAL_REASON,
-        source=Source.PERSON,
-        placed_by="ann",
-        internal_reason="looks odd",
-    )
+    wanted = by_hand()
     with store.write() as connection:
         holds.place_by_hand(connection, wanted, NOON, lambda n: bytes(n))
     for _ in range(2):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from paycordon.decisions import Scope
 from paycordon.outward.notifying import Channel, Message
 from paycordon.outward.wording import statement
 from paycordon.sections import NoticesSection
@@ -14,7 +15,11 @@ from paycordon.store.outbox import Notification
 
 
 def noticing(store: Store, settings: NoticesSection, clock: Callable[[], datetime]) -> Channel:
-    """Return the channel by which a hold that was placed becomes a notice; a repeated message changes nothing."""
+    """Return the channel by which a hold that was placed becomes a notice; a repeated message changes nothing.
+
+    Several holds may stop one account for the same reason: the merchant hears it once. Payouts that are held one by one
+    are told one by one.
+    """
 
     def tell(_: Notification, content: Message) -> None:
         hold_id = str(content["hold"])
@@ -29,6 +34,8 @@ def noticing(store: Store, settings: NoticesSection, clock: Callable[[], datetim
                 review=review,
                 own=settings.texts,
             )
+            if hold.scope is not Scope.PAYOUT and notices.says_it_already(connection, hold, told.text):
+                return
             due_at = deadline(hold.created_at, settings.within)
             notices.write(connection, hold, told.language, told.text, told.fields, due_at, clock())
 

@@ -65,6 +65,24 @@ def write(
     return True
 
 
+def says_it_already(connection: Connection, hold: Hold, text: str) -> bool:
+    """Tell whether the merchant is told just this already, for another hold on the same account that still stands."""
+    other = schema.holds
+    query = (
+        select(_table.c.id)
+        .join(other, other.c.id == _table.c.subject_id)
+        .where(
+            _table.c.text == text,
+            other.c.id != hold.id,
+            other.c.merchant == hold.merchant,
+            other.c.instance == hold.instance,
+            other.c.account == hold.account,
+            other.c.released_at.is_(None),
+        )
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def get(connection: Connection, notice_id: str) -> Notice:
     """Return one notice.
 
