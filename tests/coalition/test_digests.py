@@ -91,6 +91,12 @@ def test_kinds_that_can_be_tried_out_are_never_digested_without_a_key(kind: str)
         unkeyed_digest(of(kind, "+31612345678"))
 
 
+@pytest.mark.parametrize("value", ["https://shop.example", "shop.example/", "no url"])
+def test_a_url_that_is_only_a_host_is_never_digested_without_a_key(value: str) -> None:
+    with pytest.raises(ValueError, match="reversed by trying"):
+        unkeyed_digest(of("url", value))
+
+
 def test_other_kinds_may_leave_as_plain_digests() -> None:
     url = of("url", "https://Shop.example/a?utm_source=x")
     assert unkeyed_digest(url) == hashlib.sha256(normalise(url).encode()).hexdigest()

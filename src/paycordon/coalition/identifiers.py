@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from copy import copy
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ LOW_ENTROPY = frozenset(
         IdentifierKind.IBAN,
         IdentifierKind.BANK_ACCOUNT,
         IdentifierKind.IP,
+        IdentifierKind.DEVICE,  # hardware addresses and serial numbers are counted up by their makers
         IdentifierKind.DESCRIPTOR,
         IdentifierKind.MERCHANT_ID,
         IdentifierKind.ANALYTICS_ID,
@@ -105,14 +107,22 @@ def is_valid(identifier: Identifier, country: str | None = None) -> bool:
     return normalisers.full_form(identifier, country) is not None
 
 
+def can_be_found(kind: str, value: str) -> bool:
+    """Tell whether a value can be found by trying: of what kind it is, or that a URL names nothing but a host."""
+    if kind == IdentifierKind.URL:
+        form = normalisers.url(value, None)
+        return form is None or not re.search("[/?]", form)
+    return kind in LOW_ENTROPY or kind not in set(IdentifierKind)
+
+
 def unkeyed_digest(identifier: Identifier, country: str | None = None) -> str:
     """Return SHA-256 of an identifier's spelling, for sources that compare unkeyed digests.
 
     Raises:
-        ValueError: values of its kind can be found by trying (`LOW_ENTROPY`), or the kind is unknown and so may be.
+        ValueError: it can be found by trying (`can_be_found`), or its kind is unknown and so may be.
     """
     kind = identifier.kind
-    if kind in LOW_ENTROPY or kind not in set(IdentifierKind):
+    if can_be_found(kind, identifier.value or ""):
         raise ValueError(f"an unkeyed digest of kind `{kind}` can be reversed by trying, so none is made")
     return hashlib.sha256(normalise(identifier, country).encode()).hexdigest()
 

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paycordon.coalition.identifiers import LOW_ENTROPY, Digester
+from paycordon.coalition.identifiers import Digester, can_be_found
 from paycordon.errors import ConfigError, FeedRefused
 from paycordon.events import Identifier, IdentifierKind
 from paycordon.feeds import signing
@@ -67,9 +67,9 @@ def check_plain(items: Iterable[Item]) -> None:
         FeedRefused: an item is of such a kind.
     """
     for number, item in enumerate(items, start=1):
-        known = item.kind in set(IdentifierKind)
-        if item.value is not None and (item.kind in LOW_ENTROPY or not known):
-            raise FeedRefused(f"line {number}: values of the kind `{item.kind}` never leave without a key")
+        if item.value is not None and can_be_found(item.kind, item.value):
+            what = "a URL without a path" if item.kind == IdentifierKind.URL else f"values of the kind `{item.kind}`"
+            raise FeedRefused(f"line {number}: {what} can be found by trying, and never leave without a key")
         if item.value is not None:
             Identifier(kind=item.kind, value=item.value)
 
