@@ -57,6 +57,15 @@ def test_a_bundle_is_published_pulled_refused_when_altered_and_taken_again(cli, 
     assert cli("log", "verify").code == 0
 
 
+def test_what_is_for_those_who_heard_it_goes_into_no_bundle(cli, deployment: Path) -> None:
+    red = (LINES % ("b", 2)).replace('"case-2"', '"case-2", "tlp": "red"')
+    Path("items.jsonl").write_text(LINES % ("a", 1) + red)
+
+    refused = cli("feed", "publish", "items.jsonl", "--to", "bundle", "--keys", "keys")
+
+    assert (refused.code, "line 2: TLP:RED" in refused.err, Path("bundle").exists()) == (2, True, False)
+
+
 def test_what_changes_is_published_alone(cli, deployment: Path) -> None:
     publish = ("feed", "publish", "items.jsonl", "--to", "bundle", "--keys", "keys", "--per-part", "2")
     Path("items.jsonl").write_text("".join(LINES % (letter, n) for n, letter in enumerate("abcdefgh", start=1)))

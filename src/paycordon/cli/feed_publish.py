@@ -48,6 +48,7 @@ def publish(
     from paycordon.screening import utc_now
 
     read, withdrawn = _items(items, changes)
+    publishing.check_marks(read)
     if plain:
         publishing.check_plain(read)
     else:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paycordon.coalition.identifiers import Digester, can_be_found
+from paycordon.coalition.indicators import Tlp
 from paycordon.errors import ConfigError, FeedRefused
 from paycordon.events import Identifier, IdentifierKind
 from paycordon.feeds import signing
@@ -58,6 +59,17 @@ def keyed(items: Iterable[Item], digester: Digester) -> list[Item]:
         for number, item in enumerate(items, start=1)
         for digest in digests_of(item, digester, f"line {number}")
     ]
+
+
+def check_marks(items: Iterable[Item]) -> None:
+    """Refuse to publish what is marked for those alone who heard it: a bundle is read by whole organisations.
+
+    Raises:
+        FeedRefused: an item is TLP:RED.
+    """
+    for number, item in enumerate(items, start=1):
+        if item.tlp is Tlp.RED:
+            raise FeedRefused(f"line {number}: TLP:RED is for those who heard it, and goes into no bundle")
 
 
 def check_plain(items: Iterable[Item]) -> None:
