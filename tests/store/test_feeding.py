@@ -139,6 +139,22 @@ def test_what_is_complete_in_parts_withdraws_there_only(store: Store) -> None:
     assert done.withdrawn == 2
 
 
+def test_a_part_is_found_by_an_index(store: Store) -> None:
+    apply_changes(store, Changes("IWF", [item(n) for n in range(300)], checkpoint="1"), NOW)
+    on_postgresql = store.engine.dialect.name == "postgresql"
+    bounds = ("reference ~>=~ 'b'", "reference ~<~ 'd'") if on_postgresql else ("reference >= 'b'", "reference < 'd'")
+    query = f"SELECT digest, reference FROM indicators WHERE source = 'IWF' AND withdrawn_at IS NULL AND {bounds[0]}"
+    with store.write() as connection:
+        if on_postgresql:  # of a small table it would read all
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+        explain = "EXPLAIN" if on_postgresql else "EXPLAIN QUERY PLAN"
+        plan = str(connection.exec_driver_sql(f"{explain} {query} AND {bounds[1]}").all())
+    assert "ix_indicators_counting" in plan
+    assert plan.count("reference") >= 2, "both bounds are searched for, not filtered"
+    assert "Filter" not in plan
+
+
 def test_parts_are_of_what_is_complete_and_hold_what_is_said() -> None:
     with pytest.raises(ValueError, match="parts"):
         Changes("IWF", [item(1)], parts=[Part()])
