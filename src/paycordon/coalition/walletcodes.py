@@ -132,6 +132,13 @@ def crc16(raw: bytes) -> int:
     return crc
 
 
+def sha512_256(raw: bytes) -> bytes:
+    """Return SHA-512/256, which not every build of OpenSSL has."""
+    from Crypto.Hash import SHA512
+
+    return SHA512.new(raw, truncate="256").digest()
+
+
 def keccak(raw: bytes) -> bytes:
     """Return Keccak-256, which is not SHA-3 of the standard."""
     from Crypto.Hash import keccak as library

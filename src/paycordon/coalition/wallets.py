@@ -163,7 +163,7 @@ def _algorand(text: str) -> str | None:
     raw = _base32(text)
     if raw is None or len(raw) != 36:
         return None
-    return text if hashlib.new("sha512_256", raw[:32]).digest()[-4:] == raw[32:] else None
+    return text if codes.sha512_256(raw[:32])[-4:] == raw[32:] else None
 
 
 def _base32(text: str) -> bytes | None:
