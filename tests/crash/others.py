@@ -311,7 +311,7 @@ exchange:
             standing = contributions.get(connection, contribution)
             fell = standing.state in (State.RETRACTED, State.DROPPED) and verb is not Verb.RETRACT
             lost += message.state is not MessageState.TAKEN and not fell
-            plain += message.words is not None
+            plain += message.sealed is not None
         found["agreed words lost"], found["words left plain"] = lost, plain
         found["not taken back"] = sum(1 for _ in _groundless(connection))
         taken = messages.listed(connection, states=[MessageState.TAKEN], limit=1_000_000)
