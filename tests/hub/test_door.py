@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+import socket
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,16 @@ def test_hostile_elements_are_refused_and_cost_nothing(hub: Running, send, body:
         answer = send("POST", EVALUATE, sent)
         assert (answer.status, answer.data) == (status, b"")
     assert [each for each in audit(hub) if each["kind"] == "evaluate"] == []
+
+
+def test_half_a_body_is_not_waited_for(hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("paycordon.intake.asgi.PATIENCE_SECONDS", 0.1)
+    port = int(hub.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        head = f"POST {EVALUATE} HTTP/1.1\r\nhost: hub\r\nauthorization: Bearer {hub.token()}\r\n"
+        connection.sendall(f"{head}content-type: application/octet-stream\r\ncontent-length: 32\r\n\r\nhalf".encode())
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 408 "), "and the connection is closed"
 
 
 @pytest.mark.parametrize("content", ["application/json", "application/octet-stream; charset=x", "text/plain", ""])

@@ -184,6 +184,26 @@ def test_endless_body_is_cut_off_without_reading_on(door: Any, store: Store) -> 
     assert len(parts) > 900
 
 
+def test_body_that_does_not_come_is_given_up(door: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("paycordon.intake.asgi.PATIENCE_SECONDS", 0.05)
+
+    async def wait() -> dict[str, Any]:
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return await asyncio.Event().wait() and {}
+
+        async def send(event: dict[str, Any]) -> None:
+            sent.append(event)
+
+        scope = {"type": "http", "method": "POST", "path": "/hooks/tiny_1", "root_path": "/hooks", "headers": []}
+        await asyncio.wait_for(door.intake(scope, receive, send), 20)
+        return sent[0]
+
+    assert asyncio.run(wait())["status"] == 408
+    assert door.counted("too_slow") == 1
+
+
 @pytest.mark.parametrize("length", [b"2000000", b"9" * 5_000])
 def test_announced_length_beyond_the_limit_is_413_before_reading(door: Any, length: bytes) -> None:
     assert asyncio.run(call(door, [], [(b"content-length", length)]))[0]["status"] == 413

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -167,6 +167,16 @@ def test_large_body_is_413(sqlite_app: Any) -> None:
     body = json.dumps(event_json(extra={"filling": "x" * 1_100_000})).encode()
     headers = {**BEARER, "content-type": "application/json"}
     assert ask(sqlite_app, "POST", "/v1/screen", content=body, headers=headers).status_code == 413
+
+
+def test_a_body_that_does_not_come_is_408(sqlite_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("paycordon.intake.asgi.PATIENCE_SECONDS", 0.05)
+
+    async def never() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    assert ask(sqlite_app, "POST", "/v1/screen", content=never(), headers=BEARER).status_code == 408
 
 
 def test_metrics_count_decisions_by_outcome_and_stage(app: Any) -> None:

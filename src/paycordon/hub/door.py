@@ -21,7 +21,17 @@ from paycordon.hub.buckets import Buckets
 from paycordon.hub.home import Home
 from paycordon.hub.ledger import Row
 from paycordon.hub.wire import BATCH, BINARY, INDEX_BYTES, Epoch
-from paycordon.intake.asgi import Disconnected, Receive, Scope, Send, TooLarge, answer, headers_of, read_body
+from paycordon.intake.asgi import (
+    Disconnected,
+    Receive,
+    Scope,
+    Send,
+    TooLarge,
+    TooSlow,
+    answer,
+    headers_of,
+    read_body,
+)
 from paycordon.recognition import digest_of_token
 from paycordon.store.schema import from_micros, micros
 
@@ -90,6 +100,8 @@ class Door:
             await answer(send, turned.status, turned.headers)
         except TooLarge:
             await answer(send, 413)
+        except TooSlow:
+            await answer(send, 408)
         except Disconnected:
             return
         except (StoreUnavailable, ConfigError) as error:  # without its audit nothing is answered

@@ -17,7 +17,7 @@ from typing import Any
 
 from paycordon.errors import PayloadInvalid, SignatureInvalid, StoreUnavailable
 from paycordon.gateways import Delivery, Gateway, Message
-from paycordon.intake.asgi import Disconnected, Receive, Scope, Send, TooLarge, answer, headers_of, read_body
+from paycordon.intake.asgi import Disconnected, Receive, Scope, Send, TooLarge, TooSlow, answer, headers_of, read_body
 from paycordon.intake.meaning import described, storable
 from paycordon.metrics import Metrics
 from paycordon.store import Store
@@ -35,6 +35,7 @@ class Answer(StrEnum):
     SIGNATURE_INVALID = "signature_invalid"
     PAYLOAD_INVALID = "payload_invalid"
     TOO_LARGE = "too_large"
+    TOO_SLOW = "too_slow"
     UNKNOWN_INSTANCE = "unknown_instance"
     WRONG_METHOD = "wrong_method"
     DISCONNECTED = "disconnected"
@@ -54,6 +55,7 @@ _STATUS = {
     Answer.SIGNATURE_INVALID: 401,
     Answer.PAYLOAD_INVALID: 400,
     Answer.TOO_LARGE: 413,
+    Answer.TOO_SLOW: 408,
     Answer.UNKNOWN_INSTANCE: 404,
     Answer.WRONG_METHOD: 405,
     Answer.DISCONNECTED: 400,
@@ -110,6 +112,8 @@ class Intake:
             body = await read_body(headers, receive)
         except TooLarge:
             return Answer.TOO_LARGE
+        except TooSlow:
+            return Answer.TOO_SLOW
         except Disconnected:
             return Answer.DISCONNECTED
         return await asyncio.to_thread(self.take, gateway, Delivery(headers, body))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -10,10 +11,16 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAX_BODY = 1024 * 1024
+PATIENCE_SECONDS = 20.0
+"""So long a body may take to come; a connection that is kept waiting costs memory, and somebody may open very many."""
 
 
 class TooLarge(Exception):  # never leaves the package; it becomes an answer
     """The body is longer than allowed."""
+
+
+class TooSlow(Exception):  # never leaves the package; it becomes an answer
+    """The body did not come in time."""
 
 
 class Disconnected(Exception):  # never leaves the package; nobody is left to answer
@@ -25,11 +32,20 @@ async def read_body(headers: Mapping[str, str], receive: Receive, limit: int = M
 
     Raises:
         TooLarge: it is longer, or says so.
+        TooSlow: it has not all come within `PATIENCE_SECONDS`.
         Disconnected: the client went away; what it sent is dropped.
     """
     announced = headers.get("content-length", "")
     if announced.isdecimal() and (len(announced) > 12 or int(announced) > limit):
         raise TooLarge
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await _read(receive, limit)
+    except TimeoutError:
+        raise TooSlow from None
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     more = True

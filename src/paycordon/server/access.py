@@ -9,6 +9,7 @@ from typing import Any
 from paycordon.intake.asgi import Disconnected as Gone
 from paycordon.intake.asgi import Receive, Scope, Send, answer, headers_of, read_body
 from paycordon.intake.asgi import TooLarge as Large
+from paycordon.intake.asgi import TooSlow as Slow
 
 
 class Access:
@@ -41,6 +42,9 @@ class Access:
             body = await read_body(headers, receive)
         except Large:
             await answer(send, 413)
+            return
+        except Slow:
+            await answer(send, 408)
             return
         except Gone:
             return
