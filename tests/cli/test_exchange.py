@@ -60,7 +60,8 @@ def test_a_draft_goes_its_way_and_each_step_says_what_comes_next(cli, member: Pa
     listed = cli("exchange", "list", "--json").json["contributions"]
     id_, proposal = listed[0]["id"], cli("proposal", "list", "--json").json[0]["id"]
     assert MAIL not in cli("exchange", "show", id_).out
-    assert MAIL in cli("exchange", "show", id_, "--by", "ben").out
+    shown = cli("exchange", "show", id_, "--by", "ben").out
+    assert (MAIL in shown, "seen with the merchant" in shown) == (True, True)
     agreed = cli("proposal", "agree", proposal, *BEN)
     assert "a worker (`paycordon work`) tells the recipient" in agreed.out
     cli("work", "--once")

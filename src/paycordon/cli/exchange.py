@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,10 +92,13 @@ def show(
     if as_json:
         print_json({**asdict(found), "messages": told})
         return
-    print_fields({name: _text(value) for name, value in asdict(found).items() if value not in (None, "", ())})
+    print_fields({name: _text(value) for name, value in asdict(found).items() if value})
     for each in told:
+        content, seen = each.pop("content", None), each.pop("seen", ())
         print_line("")
         print_fields({name: _text(value) for name, value in each.items() if value not in (None, "", False)})
+        if content is not None:
+            _print_words(content, seen)
 
 
 def retry(
@@ -176,6 +180,36 @@ def _feedback_row(each: Message) -> tuple[object, ...]:
     about = each.about or {}
     named = (about.get(name, "") for name in ("source", "reference", "worth"))
     return (each.id, each.recipient, *named, each.asked_by, each.asked_at, each.state)
+
+
+def _print_words(content: dict[str, Any], seen: Sequence[bool]) -> None:
+    """Say in plain words what a draft would tell."""
+    items, party = content.pop("items", ()), content.pop("party", None)
+    print_fields({f"told: {name}": value for name, value in content.items()})
+    columns = ("identifier", "value or digest", "tlp", "confidence", "seen with the merchant")
+    rows = [
+        (
+            each["kind"],
+            each.get("value") or each.get("digest"),
+            each.get("tlp"),
+            each.get("confidence"),
+            "yes" if known else "no",
+        )
+        for each, known in zip(items, seen, strict=True)
+    ]
+    if rows:
+        print_table(columns, rows)
+    if party is not None:
+        print_fields({f"party: {name}": _text_of(value) for name, value in party.items() if value})
+
+
+def _text_of(value: Any) -> str:
+    """Return what belongs to a party in one line."""
+    if isinstance(value, dict):
+        return ", ".join(_text_of(each) for each in value.values() if each)
+    if isinstance(value, list | tuple):
+        return "; ".join(_text_of(each) for each in value)
+    return str(value)
 
 
 def _shown(message: Message, digester: Digester | None = None) -> dict[str, Any]:

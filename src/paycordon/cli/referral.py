@@ -97,6 +97,8 @@ def correct(
     report(found, "is corrected" if new else "says so already", as_json=as_json)
     if as_json or not new:
         return
+    if len(found.history) > 1 and found.history[-2].step == "propose":
+        print_line("its release was proposed for the former words; propose it again")
     if found.released_at is not None:
         print_line("what it does not say any more counts no more; what is new waits for law enforcement and two people")
     elif found.kept_from is not None and (more := found.last.detail["new_merchants"]):

@@ -226,7 +226,7 @@ def get(connection: Connection, id_: str) -> Message:
     """
     row = connection.execute(select(_table).where(_table.c.id == id_)).mappings().one_or_none()
     if row is None:
-        raise NotFound(f"there is no message `{id_}`")
+        raise NotFound(f"there is no message `{id_}`; `paycordon exchange show` names those of a contribution")
     return _message(row)
 
 
