@@ -197,9 +197,9 @@ def test_truncated_tail_with_its_checkpoints_is_found_by_a_kept_one(written: Sto
 
 
 def test_wholly_recomputed_chain_is_found_by_a_checkpoint_only(written: Store) -> None:
-    edit(written, lambda connection: connection.execute(update(LOG).where(LOG.c.seq == 10).values(at=0)), rechain)
+    edit(written, lambda connection: connection.execute(update(LOG).where(LOG.c.seq == 9).values(at=0)), rechain)
     assert problems(written) == []
-    edit(written, set_entry(10, at=1), rechain)
+    edit(written, set_entry(9, at=1), rechain)
     checkpoint(written, KEY, NOON)
     edit(written, set_entry(3, at=0), rechain)
     [found] = problems(written)

@@ -31,6 +31,7 @@ from paycordon.store.acts import NewAct
 from paycordon.store.erasure import Erased, Erasing
 from paycordon.store.holds import NewHold, Source
 from paycordon.store.proposals import Kind, NewProposal, decide, propose
+from paycordon.store.schema import from_micros
 from paycordon.store.snoozes import NewSnooze
 from paycordon.testing import NOON, FrozenClock, make_event
 
@@ -80,9 +81,11 @@ class Scene:
         with self.store.write() as connection:
             for hold in holds.listed(connection, merchant=f"m_{merchant}"):
                 holds.release(connection, hold.id, by="ada", reason=f"{NAME} was fine", now=self.clock())
-            closed = {"state": "closed", "closed_at": 1, "closed_by": "ada", "resolution": "release"}
-            table = schema.cases
-            connection.execute(table.update().where(table.c.merchant == f"m_{merchant}").values(closed))
+            ada, first = Person("ada", frozenset({Role.ANALYST})), from_micros(1)
+            for case in cases.queue(connection, states=list(cases.State), merchant=f"m_{merchant}"):
+                if case.state is cases.State.CLOSED:
+                    actions.reopen(connection, case.id, by=ada, reason="once more", now=self.clock())
+                actions.close_unheld(connection, case.id, by=ada, reason="long ago", now=first)
 
     def erase(self, merchant: int) -> Erased:
         return erase_merchant(self.store, f"m_{merchant}", by="ada", basis="art. 17", clock=self.clock)

@@ -19,6 +19,7 @@ from paycordon.aggregates.facts import Facts, facts_of
 from paycordon.decisions import Decision, Scope
 from paycordon.events import Event
 from paycordon.record.apart import is_of
+from paycordon.record.casecheck import CaseCheck
 from paycordon.record.erasecheck import EraseCheck
 from paycordon.record.exchangecheck import ExchangeCheck
 from paycordon.record.factcheck import FactCheck
@@ -53,6 +54,7 @@ class CrossCheck:
         )
         self._erased = EraseCheck(connection, problems, self._named)
         self._review = ReviewCheck(connection, problems, self._named)
+        self._cases = CaseCheck(connection, problems, self._named)
         self._exchange = ExchangeCheck(connection, problems, self._named)
         self._inquiries = InquiryCheck(connection, problems, self._named)
         self._named.execute("CREATE TABLE released (hold TEXT PRIMARY KEY, by TEXT, reason_digest TEXT) WITHOUT ROWID")
@@ -71,6 +73,7 @@ class CrossCheck:
         for row in entries:
             if row.kind == "restriction.baseline":
                 self._note_baseline(_content(row.payload) or {})
+            self._cases.take(row.kind, row.at, _content(row.payload) or {})
             self._exchange.take(row.kind, _content(row.payload) or {})
             self._inquiries.take(row.kind, _content(row.payload) or {})
             if placed := self._review.take(row.kind, _content(row.payload) or {}):
@@ -97,6 +100,7 @@ class CrossCheck:
         check_links(self._connection, self._problems)
         self._erased.end()
         self._review.end()
+        self._cases.end()
         self._exchange.end()
         self._inquiries.end()
         if self._all_sound and self._facts.has_unexplained():  # else the events named already explain them

@@ -295,17 +295,17 @@ def _erase_rest(connection: Connection, merchant: str, erasing: Erasing) -> None
     past = referrals.past_only_of(connection, merchant, erasing.now - erasure.AFTER_A_DIRECTIVE)
     if past:
         referrals.erase(connection, past, erasing.now)
-    gone = {}
+    gone, theirs = dict[str, int](), "merchant = :merchant"
+    named = erasure.cases_named(connection, f"{theirs} AND {_CLASSES['cases'].where}", where)
     for name in ("cases", "notices", "acts", "proposals", "snoozes", "contributions", "inquiries"):
-        kind = _CLASSES[name]
-        gone[name] = _remove(connection, kind, "merchant = :merchant AND " + kind.where, where, erasing.now)
+        gone[name] = _remove(connection, _CLASSES[name], f"{theirs} AND {_CLASSES[name].where}", where, erasing.now)
     erasure.forget_written(connection, erasing.now, {merchant: merchant})
     for name, condition in _REST.items():
         query = f"DELETE FROM {name} WHERE merchant = :merchant AND {condition}"  # noqa: S608
         gone[name] = connection.execute(text(query), where).rowcount
     said = {f"{name}_rows": number for name, number in gone.items() if number}
-    named = {"merchant": merchant, "by": erasing.by, "basis_digest": digest_of(erasing.basis)}
-    append(connection, erasing.now, "erased.merchant", {**named, **said})
+    who = {"merchant": merchant, "by": erasing.by, "basis_digest": digest_of(erasing.basis)}
+    append(connection, erasing.now, "erased.merchant", {**who, **said, **named})
 
 
 # Of a merchant without holds, cases and clocks; what is restricted is not touched here.
@@ -332,9 +332,10 @@ def _forget_sightings(connection: Connection, where: Mapping[str, Any]) -> None:
 
 def _delete(connection: Connection, name: str, kind: _Class, where: Mapping[str, Any], now: datetime) -> int:
     keys = f"SELECT {kind.key} FROM {kind.table} WHERE {kind.condition} ORDER BY {kind.since} LIMIT :page"  # noqa: S608
+    named = erasure.cases_named(connection, f"id IN ({keys})", where) if name == "cases" else {}
     removed = _remove(connection, kind, f"{kind.key} IN ({keys})", where, now)
     if removed:
-        append(connection, now, "retention", {"class": name, "rows": removed, "before": where["cutoff"]})
+        append(connection, now, "retention", {"class": name, "rows": removed, "before": where["cutoff"], **named})
     return removed
 
 

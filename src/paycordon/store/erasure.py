@@ -274,6 +274,15 @@ def forget_written(connection: Connection, now: datetime, merchants: Mapping[str
     forget(connection, *merchants)
 
 
+def cases_named(connection: Connection, condition: str, where: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the ids of cases that are about to be deleted, as the log names them: else they would be missing.
+
+    `condition` is a text of this package, and its values are in `where`.
+    """
+    query = text(f"SELECT id FROM cases WHERE {condition} ORDER BY id")  # noqa: S608
+    return {"cases": [str(each) for each in connection.execute(query, dict(where)).scalars()]}
+
+
 def let_go(connection: Connection, now: datetime) -> int:
     """Erase what was kept for an obligation that has ended; returns how much that was."""
     gone = connection.execute(
