@@ -14,9 +14,10 @@ from sqlalchemy import select, text
 from paycordon.errors import Conflict, NotFound
 from paycordon.record.verify import verify
 from paycordon.review import proposals
+from paycordon.review.actions import close_unheld
 from paycordon.review.retention import Retention, erase_merchant
 from paycordon.sections import RetentionSection
-from paycordon.store import Store, schema
+from paycordon.store import Store, cases, schema
 from paycordon.store.contributed import State
 
 from .conftest import MAIL, Office
@@ -51,7 +52,8 @@ def test_what_is_over_goes_after_its_time_and_leaves_no_plain_bytes(small_office
     office.agree(office.open_proposals()[0].id)
     office.work()
     with office.store.write() as connection:
-        connection.execute(text("UPDATE cases SET closed_at = 1, state = 'closed'"))
+        for case in cases.queue(connection):
+            close_unheld(connection, case.id, by=office.ana, reason="all told", now=office.clock())
         connection.execute(text("UPDATE clocks SET ended_at = 1, state = 'stopped'"))
     office.clock.advance(timedelta(days=40))
     kept = RetentionSection.model_validate({"contributions": "30d", "feedback": "30d"})
