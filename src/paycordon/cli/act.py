@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from paycordon.cli.identity import ByOption, ReasonOption, at_work, print_proposed, said, wish_of
-from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, open_store
+from paycordon.cli.identity import ByOption, ReasonOption, at_work, by_analyst, print_proposed, said, wish_of
+from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, looking
 from paycordon.cli.output import print_fields, print_json, print_line, print_table
 
 if TYPE_CHECKING:
@@ -59,12 +59,8 @@ def list_acts(
     """List what was asked for and is not done, the oldest first; exit code 1 where a person must look."""
     from paycordon.store.acts import ActState, listed
 
-    store = open_store(config)
-    try:
-        with store.read() as connection:
-            found = listed(connection, instance=instance, open_only=not everything)
-    finally:
-        store.close()
+    with looking(config) as connection:
+        found = listed(connection, instance=instance, open_only=not everything)
     if as_json:
         print_json([asdict(each) for each in found])
     elif not found:
@@ -79,12 +75,8 @@ def show(act: ActId, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption 
     """Show one act: who wanted it, with which parameters, and what the gateway said."""
     from paycordon.store.acts import get
 
-    store = open_store(config)
-    try:
-        with store.read() as connection:
-            found = get(connection, act)
-    finally:
-        store.close()
+    with looking(config) as connection:
+        found = get(connection, act)
     if as_json:
         print_json(asdict(found))
     else:
@@ -99,15 +91,9 @@ def retry(
     as_json: JsonOption = False,
 ) -> None:
     """Let a stuck act be tried again; what is done already is read and not done again."""
-    from paycordon.people import Role
-    from paycordon.screening import utc_now
     from paycordon.store.acts import requeue
 
-    why = said(reason)
-    with at_work(config, by) as (_, store, person):
-        person.require(Role.ANALYST)
-        with store.write() as connection:
-            found = requeue(connection, act, by=person.name, reason=why, now=utc_now())
+    found = by_analyst(config, by, reason, lambda connection, **who: requeue(connection, act, **who))
     if as_json:
         print_json(asdict(found))
     else:

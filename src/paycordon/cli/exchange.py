@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from paycordon.cli.identity import ByOption, ReasonOption, acting, at_work, said
-from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, open_store, read_config
+from paycordon.cli.identity import ByOption, ReasonOption, acting, by_analyst
+from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, looking, read_config
 from paycordon.cli.output import print_fields, print_json, print_line, print_table
 
 if TYPE_CHECKING:
@@ -34,14 +34,10 @@ def list_contributions(
     from paycordon.store.messages import MessageState, feedback_given
     from paycordon.store.messages import listed as messages
 
-    store = open_store(config)
-    try:
-        with store.read() as connection:
-            found = listed(connection, states=tuple(State) if everything else LIVE, merchant=merchant)
-            waiting = messages(connection)
-            given = feedback_given(connection) if everything else [e for e in waiting if e.contribution is None]
-    finally:
-        store.close()
+    with looking(config) as connection:
+        found = listed(connection, states=tuple(State) if everything else LIVE, merchant=merchant)
+        waiting = messages(connection)
+        given = feedback_given(connection) if everything else [e for e in waiting if e.contribution is None]
     feedback = given if merchant is None else []
     if as_json:
         print_json({"contributions": [asdict(each) for each in found], "feedback": [_shown(each) for each in feedback]})
@@ -109,15 +105,9 @@ def retry(
     as_json: JsonOption = False,
 ) -> None:
     """Let a stuck message be sent again, under its key: a recipient that has it already has it once."""
-    from paycordon.people import Role
-    from paycordon.screening import utc_now
     from paycordon.store.contributions import requeue
 
-    why = said(reason)
-    with at_work(config, by) as (_, store, person):
-        person.require(Role.ANALYST)
-        with store.write() as connection:
-            found = requeue(connection, message, by=person.name, reason=why, now=utc_now())
+    found = by_analyst(config, by, reason, lambda connection, **who: requeue(connection, message, **who))
     if as_json:
         print_json(_shown(found))
     else:

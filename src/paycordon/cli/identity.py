@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from paycordon.store import Store
     from paycordon.store.proposals import Proposal
 
+_T = TypeVar("_T")
 _LONGEST_NAME = 255
 _LONGEST_REASON = 4_000
 
@@ -75,6 +76,22 @@ def at_work(path: Path, by: str) -> Iterator[tuple[Config, Store, Person]]:
         yield config, store, person
     finally:
         store.close()
+
+
+def by_analyst(path: Path, by: str, reason: str, change: Callable[..., _T]) -> _T:
+    """Let an analyst change something in one transaction: `change` is given it, and `by`, `reason` and `now`.
+
+    Raises:
+        ConfigError, Forbidden, StoreUnavailable: as the parts do; and whatever the change raises.
+    """
+    from paycordon.people import Role
+    from paycordon.screening import utc_now
+
+    why = said(reason)
+    with at_work(path, by) as (_, store, person):
+        person.require(Role.ANALYST)
+        with store.write() as connection:
+            return change(connection, by=person.name, reason=why, now=utc_now())
 
 
 @contextmanager

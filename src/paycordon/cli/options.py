@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,8 @@ import typer
 from paycordon.errors import ConfigError
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from paycordon.config import Config
     from paycordon.store import Store
 
@@ -51,3 +55,14 @@ def open_store(path: Path) -> Store:
     from paycordon.store import Store
 
     return Store.open(read_config(path).store)
+
+
+@contextmanager
+def looking(path: Path) -> Iterator[Connection]:
+    """Read in the store that a configuration names, and close it afterwards; raises as `open_store`."""
+    store = open_store(path)
+    try:
+        with store.read() as connection:
+            yield connection
+    finally:
+        store.close()

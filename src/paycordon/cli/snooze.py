@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from paycordon.cli.identity import ByOption, ReasonOption, at_work, moment, print_proposed, said, wish_of
-from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, open_store
+from paycordon.cli.identity import ByOption, ReasonOption, at_work, by_analyst, moment, print_proposed, said, wish_of
+from paycordon.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, looking
 from paycordon.cli.output import print_json, print_line, print_table
 
 if TYPE_CHECKING:
@@ -62,12 +62,8 @@ def list_snoozes(
     from paycordon.screening import utc_now
     from paycordon.store.snoozes import listed
 
-    store = open_store(config)
-    try:
-        with store.read() as connection:
-            found = listed(connection, utc_now(), merchant=merchant, everything=everything)
-    finally:
-        store.close()
+    with looking(config) as connection:
+        found = listed(connection, utc_now(), merchant=merchant, everything=everything)
     if as_json:
         print_json([asdict(each) for each in found])
     elif not found:
@@ -85,15 +81,9 @@ def end(
     as_json: JsonOption = False,
 ) -> None:
     """End a snooze before its time: the rule counts again at once."""
-    from paycordon.people import Role
-    from paycordon.screening import utc_now
     from paycordon.store.snoozes import end as end_snooze
 
-    why = said(reason)
-    with at_work(config, by) as (_, store, person):
-        person.require(Role.ANALYST)
-        with store.write() as connection:
-            ended = end_snooze(connection, snooze, by=person.name, reason=why, now=utc_now())
+    ended = by_analyst(config, by, reason, lambda connection, **who: end_snooze(connection, snooze, **who))
     if as_json:
         print_json(asdict(ended))
     else:
