@@ -45,7 +45,9 @@ class Member:
         assert own in path.read_text()
         path.write_text(path.read_text().replace(own, f"  current: k1\n  shared: [all]\n  keys:\n{SHARED_KEY}"))
         # A busy machine is no dead store.
-        self.configure("screening: {budget_ms: 20000, check_deadline_ms: 10000, store_patience_ms: 5000}\n")
+        patient = "screening:\n  budget_ms: 20000\n  store_patience_ms: 5000\n"
+        assert "screening:\n  budget_ms: 200\n" in path.read_text()
+        path.write_text(path.read_text().replace("screening:\n  budget_ms: 200\n", patient))
 
     def __call__(self, *arguments: str, stdin: str = "", code: int = 0) -> Any:
         self._monkeypatch.chdir(self.place)
