@@ -41,10 +41,14 @@ def counting(store: Store) -> dict[str, int]:
 
 
 def see(store: Store, digest: str, *merchants: str) -> None:
-    statement = "INSERT INTO sightings (digest, merchant, kind, first_seen, last_seen) VALUES (:d, :m, 'email', 1, 1)"
     with store.write() as connection:
-        for merchant in merchants:
-            connection.execute(text(statement), {"d": digest, "m": merchant})
+        see_on(connection, digest, *merchants)
+
+
+def see_on(connection: Connection, digest: str, *merchants: str) -> None:
+    statement = "INSERT INTO sightings (digest, merchant, kind, first_seen, last_seen) VALUES (:d, :m, 'email', 1, 1)"
+    for merchant in merchants:
+        connection.execute(text(statement), {"d": digest, "m": merchant})
 
 
 def test_a_batch_adds_corrects_withdraws_and_notes_how_far_it_got_in_one_entry(store: Store) -> None:
@@ -203,6 +207,25 @@ def test_a_batch_that_fails_half_way_leaves_nothing_behind(store: Store, monkeyp
 
 def batches(connection: Connection) -> int:
     return int(connection.execute(text("SELECT COUNT(*) FROM indicator_batches")).scalar_one())
+
+
+def test_what_is_done_first_stays_when_the_batch_waits_and_goes_when_it_is_refused(store: Store) -> None:
+    see(store, item(1).digest, "m_1", "m_2")
+
+    def first(connection: Connection) -> None:
+        see_on(connection, item(9).digest, "m_9")
+
+    def fails(connection: Connection) -> None:
+        see_on(connection, item(8).digest, "m_8")
+        raise NotFound("the lease is somebody else's")
+
+    with pytest.raises(NotFound):
+        apply_changes(store, Changes("IWF", [item(1)]), NOW, first=fails)
+    with pytest.raises(ApprovalRequired):
+        apply_changes(store, Changes("IWF", [item(1)]), NOW, most_matches=1, first=first)
+    with store.read() as connection:
+        seen = connection.execute(text("SELECT merchant FROM sightings ORDER BY merchant")).scalars().all()
+    assert (seen, counting(store)) == (["m_1", "m_2", "m_9"], {})
 
 
 def test_a_batch_that_matches_too_many_merchants_waits_for_a_person_and_then_goes_through(store: Store) -> None:
