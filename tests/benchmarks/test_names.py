@@ -110,7 +110,7 @@ def test_search(benchmark, tmp_path: Path, size: int) -> None:
         f"and {own[98]:.1f}), found {hits / len(asked):.3f}"
     )
     print(f"names that are not on the list: {sum(alarms) / len(absent):.3f} have one alike at {THRESHOLD}")
-    assert hits / len(asked) > 0.98
+    assert hits / len(asked) > 0.97
     turn = iter(range(10**9))
     benchmark(lambda: index.search(asked[next(turn) % len(asked)][1], NameKind.PERSON, THRESHOLD))
 
