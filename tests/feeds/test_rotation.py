@@ -142,6 +142,20 @@ def test_whoever_was_seen_before_is_met_by_what_is_new_after(scene: Scene) -> No
     assert sum(map(len, screened)) == 1
 
 
+def test_two_values_of_one_item_are_not_taken_for_one(scene: Scene) -> None:
+    values = {"reference": "both"}
+    scene.screen(1, "m_1", "first@shop.example")
+    scene.screen(2, "m_2", OWNER)
+    scene.digester = AFTER
+    scene.screen(3, "m_1", "second@shop.example")
+    scene.screen(4, "m_2", OWNER)
+    scene.say(("email", "first@shop.example"), ("email", "second@shop.example"), **values)
+    keys = {str(each.evidence["digest"])[:2] for each in matches(scene.screen(5, "m_1"))}
+    assert keys == {"k1", "k2"}, "it is known by one under the former key and by the other under the current one"
+    scene.say(("email", OWNER), complete=False)
+    assert [str(each.evidence["digest"])[:2] for each in matches(scene.screen(6, "m_2"))] == ["k1"], "the same, once"
+
+
 def test_a_key_may_go_once_all_is_said_under_the_next_and_nothing_that_stands_rests_on_it(scene: Scene) -> None:
     scene.say(("email", OWNER), ("ip", RANGE))
     scene.digester = AFTER

@@ -34,6 +34,12 @@ _merchants = Prepared(
 )
 # Two people say that it names somebody, however many share it (`store.confirmations`).
 _confirmed = Prepared(text("SELECT 1 FROM confirmations WHERE digest = :digest AND confirmed = 1"))
+_values = Prepared(
+    text(
+        "SELECT 1 FROM indicators WHERE source = :source AND reference = :reference AND kind = :kind "
+        "AND withdrawn_at IS NULL AND digest LIKE :current LIMIT 2"
+    )
+)
 _match = Prepared(
     text(
         "INSERT INTO indicator_matches (digest, merchant, first_at) VALUES (:digest, :merchant, :at) "
@@ -83,7 +89,7 @@ def hits(
     found = (_hit(row, wanted[row[0]], leads, standards, many[row[0]]) for row in rows)
     return tuple(
         replace(hit, last_seen=from_day(known[hit.digest])) if hit.relation == Relation.KNOWN else hit
-        for hit in _once(tuple(found), f"{leads.current}:")
+        for hit in _once(connection, tuple(found), leads.current)
     )
 
 
@@ -103,13 +109,23 @@ def _wanted(leads: Leads) -> dict[str, Derived]:
     return {**leads.derived, **wanted}
 
 
-def _once(found: Sequence[IndicatorHit], current: str) -> Sequence[IndicatorHit]:
+def _once(connection: Connection, found: Sequence[IndicatorHit], current: str) -> Sequence[IndicatorHit]:
     """Leave out what an item says under the current key where it says the same under a former one.
 
     While the identifier key is being replaced, it is said of both; what people have cleared is under the former one.
+    Of what a merchant is known by, only an item with one value tells that two digests are of the same.
     """
-    former = {_said(hit) for hit in found if not hit.digest.startswith(current)}
-    return [hit for hit in found if not (hit.digest.startswith(current) and _said(hit) in former)] if former else found
+    former = {_said(hit) for hit in found if not hit.digest.startswith(f"{current}:")}
+
+    def is_again(hit: IndicatorHit) -> bool:
+        if _said(hit) not in former or not hit.digest.startswith(f"{current}:"):
+            return False
+        if hit.relation != Relation.KNOWN:
+            return True
+        item = {"source": hit.source, "reference": hit.reference, "kind": hit.kind, "current": f"{current}:%"}
+        return len(_values(connection, item).all()) == 1
+
+    return [hit for hit in found if not is_again(hit)] if former else found
 
 
 def _said(hit: IndicatorHit) -> tuple[str, ...]:
